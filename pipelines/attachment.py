@@ -1,0 +1,54 @@
+"""Attachments: the index settings that bind pipelines to an index, alias, data stream or pattern."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from pipelines.context import PHASES, Phase
+
+NONE = "_none"
+SEARCH_DEFAULT = "index.search.default_pipeline"
+DEFAULTS: Mapping[Phase, str] = {phase: f"index.{phase}.default_pipeline" for phase in PHASES}
+SETTINGS: tuple[str, ...] = (*DEFAULTS.values(), SEARCH_DEFAULT)
+"""Every setting of ours, in full. `index.search.default_pipeline` is also OpenSearch's own."""
+
+
+def setting_phase(setting: str) -> Phase | None:
+    """The phase a setting is for; None for `index.search.default_pipeline`, which takes any."""
+    return next((phase for phase, name in DEFAULTS.items() if name == setting), None)
+
+
+def is_pattern(expression: str) -> bool:
+    return "*" in expression
+
+
+class Attachments:
+    """Which settings hold for which name: exact names first, then patterns, longest first.
+
+    Of several patterns that match, the one with most literal characters wins, setting by
+    setting; equal ones are taken in alphabetical order so that every proxy decides alike.
+    """
+
+    def __init__(self, entries: Mapping[str, Mapping[str, str]]) -> None:
+        self.entries = {name: dict(settings) for name, settings in entries.items() if settings}
+        self._patterns = sorted(
+            (name for name in self.entries if is_pattern(name)),
+            key=lambda name: (-len(name.replace("*", "")), name),
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+    def settings(self, name: str) -> dict[str, str]:
+        """All settings in force for one concrete name."""
+        found: dict[str, str] = {}
+        for pattern in reversed(self._patterns):
+            if fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]")):
+                found.update(self.entries[pattern])
+        found.update(self.entries.get(name, {}))
+        return found
+
+    def users(self, pipeline: str) -> list[str]:
+        """The expressions a pipeline is attached to."""
+        return sorted(n for n, settings in self.entries.items() if pipeline in settings.values())

@@ -1,0 +1,39 @@
+"""What a run knows beside its payload."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Phase = Literal["query", "document", "result"]
+PHASES: tuple[Phase, ...] = ("query", "document", "result")
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """One run's surroundings.
+
+    `state` and `metadata` are shared by all runs of one request (query stages to result stages).
+    `headers` are the request headers a UDF may see, in lower case. `request` is the JSON text of
+    the search request behind a response (result phase). `deadline` is on `time.monotonic()`; `stage_budget_ms` is what the stage that is
+    running has left of its own timeout, over all its tries.
+    """
+
+    id: str
+    phase: Phase
+    index: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    request: str | None = None
+    state: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    pipeline: str = ""
+    stage: str = ""
+    deadline: float = float("inf")
+    stage_budget_ms: int = 0
+    log: list[str] = field(default_factory=list)
+
+    def remaining(self) -> float:
+        """Seconds to the deadline; negative once it has passed."""
+        return self.deadline - time.monotonic()

@@ -1,0 +1,142 @@
+"""A pipeline as uploaded: JSON in, frozen values out, every fault named by its path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from pipelines.context import PHASES, Phase
+from pipelines.errors import DefinitionError
+from pipelines.fields import VERSION, VERSION_RULE, Fields
+
+OnFailure = Literal["continue", "abort", "retry"]
+OnError = Literal["continue", "fail"]
+
+STAGE_TIMEOUT_MS = 250
+STAGE_TIMEOUT_MAX_MS = 30_000
+PIPELINE_TIMEOUT_MS = 5_000
+PIPELINE_TIMEOUT_MAX_MS = 120_000
+RETRIES_MAX = 10
+STAGES_MAX = 50
+
+
+class StageConfig(Protocol):
+    """What a kind of stage reads from `config`; each kind has a frozen class of its own."""
+
+
+class StageKind(Protocol):
+    """A kind of stage: a module in `pipelines.stages` with a reader for its `config`."""
+
+    def read_config(self, value: object, path: str) -> StageConfig: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageDefinition:
+    """One step of a pipeline. `timeout_ms` bounds its execution, all its tries together."""
+
+    name: str
+    type: str
+    enabled: bool
+    timeout_ms: int
+    on_failure: OnFailure
+    retries: int
+    config: StageConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineDefinition:
+    """A validated pipeline. `source` is the JSON it was read from, as it is given back."""
+
+    name: str
+    version: str
+    type: Phase
+    description: str
+    on_error: OnError
+    timeout_ms: int
+    stages: tuple[StageDefinition, ...]
+    source: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        """``name@version``, the form used in headers, warnings and logs."""
+        return f"{self.name}@{self.version}"
+
+
+def read_pipeline(
+    value: object, kinds: Mapping[str, StageKind], *, name: str | None = None
+) -> PipelineDefinition:
+    """Read an uploaded definition; `name` is the one it is stored under, if that is known.
+
+    Raises `DefinitionError` with the path of the first fault.
+    """
+    fields = Fields(value, "")
+    own_name = fields.name("name") if name is None else fields.name("name", default=name)
+    if name is not None and own_name != name:
+        raise DefinitionError("name", f"[{own_name}] differs from the [{name}] it is stored under")
+    phase: Phase = fields.string("type", choices=PHASES)  # type: ignore[assignment]
+    on_error: OnError = fields.string(  # type: ignore[assignment]
+        "on_error",
+        default="fail" if phase == "document" else "continue",
+        choices=("continue", "fail"),
+    )
+    if phase == "document" and on_error != "fail":
+        raise DefinitionError("on_error", "a document pipeline can only [fail]")
+    definition = PipelineDefinition(
+        name=own_name,
+        version=fields.string("version", default="1.0.0", pattern=VERSION, rule=VERSION_RULE),
+        type=phase,
+        description=fields.string("description", default=""),
+        on_error=on_error,
+        timeout_ms=fields.integer(
+            "timeout_ms",
+            default=PIPELINE_TIMEOUT_MS,
+            minimum=1,
+            maximum=PIPELINE_TIMEOUT_MAX_MS,
+        ),
+        stages=_read_stages(fields.array("stages"), kinds),
+        source=value if isinstance(value, dict) else {},
+    )
+    fields.done()
+    return definition
+
+
+def _read_stages(values: list[Any], kinds: Mapping[str, StageKind]) -> tuple[StageDefinition, ...]:
+    if not 1 <= len(values) <= STAGES_MAX:
+        raise DefinitionError("stages", f"has {len(values)} stages; 1 to {STAGES_MAX} are allowed")
+    stages: list[StageDefinition] = []
+    for position, value in enumerate(values):
+        stage = _read_stage(value, f"stages[{position}]", kinds)
+        if any(stage.name == other.name for other in stages):
+            reason = f"[{stage.name}] is the name of an earlier stage"
+            raise DefinitionError(f"stages[{position}].name", reason)
+        stages.append(stage)
+    return tuple(stages)
+
+
+def _read_stage(value: object, path: str, kinds: Mapping[str, StageKind]) -> StageDefinition:
+    fields = Fields(value, path)
+    name = fields.name("name")
+    kind = fields.string("type", choices=tuple(kinds))
+    on_failure: OnFailure = fields.string(  # type: ignore[assignment]
+        "on_failure", default="abort", choices=("continue", "abort", "retry")
+    )
+    retries = fields.integer(
+        "retries", default=1 if on_failure == "retry" else 0, minimum=0, maximum=RETRIES_MAX
+    )
+    if (on_failure == "retry") != (retries > 0):
+        reason = "goes with on_failure [retry], which needs at least 1"
+        raise DefinitionError(fields.path("retries"), reason)
+    stage = StageDefinition(
+        name=name,
+        type=kind,
+        enabled=fields.boolean("enabled", default=True),
+        timeout_ms=fields.integer(
+            "timeout_ms", default=STAGE_TIMEOUT_MS, minimum=1, maximum=STAGE_TIMEOUT_MAX_MS
+        ),
+        on_failure=on_failure,
+        retries=retries,
+        config=kinds[kind].read_config(fields.object("config"), fields.path("config")),
+    )
+    fields.done()
+    return stage

@@ -1,0 +1,142 @@
+"""Run a compiled pipeline on a payload: stages in order, deadline, failure policies, outcome."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from pipelines.context import Context
+from pipelines.definition import PipelineDefinition, StageDefinition
+from pipelines.errors import (
+    DroppedError,
+    RejectedError,
+    StageError,
+    StageTimeoutError,
+)
+from pipelines.observe import ObservedStage, StageReport
+from pipelines.payload import Payload, check_input
+from pipelines.stats import Outcome, Stats
+
+_log = structlog.get_logger("pipelines.executor")
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledPipeline:
+    """A definition with its stages ready to run; a disabled stage has no `ObservedStage`."""
+
+    definition: PipelineDefinition
+    revision: int
+    stages: tuple[tuple[StageDefinition, ObservedStage | None], ...]
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """What one run came to.
+
+    `payload` is what the request goes on with: the result when `done`, what the surviving stages
+    made when `degraded` by a stage that may fail, the original when the whole run degraded.
+    `error` says why it failed, degraded, was rejected or dropped.
+    """
+
+    pipeline: CompiledPipeline
+    outcome: Outcome
+    payload: Payload
+    took_ms: float
+    error: StageError | RejectedError | DroppedError | None = None
+    stages: list[StageReport] = field(default_factory=list)
+
+
+class Executor:
+    """Runs pipelines and keeps their figures. One for each event loop."""
+
+    def __init__(self, stats: Stats) -> None:
+        self.stats = stats
+
+    async def run(
+        self,
+        pipeline: CompiledPipeline,
+        payload: Payload,
+        context: Context,
+        *,
+        trace: bool = False,
+    ) -> Run:
+        """Run every enabled stage in order; never raises for what a UDF did.
+
+        The deadline of `context` is the caller's; the pipeline's own timeout shortens it. State
+        and metadata written by a run that is thrown away are taken back.
+        """
+        definition = pipeline.definition
+        stats = self.stats.pipeline(pipeline.name)
+        started = time.monotonic()
+        context.pipeline = pipeline.name
+        context.deadline = min(context.deadline, started + definition.timeout_ms / 1000)
+        state, metadata = dict(context.state), dict(context.metadata)
+        run = Run(pipeline=pipeline, outcome="done", payload=payload, took_ms=0.0)
+        try:
+            check_input(definition.type, payload)
+            await self._run_stages(run, context, trace)
+        except StageError as error:
+            error.pipeline = pipeline.name
+            run.error = error
+            run.outcome = "degraded" if definition.on_error == "continue" else "failed"
+            run.payload = payload
+            context.state, context.metadata = state, metadata
+        except RejectedError as error:
+            run.error, run.outcome = error, "rejected"
+        except DroppedError as error:
+            run.error, run.outcome = error, "dropped"
+        run.took_ms = (time.monotonic() - started) * 1000
+        stats.latency.add(run.took_ms)
+        stats.outcomes[run.outcome] += 1
+        stats.timeouts += isinstance(run.error, StageTimeoutError)
+        _write_log(run, context)
+        return run
+
+    async def _run_stages(self, run: Run, context: Context, trace: bool) -> None:
+        stats = self.stats.pipeline(run.pipeline.name)
+        for stage_definition, stage in run.pipeline.stages:
+            stage_stats = stats.stage(stage_definition.name)
+            if stage is None:
+                stage_stats.outcomes["skipped"] += 1
+                run.stages.append(StageReport(name=stage_definition.name, outcome="skipped"))
+                continue
+            if context.remaining() <= 0:
+                timeout = run.pipeline.definition.timeout_ms
+                late = StageTimeoutError(f"the pipeline passed its {timeout} ms")
+                late.stage = stage_definition.name
+                raise late
+            run.payload, report, verdict = await stage.run(
+                run.payload, context, stage_stats, trace=trace
+            )
+            run.stages.append(report)
+            if verdict is not None:
+                raise verdict
+            if report.error is not None:
+                if stage_definition.on_failure != "continue":
+                    raise report.error
+                run.outcome, run.error = "degraded", report.error
+
+
+def _write_log(run: Run, context: Context) -> None:
+    """One line for a run that was not done, and what its UDFs logged."""
+    label = run.pipeline.definition.label
+    for report in run.stages:
+        for line in report.log:
+            _log.info("udf", id=context.id, pipeline=label, stage=report.name, message=line)
+    if isinstance(run.error, StageError):
+        _log.warning(
+            "run " + run.outcome,
+            id=context.id,
+            pipeline=label,
+            stage=run.error.stage,
+            index=context.index,
+            kind=run.error.kind,
+            reason=run.error.reason,
+            detail=run.error.detail or None,
+        )

@@ -1,0 +1,89 @@
+"""The one wrapper that times, counts and logs a stage; stages never do it themselves."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pipelines.context import Context
+from pipelines.errors import DroppedError, RejectedError, StageError, StageTimeoutError
+from pipelines.payload import Payload
+from pipelines.stats import StageOutcome, StageStats
+
+
+class Stage(Protocol):
+    """What every stage, container and pipeline looks like to its caller."""
+
+    async def run(self, payload: Payload, context: Context) -> Payload: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class StageReport:
+    """What one stage did in one run. `output` and `before` are kept for traced runs only."""
+
+    name: str
+    outcome: StageOutcome
+    took_ms: float = 0.0
+    tries: int = 0
+    error: StageError | None = None
+    log: list[str] = field(default_factory=list)
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+class ObservedStage:
+    """A stage with its name, its tries and its figures."""
+
+    def __init__(self, stage: Stage, *, name: str, timeout_ms: int, tries: int) -> None:
+        self.name = name
+        self.stage = stage
+        self._timeout_ms = timeout_ms
+        self._tries = tries
+
+    async def run(
+        self, payload: Payload, context: Context, stats: StageStats, *, trace: bool
+    ) -> tuple[Payload, StageReport, RejectedError | DroppedError | None]:
+        """Run the stage, again if it fails and has tries left, within one budget of time.
+
+        Returns the payload to go on with (the input, unless it succeeded), the report, and the
+        UDF's own decision to stop if it made one.
+        """
+        report = StageReport(name=self.name, outcome="failure")
+        context.stage = self.name
+        context.stage_budget_ms = self._timeout_ms
+        first_line = len(context.log)
+        verdict: RejectedError | DroppedError | None = None
+        result = payload
+        started = time.perf_counter()
+        for attempt in range(self._tries):
+            report.tries = attempt + 1
+            try:
+                result = await self.stage.run(payload, context)
+                report.outcome, report.error = "success", None
+            except StageError as error:
+                error.stage = self.name
+                error.pipeline = context.pipeline
+                report.error = error
+                stats.errors[error.kind] += 1
+            except RejectedError as error:
+                report.outcome, verdict = "rejected", error
+            except DroppedError as error:
+                report.outcome, verdict = "dropped", error
+            if report.outcome != "failure" or isinstance(report.error, StageTimeoutError):
+                break
+            spent_ms = (time.perf_counter() - started) * 1000
+            context.stage_budget_ms = int(self._timeout_ms - spent_ms)
+            if context.stage_budget_ms < 1:
+                break
+        report.took_ms = (time.perf_counter() - started) * 1000
+        report.log = context.log[first_line:]
+        stats.latency.add(report.took_ms)
+        stats.outcomes[report.outcome] += 1
+        stats.retries += report.tries - 1
+        if verdict is not None:
+            verdict.stage = self.name
+            verdict.pipeline = context.pipeline
+        if trace:
+            report.before, report.after = payload.data, result.data
+        return result, report, verdict

@@ -1,0 +1,47 @@
+"""The JSON object that flows through a run: its text, and its parsed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from pipelines.errors import StageError
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """`text` is what is forwarded (numbers of any size survive in it); `data` is for looking at.
+
+    `changed` is true once any stage changed it, so that whoever made it knows whether the
+    original bytes can go on instead.
+    """
+
+    text: str
+    data: dict[str, Any]
+    changed: bool = False
+
+    @classmethod
+    def parse(cls, source: bytes | str) -> Payload:
+        """Parse JSON text; a `ValueError` says what is wrong with it, and where."""
+        data = orjson.loads(source)
+        if not isinstance(data, dict):
+            raise ValueError("the body must be a JSON object")
+        return cls(source if isinstance(source, str) else source.decode(), data)
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Payload:
+        """A payload made from Python values."""
+        return cls(orjson.dumps(data).decode(), data)
+
+
+def check_input(phase: str, payload: Payload) -> None:
+    """Refuse a payload that is not what pipelines of type `phase` take, as a `StageError`."""
+    data = payload.data
+    if phase == "query" and not isinstance(data.get("query", {}), dict):
+        raise StageError("input_type", "a search request needs an object under [query]")
+    if phase == "result":
+        hits = data.get("hits", {})
+        if not isinstance(hits, dict) or not isinstance(hits.get("hits", []), list):
+            raise StageError("input_type", "a search response needs an array under [hits.hits]")

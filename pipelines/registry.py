@@ -1,0 +1,267 @@
+"""What is defined and attached, compiled and ready to run. In memory; `store` keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.attachment import (
+    DEFAULTS,
+    NONE,
+    SEARCH_DEFAULT,
+    SETTINGS,
+    Attachments,
+    setting_phase,
+)
+from pipelines.context import Phase
+from pipelines.definition import PipelineDefinition, StageDefinition, read_pipeline
+from pipelines.errors import (
+    ConflictError,
+    DefinitionError,
+    MissingError,
+    StageError,
+)
+from pipelines.executor import CompiledPipeline
+from pipelines.observe import ObservedStage, Stage
+from pipelines.stages import KINDS
+from pipelines.stages.python import PythonConfig, PythonStage
+from pipelines.stats import PipelineStats, Stats
+from pipelines.udf import UdfRegistry, category_phase
+from pipelines.wasm import SandboxPool
+
+
+class UnusableStage:
+    """Stands where a stored stage cannot be built: every run fails with the reason."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    async def run(self, payload: Any, context: Any) -> Any:
+        raise StageError("load", self.reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPipeline:
+    """A pipeline as it lies in the store."""
+
+    definition: Mapping[str, Any]
+    name: str
+    revision: int
+
+
+class Registry:
+    """Pipelines by name, UDFs by name and version, attachments by index expression.
+
+    Owned by one event loop. Everything read on the request path (`get`, `for_index`) is a
+    dictionary look-up; compiling happens when something is registered.
+    """
+
+    def __init__(self, pool: SandboxPool, stats: Stats) -> None:
+        self.udfs = UdfRegistry()
+        self.attachments = Attachments({})
+        self.statistics = stats
+        self._pool = pool
+        self._pipelines: dict[str, CompiledPipeline] = {}
+
+    # Definitions
+
+    def read(self, value: object, *, name: str | None = None) -> PipelineDefinition:
+        """Validate an upload against what is here (UDFs exist, categories fit)."""
+        definition = read_pipeline(value, KINDS, name=name)
+        for position, stage in enumerate(definition.stages):
+            self._check_udf(stage, definition.type, f"stages[{position}].config")
+        return definition
+
+    def register(
+        self, definition: PipelineDefinition, *, revision: int = 1, create: bool = False
+    ) -> CompiledPipeline:
+        """Take a definition in, replacing the one of that name unless `create` is set."""
+        if create and definition.name in self._pipelines:
+            raise ConflictError(f"pipeline [{definition.name}] already exists")
+        self.check_type_change(definition)
+        compiled = self.compile(definition, revision)
+        self._pipelines[definition.name] = compiled
+        return compiled
+
+    def compile(self, definition: PipelineDefinition, revision: int = 0) -> CompiledPipeline:
+        """Build the stages of a definition; what cannot be built fails when it is run."""
+        return CompiledPipeline(
+            definition,
+            revision,
+            tuple((stage, self._observed(stage)) for stage in definition.stages),
+        )
+
+    def get(self, name: str) -> CompiledPipeline:
+        """A pipeline by name. Raises `MissingError`."""
+        try:
+            return self._pipelines[name]
+        except KeyError:
+            raise MissingError("pipeline", name, f"create it with PUT /_pipeline/{name}") from None
+
+    def find(self, name: str) -> CompiledPipeline | None:
+        return self._pipelines.get(name)
+
+    @property
+    def has_document_pipelines(self) -> bool:
+        return any(p.definition.type == "document" for p in self._pipelines.values())
+
+    def all(self, type: Phase | None = None) -> list[CompiledPipeline]:
+        """All pipelines, or those of one type, by name."""
+        chosen = (p for p in self._pipelines.values() if type in (None, p.definition.type))
+        return sorted(chosen, key=lambda pipeline: pipeline.name)
+
+    def check_unused(self, name: str) -> None:
+        """Raise `ConflictError` when an index still uses the pipeline."""
+        users = self.attachments.users(name)
+        if users:
+            raise ConflictError(
+                f"pipeline [{name}] is attached to {', '.join(users[:10])}; detach it first,"
+                " or delete it with ?force=true, which detaches it"
+            )
+
+    def unregister(self, name: str, *, force: bool = False) -> None:
+        """Take a pipeline out, with its figures; refused while attached, unless forced."""
+        self.get(name)
+        if not force:
+            self.check_unused(name)
+        del self._pipelines[name]
+        self.statistics.forget(name)
+
+    def stats(self, name: str) -> PipelineStats:
+        """The figures of a pipeline since this process started."""
+        return self.statistics.pipeline(self.get(name).name)
+
+    # UDFs
+
+    def udf_users(self, name: str, version: str | None = None) -> list[str]:
+        """The pipelines whose stages name a UDF (that version of it; `latest` counts)."""
+        return [
+            pipeline.name
+            for pipeline in self.all()
+            if any(
+                isinstance(stage.config, PythonConfig)
+                and stage.config.udf_name == name
+                and version in (None, stage.config.udf_version)
+                for stage in pipeline.definition.stages
+            )
+        ]
+
+    def udf_changed(self, name: str) -> None:
+        """Compile again what uses a UDF, so that `latest` is the newest from the next run on."""
+        for user in self.udf_users(name):
+            old = self._pipelines[user]
+            self._pipelines[user] = self.compile(old.definition, old.revision)
+
+    # Attachments
+
+    def check_attachment(self, setting: str, value: str) -> None:
+        """Raise `DefinitionError` unless `value` can be attached through `setting`."""
+        if value == NONE:
+            return
+        pipeline = self.find(value)
+        if pipeline is None:
+            raise DefinitionError(setting, f"pipeline [{value}] does not exist")
+        wanted = setting_phase(setting)
+        if wanted is not None and pipeline.definition.type != wanted:
+            reason = f"[{value}] is a {pipeline.definition.type} pipeline, not a {wanted} pipeline"
+            raise DefinitionError(setting, reason)
+
+    def associate(self, expression: str, settings: Mapping[str, str | None]) -> dict[str, str]:
+        """Attach (or, with None, detach) pipelines; gives the settings that now hold there."""
+        entry = dict(self.attachments.entries.get(expression, {}))
+        for setting, value in settings.items():
+            if setting not in SETTINGS:
+                raise DefinitionError(setting, f"unknown; known are {', '.join(SETTINGS)}")
+            if value is None:
+                entry.pop(setting, None)
+            else:
+                self.check_attachment(setting, value)
+                entry[setting] = value
+        self.set_attachment(expression, entry)
+        return entry
+
+    def set_attachment(self, expression: str, settings: Mapping[str, str]) -> None:
+        """Replace what is attached to an expression; empty settings remove it."""
+        self.attachments = Attachments({**self.attachments.entries, expression: settings})
+
+    def for_index(self, name: str, phase: Phase) -> CompiledPipeline | None:
+        """The default pipeline of a phase for one concrete index, alias or data stream name."""
+        return self._default(self.attachments.settings(name), phase)
+
+    def _default(self, settings: Mapping[str, str], phase: Phase) -> CompiledPipeline | None:
+        named = settings.get(DEFAULTS[phase])
+        if named is not None:
+            return self._pipelines.get(named)
+        general = self._pipelines.get(settings.get(SEARCH_DEFAULT, ""))
+        if general is not None and general.definition.type == phase:
+            return general
+        return None
+
+    # Everything at once
+
+    def replace(
+        self,
+        pipelines: Iterable[StoredPipeline],
+        udfs: UdfRegistry,
+        attachments: Mapping[str, Mapping[str, str]],
+    ) -> dict[str, str]:
+        """Take the whole content of the store; pipelines that did not change keep running as is.
+
+        Gives the reasons of those that cannot be read, by name.
+        """
+        self.udfs = udfs
+        compiled: dict[str, CompiledPipeline] = {}
+        broken: dict[str, str] = {}
+        for stored in pipelines:
+            try:
+                definition = read_pipeline(stored.definition, KINDS, name=stored.name)
+            except DefinitionError as error:
+                broken[stored.name] = str(error)
+                continue
+            compiled[stored.name] = self.compile(definition, stored.revision)
+        self._pipelines = compiled
+        self.attachments = Attachments(attachments)
+        return broken
+
+    def _observed(self, stage: StageDefinition) -> ObservedStage | None:
+        if not stage.enabled:
+            return None
+        return ObservedStage(
+            self._build(stage),
+            name=stage.name,
+            timeout_ms=stage.timeout_ms,
+            tries=stage.retries + 1,
+        )
+
+    def _build(self, stage: StageDefinition) -> Stage:
+        config = stage.config
+        assert isinstance(config, PythonConfig)
+        try:
+            package = self.udfs.get(config.udf_name, config.udf_version)
+        except MissingError as error:
+            return UnusableStage(str(error))
+        return PythonStage(config, stage.timeout_ms, package, self._pool)
+
+    def _check_udf(self, stage: StageDefinition, phase: Phase, path: str) -> None:
+        config = stage.config
+        assert isinstance(config, PythonConfig)
+        try:
+            package = self.udfs.get(config.udf_name, config.udf_version)
+        except MissingError as error:
+            key = "udf_name" if config.udf_name not in self.udfs.names() else "udf_version"
+            raise DefinitionError(f"{path}.{key}", str(error)) from error
+        category = category_phase(package)
+        if category is not None and category != phase:
+            reason = f"udf [{package.name}] is made for {category} pipelines, this is a {phase} one"
+            raise DefinitionError(f"{path}.udf_name", reason)
+
+    def check_type_change(self, definition: PipelineDefinition) -> None:
+        old = self._pipelines.get(definition.name)
+        if old is None or old.definition.type == definition.type:
+            return
+        if self.attachments.users(definition.name):
+            raise ConflictError(
+                f"pipeline [{definition.name}] is attached as a {old.definition.type} pipeline"
+                f" and cannot become a {definition.type} one; detach it first"
+            )

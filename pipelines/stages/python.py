@@ -1,0 +1,124 @@
+"""The stage kind `python`: one UDF, run in a sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from pipelines.context import Context
+from pipelines.errors import DefinitionError, DroppedError, RejectedError, StageTimeoutError
+from pipelines.fields import NAME, NAME_RULE, Fields
+from pipelines.payload import Payload
+from pipelines.wasm import Call, Limits, Package, SandboxPool
+
+MIB = 1024 * 1024
+MEMORY_MIN_MB, MEMORY_MB, MEMORY_MAX_MB = 32, 64, 1024
+SIZE_MIN, SIZE, SIZE_MAX = 1024, 10 * MIB, 100 * MIB
+LOG_BYTES, LOG_MAX_BYTES = 16 * 1024, MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonConfig:
+    """The `config` of a python stage. `parameters` reach the UDF as they are."""
+
+    udf_name: str
+    udf_version: str
+    parameters: Mapping[str, Any]
+    isolation: Literal["pooled", "request"]
+    memory_mb: int
+    input_bytes: int
+    output_bytes: int
+    log_bytes: int
+
+
+class PythonKind:
+    """Reads the `config` of python stages."""
+
+    def read_config(self, value: object, path: str) -> PythonConfig:
+        fields = Fields(value, path)
+        config = PythonConfig(
+            udf_name=fields.string("udf_name", pattern=NAME, rule=NAME_RULE),
+            udf_version=fields.string("udf_version", default="latest", longest=64),
+            parameters=fields.object("parameters", default={}),
+            isolation=fields.string(  # type: ignore[arg-type]
+                "isolation", default="pooled", choices=("pooled", "request")
+            ),
+            memory_mb=fields.integer(
+                "memory_mb", default=MEMORY_MB, minimum=MEMORY_MIN_MB, maximum=MEMORY_MAX_MB
+            ),
+            input_bytes=fields.integer(
+                "input_bytes", default=SIZE, minimum=SIZE_MIN, maximum=SIZE_MAX
+            ),
+            output_bytes=fields.integer(
+                "output_bytes", default=SIZE, minimum=SIZE_MIN, maximum=SIZE_MAX
+            ),
+            log_bytes=fields.integer(
+                "log_bytes", default=LOG_BYTES, minimum=0, maximum=LOG_MAX_BYTES
+            ),
+        )
+        fields.done()
+        try:
+            orjson.dumps(config.parameters)
+        except TypeError as error:
+            raise DefinitionError(fields.path("parameters"), str(error)) from error
+        return config
+
+
+class PythonStage:
+    """Runs one UDF version on payloads; owned by a compiled pipeline, lives as long as it."""
+
+    def __init__(
+        self, config: PythonConfig, timeout_ms: int, package: Package, pool: SandboxPool
+    ) -> None:
+        self.package = package
+        self._config = config
+        self._timeout_ms = timeout_ms
+        self._pool = pool
+
+    async def run(self, payload: Payload, context: Context) -> Payload:
+        """One try. Raises `StageError`, `RejectedError` or `DroppedError`."""
+        left = context.remaining()
+        budget_ms = min(self._timeout_ms, context.stage_budget_ms, int(left * 1000))
+        if budget_ms < 1:
+            raise StageTimeoutError("no time was left to run this stage")
+        reply = await self._pool.run(
+            self.package,
+            self._config.parameters,
+            Call(
+                phase=context.phase,
+                payload=payload.text,
+                request=context.request,
+                context={
+                    "id": context.id,
+                    "index": context.index,
+                    "pipeline": context.pipeline,
+                    "stage": context.stage,
+                    "state": context.state,
+                    "metadata": context.metadata,
+                    "headers": dict(context.headers),
+                    "deadline_ms": budget_ms,
+                },
+            ),
+            Limits(
+                timeout_ms=budget_ms,
+                memory_mb=self._config.memory_mb,
+                input_bytes=self._config.input_bytes,
+                output_bytes=self._config.output_bytes,
+                log_bytes=self._config.log_bytes,
+            ),
+            isolation=self._config.isolation,
+            on_log=context.log.append,
+            run_timeout=left,
+        )
+        context.state = reply.state
+        context.metadata.update(reply.metadata)
+        if reply.rejected is not None:
+            raise RejectedError(*reply.rejected)
+        if reply.dropped:
+            raise DroppedError
+        if not reply.changed:
+            return payload
+        return Payload(reply.payload, reply.data, changed=True)

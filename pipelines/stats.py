@@ -1,0 +1,143 @@
+"""Counts and latency percentiles of pipelines and stages, in mergeable sketches.
+
+Latencies go into DDSketch (Masson, Rim, Lee: "DDSketch: a fast and fully-mergeable quantile
+sketch with relative-error guarantees", VLDB 2019) with 1 % relative error, so figures of several
+workers or hosts can be added up without losing that bound.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from ddsketch import DDSketch
+
+Outcome = Literal["done", "degraded", "failed", "rejected", "dropped"]
+OUTCOMES: tuple[Outcome, ...] = ("done", "degraded", "failed", "rejected", "dropped")
+StageOutcome = Literal["success", "failure", "skipped", "rejected", "dropped"]
+STAGE_OUTCOMES: tuple[StageOutcome, ...] = (
+    "success",
+    "failure",
+    "skipped",
+    "rejected",
+    "dropped",
+)
+
+QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+RELATIVE_ACCURACY = 0.01
+
+
+class Latency:
+    """A mergeable distribution of durations in milliseconds."""
+
+    def __init__(self) -> None:
+        self._sketch = DDSketch(RELATIVE_ACCURACY)
+
+    def add(self, milliseconds: float) -> None:
+        self._sketch.add(milliseconds)
+
+    def merge(self, other: Latency) -> None:
+        self._sketch.merge(other._sketch)
+
+    @property
+    def count(self) -> int:
+        return int(self._sketch.count)
+
+    @property
+    def total_ms(self) -> float:
+        return float(self._sketch.sum)
+
+    def quantiles(self) -> dict[str, float]:
+        """P50, P95 and P99 in milliseconds; empty while nothing was measured."""
+        if not self.count:
+            return {}
+        return {
+            name: round(self._sketch.get_quantile_value(q) or 0.0, 4)
+            for name, q in QUANTILES.items()
+        }
+
+
+class StageStats:
+    """What one stage did: an outcome a run, its errors by kind, its time when it ran."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+        self.retries = 0
+        self.latency = Latency()
+
+    def merge(self, other: StageStats) -> None:
+        self.outcomes.update(other.outcomes)
+        self.errors.update(other.errors)
+        self.retries += other.retries
+        self.latency.merge(other.latency)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "count": self.latency.count,
+            **{outcome: self.outcomes[outcome] for outcome in STAGE_OUTCOMES},
+            "timeouts": self.errors["timeout"],
+            "retries": self.retries,
+            "errors": dict(self.errors),
+            "time_in_millis": round(self.latency.total_ms, 3),
+            "latency_ms": self.latency.quantiles(),
+        }
+
+
+class PipelineStats:
+    """What one pipeline did: an outcome a run, timeouts, time, and the same for each stage."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.timeouts = 0
+        self.latency = Latency()
+        self.stages: dict[str, StageStats] = {}
+
+    def stage(self, name: str) -> StageStats:
+        """The figures of a stage, made at its first run."""
+        return self.stages.setdefault(name, StageStats())
+
+    def merge(self, other: PipelineStats) -> None:
+        self.outcomes.update(other.outcomes)
+        self.timeouts += other.timeouts
+        self.latency.merge(other.latency)
+        for name, stage in other.stages.items():
+            self.stage(name).merge(stage)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `GET /_pipeline/{name}/_stats` shows it; times in milliseconds."""
+        counts = {outcome: self.outcomes[outcome] for outcome in OUTCOMES}
+        return {
+            "count": sum(self.outcomes.values()),
+            "success": counts["done"],
+            "failure": counts["failed"],
+            "degraded": counts["degraded"],
+            "rejected": counts["rejected"],
+            "dropped": counts["dropped"],
+            "timeouts": self.timeouts,
+            "time_in_millis": round(self.latency.total_ms, 3),
+            "latency_ms": self.latency.quantiles(),
+            "stages": {name: stage.as_dict() for name, stage in self.stages.items()},
+        }
+
+
+class Stats:
+    """The figures of all pipelines of this process, by pipeline name. Used on one thread only."""
+
+    def __init__(self) -> None:
+        self._pipelines: dict[str, PipelineStats] = {}
+
+    def pipeline(self, name: str) -> PipelineStats:
+        return self._pipelines.setdefault(name, PipelineStats())
+
+    def forget(self, name: str) -> None:
+        """Drop the figures of a deleted pipeline."""
+        self._pipelines.pop(name, None)
+
+    def items(self) -> Iterable[tuple[str, PipelineStats]]:
+        return list(self._pipelines.items())
+
+    def merge(self, others: Mapping[str, PipelineStats]) -> None:
+        for name, stats in others.items():
+            self.pipeline(name).merge(stats)

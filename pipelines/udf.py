@@ -1,0 +1,231 @@
+"""UDF packages: reading an upload, and the versions held under each name."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import orjson
+
+from pipelines.context import Phase
+from pipelines.errors import ConflictError, DefinitionError, MissingError
+from pipelines.fields import NAME, NAME_RULE, VERSION, VERSION_RULE, Fields
+from pipelines.wasm import Package
+
+SOURCE_MAX = 256 * 1024
+FILES_MAX = 100
+PACKAGE_MAX = 10 * 1024 * 1024
+SOURCE_NAMES = ("udf.py", "main.py")
+LATEST = "latest"
+
+UploadFormat = Literal["source", "json", "zip"]
+
+_HEADER = re.compile(r"^#\s*@udf:\s*([A-Za-z_]+)\s*=\s*(.*?)\s*$", re.MULTILINE)
+_CATEGORIES: Mapping[str, Phase] = {
+    "query_pipeline": "query",
+    "document_pipeline": "document",
+    "result_pipeline": "result",
+}
+
+
+def source_headers(source: str) -> dict[str, str]:
+    """The ``# @udf: key=value`` lines of a source; the first of a key counts."""
+    headers: dict[str, str] = {}
+    for key, value in _HEADER.findall(source):
+        headers.setdefault(key, value)
+    return headers
+
+
+def category_phase(package: Package) -> Phase | None:
+    """The pipeline type a UDF's ``category`` header names; None when it names none of ours."""
+    return _CATEGORIES.get(source_headers(package.source).get("category", ""))
+
+
+def read_package(
+    name: str, body: bytes, *, format: UploadFormat, version: str | None = None
+) -> Package:
+    """Read an upload of plain source, JSON (``{"source", "files", "version"}``) or a zip.
+
+    `version` is the one asked for beside the body; it may not differ from the one inside. Raises
+    `DefinitionError` naming the part at fault.
+    """
+    if not NAME.fullmatch(name):
+        raise DefinitionError("name", f"[{name[:100]}] {NAME_RULE}")
+    files: Mapping[str, bytes] = {}
+    inside: str | None = None
+    if format == "source":
+        source = _text(body, "source")
+    elif format == "json":
+        source, files, inside = _read_json(body)
+    else:
+        source, files = _read_zip(body)
+    if len(source.encode("utf-8", "surrogatepass")) > SOURCE_MAX:
+        raise DefinitionError("source", f"is larger than {SOURCE_MAX} bytes")
+    if not source.strip():
+        raise DefinitionError("source", "is empty")
+    if "\0" in source:
+        raise DefinitionError("source", "contains a null character")
+    headers = source_headers(source)
+    if headers.get("name", name) != name:
+        reason = f"the header says [{headers['name']}], the upload is for [{name}]"
+        raise DefinitionError("source", reason)
+    versions = {v for v in (version, inside, headers.get("version")) if v is not None}
+    if len(versions) > 1:
+        raise DefinitionError("version", f"is given differently: {', '.join(sorted(versions))}")
+    chosen = versions.pop() if versions else "1.0.0"
+    if not VERSION.fullmatch(chosen) or chosen == LATEST:
+        raise DefinitionError("version", f"[{chosen[:100]}] {VERSION_RULE}")
+    return Package(name=name, version=chosen, source=source, files=files)
+
+
+def package_body(package: Package) -> dict[str, Any]:
+    """A package as the store keeps it and the JSON upload takes it; binary files as base64."""
+    files: dict[str, Any] = {}
+    for name, content in package.files.items():
+        try:
+            files[name] = content.decode()
+        except UnicodeDecodeError:
+            files[name] = {"base64": base64.b64encode(content).decode()}
+    return {"source": package.source, "files": files, "version": package.version}
+
+
+def package_of(name: str, body: Mapping[str, Any]) -> Package:
+    """The package kept as `body` (see `package_body`)."""
+    return read_package(name, orjson.dumps(body), format="json")
+
+
+def _text(body: bytes, path: str) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise DefinitionError(path, f"is not UTF-8 at byte {error.start}") from error
+
+
+def _read_json(body: bytes) -> tuple[str, Mapping[str, bytes], str | None]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise DefinitionError("", f"the body is not valid JSON: {error}") from error
+    fields = Fields(value, "")
+    source = fields.string("source", longest=SOURCE_MAX)
+    version = fields.string("version", default=None, longest=64)
+    entries = fields.object("files", default={})
+    fields.done()
+    files = {name: _file(name, content) for name, content in entries.items()}
+    return source, _checked_files(files), version
+
+
+def _file(name: str, content: object) -> bytes:
+    path = f"files[{name[:100]}]"
+    if isinstance(content, str):
+        return content.encode()
+    if isinstance(content, dict) and set(content) == {"base64"}:
+        try:
+            return base64.b64decode(content["base64"], validate=True)
+        except (binascii.Error, TypeError, ValueError) as error:
+            raise DefinitionError(f"{path}.base64", f"is not base64: {error}") from error
+    raise DefinitionError(path, 'must be a string, or {"base64": "..."} for binary content')
+
+
+def _checked_files(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    if len(files) > FILES_MAX:
+        raise DefinitionError("files", f"has {len(files)} files; {FILES_MAX} are allowed")
+    total = 0
+    for name, content in files.items():
+        parts = name.split("/")
+        if not name or len(name) > 200 or "\\" in name or any(p in ("", ".", "..") for p in parts):
+            raise DefinitionError(f"files[{name[:100]}]", "is not a relative file name")
+        total += len(content)
+    if total > PACKAGE_MAX:
+        raise DefinitionError("files", f"hold {total} bytes; {PACKAGE_MAX} are allowed")
+    return files
+
+
+def _read_zip(body: bytes) -> tuple[str, Mapping[str, bytes]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            members = [info for info in archive.infolist() if not info.is_dir()]
+            # Sizes are checked before anything is inflated, and again while inflating.
+            if len(members) > FILES_MAX + 1:
+                raise DefinitionError("zip", f"has {len(members)} files; {FILES_MAX} are allowed")
+            if sum(info.file_size for info in members) > PACKAGE_MAX + SOURCE_MAX:
+                raise DefinitionError("zip", f"inflates to more than {PACKAGE_MAX} bytes")
+            content = {info.filename: archive.read(info) for info in members}
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+        raise DefinitionError("zip", f"cannot be read: {error}") from error
+    sources = [name for name in content if name in SOURCE_NAMES] or [
+        name for name in content if name.endswith(".py")
+    ]
+    if len(sources) != 1:
+        reason = f"needs exactly one source: udf.py, main.py or a single .py; found {sources}"
+        raise DefinitionError("zip", reason)
+    source = _text(content.pop(sources[0]), f"zip[{sources[0]}]")
+    return source, _checked_files(content)
+
+
+def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Orders versions: numbers by value, words after nothing and before numbers (1.0-rc1 < 1.0)."""
+    parts = re.split(r"[.+_-]", version)
+    keys: list[tuple[int, int, str]] = []
+    for part in parts:
+        match = re.fullmatch(r"(\d+)(.*)", part)
+        keys.append((2, int(match[1]), match[2]) if match else (0, 0, part))
+    # A closing marker that sorts between a word and a number makes 1.0-rc1 < 1.0 < 1.0.1.
+    return (*keys, (1, 0, ""))
+
+
+class UdfRegistry:
+    """All UDF packages by name and version; a version never changes once it is there."""
+
+    def __init__(self) -> None:
+        self._packages: dict[str, dict[str, Package]] = {}
+
+    def check(self, package: Package) -> bool:
+        """Whether `package` is new; raises `ConflictError` if that version has other content."""
+        known = self._packages.get(package.name, {}).get(package.version)
+        if known is None:
+            return True
+        if known.digest != package.digest:
+            raise ConflictError(
+                f"udf [{package.name}] version [{package.version}] exists with other content;"
+                " versions are immutable, upload it under a new version"
+            )
+        return False
+
+    def put(self, package: Package) -> None:
+        """Add a version (see `check`)."""
+        if self.check(package):
+            self._packages.setdefault(package.name, {})[package.version] = package
+
+    def get(self, name: str, version: str = LATEST) -> Package:
+        """A version, or the highest one for ``latest``. Raises `MissingError`."""
+        versions = self._packages.get(name)
+        if not versions:
+            raise MissingError("udf", name, f"upload it with PUT /_udf/{name}")
+        if version == LATEST:
+            version = max(versions, key=version_key)
+        if version not in versions:
+            known = ", ".join(self.versions(name))
+            raise MissingError("udf", f"{name}@{version}", f"its versions are {known}")
+        return versions[version]
+
+    def versions(self, name: str) -> list[str]:
+        """The versions of a UDF, lowest first; empty when there is none."""
+        return sorted(self._packages.get(name, {}), key=version_key)
+
+    def names(self) -> list[str]:
+        return sorted(self._packages)
+
+    def remove(self, name: str, versions: Iterable[str]) -> None:
+        """Take versions out; a name without versions is gone."""
+        held = self._packages.get(name, {})
+        for version in versions:
+            held.pop(version, None)
+        if not held:
+            self._packages.pop(name, None)

@@ -1,0 +1,25 @@
+"""The sandbox: Python functions of others, run in WebAssembly with a deadline and a memory limit.
+
+A `Runtime` is the interpreter all share, compiled once a machine. A `Sandbox` is one instance of it
+with one UDF loaded. A `SandboxPool` keeps sandboxes warm and runs a `Call` in one, off the event
+loop, giving a `Reply` or raising `StageError`. Only this package imports wasmtime.
+"""
+
+from pipelines.wasm.build import BuildError, Progress, build
+from pipelines.wasm.call import Call, Isolation, Limits, Package, Phase, Reply
+from pipelines.wasm.engine import Runtime
+from pipelines.wasm.pool import SandboxPool
+
+__all__ = [
+    "BuildError",
+    "Call",
+    "Isolation",
+    "Limits",
+    "Package",
+    "Phase",
+    "Progress",
+    "Reply",
+    "Runtime",
+    "SandboxPool",
+    "build",
+]

@@ -1,0 +1,80 @@
+"""What goes into a sandbox and what comes out: limits, package, call, reply."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Phase = Literal["query", "document", "result"]
+Isolation = Literal["pooled", "request"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one run may use. Sizes are bytes of UTF-8 unless the name says otherwise."""
+
+    timeout_ms: int = 250
+    memory_mb: int = 64
+    input_bytes: int = 10 * 1024 * 1024
+    output_bytes: int = 10 * 1024 * 1024
+    log_bytes: int = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """One version of a UDF. `digest` is a SHA-256 over all of it, name and version included."""
+
+    name: str
+    version: str
+    source: str
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        hasher = hashlib.sha256()
+        parts = [self.name.encode(), self.version.encode(), self.source.encode()]
+        for name in sorted(self.files):
+            parts += [name.encode(), self.files[name]]
+        for part in parts:
+            # lengths, so that no two packages share one stream of bytes
+            hasher.update(len(part).to_bytes(8, "big"))
+            hasher.update(part)
+        object.__setattr__(self, "digest", hasher.hexdigest())
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One run: `payload` and `request` are the JSON text of objects, `context` holds plain values.
+
+    `context` may have: index, pipeline, stage, state, metadata, headers, deadline_ms, id.
+    """
+
+    phase: Phase
+    payload: str
+    request: str | None = None
+    context: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """How a run ended well.
+
+    `payload` is the JSON text of the new payload on one line and `data` the same parsed;
+    `changed` tells whether it differs from what went in. After a rejection (reason and status,
+    400 to 499) or a drop they are those that went in. `metadata` and `state` are what the next
+    stage is to be given.
+    """
+
+    payload: str
+    data: dict[str, Any]
+    changed: bool
+    metadata: dict[str, Any]
+    state: dict[str, Any]
+    log: tuple[str, ...]
+    dropped: bool = False
+    rejected: tuple[str, int] | None = None

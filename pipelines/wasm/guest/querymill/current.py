@@ -1,0 +1,128 @@
+"""The run in progress: what it is given, and the ways a UDF can end it."""
+
+import base64
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+_LOG_CHARS = 16_384
+
+
+class Ended(BaseException):
+    """Leaves the UDF after `reject` or `drop`. Catching it changes nothing: the run remembers."""
+
+
+class Context:
+    """What a UDF may know about its run.
+
+    params   the stage's parameters
+    index    name of the index (or None)         phase     "query", "document" or "result"
+    pipeline its name and version                stage     the stage's name
+    id       the document's id (or None)         headers   those the proxy lets through
+    state    a dict carried from the query stages to the result stages of one request
+    metadata what earlier stages reported as `_pipeline_metadata`
+    request  the search request (query and result phase)
+    query    its query clause (or None)          deadline_ms  the time this run has
+    """
+
+    __slots__ = (
+        "deadline_ms",
+        "headers",
+        "id",
+        "index",
+        "metadata",
+        "params",
+        "phase",
+        "pipeline",
+        "query",
+        "request",
+        "stage",
+        "state",
+    )
+
+    def __init__(self, given: dict, phase: str, params: dict, request: Any) -> None:
+        get = given.get
+        self.params = params
+        self.phase = phase
+        self.index = get("index")
+        self.pipeline = get("pipeline")
+        self.stage = get("stage")
+        self.id = get("id")
+        self.headers = get("headers") or {}
+        self.state = get("state") or {}
+        self.metadata = get("metadata") or {}
+        self.deadline_ms = get("deadline_ms")
+        self.request = request
+        self.query = request.get("query") if isinstance(request, dict) else None
+
+
+class Current:
+    """The loaded package and the run that is on, if one is. One a sandbox."""
+
+    def __init__(self) -> None:
+        self.emit: Callable[[str], None] = lambda message: None
+        self.params: dict = {}
+        self.files: dict = {}
+        self.phase = ""
+        self.payload: Any = None
+        self.request: Any = None
+        self.rejected: tuple[str, Any] | None = None
+        self.dropped = False
+
+    def begin(self, phase: str, payload: Any, request: Any) -> None:
+        self.phase = phase
+        self.payload = payload
+        self.request = request
+        self.rejected = None
+        self.dropped = False
+
+    def end(self) -> None:
+        self.phase = ""
+        self.payload = self.request = None
+
+
+current = Current()
+
+
+def reject(reason: object, status: int = 400) -> NoReturn:
+    """Refuses the request or document: the client gets `status` (400 to 499) and `reason`."""
+    _running("reject")
+    if current.rejected is None and not current.dropped:
+        current.rejected = (str(reason), status)
+    raise Ended
+
+
+def drop() -> NoReturn:
+    """Leaves the document out without an error. Only a document stage has one."""
+    _running("drop")
+    if current.phase != "document":
+        raise RuntimeError(
+            f"drop() leaves a document out and this is a {current.phase} stage; "
+            "reject(reason) refuses a request"
+        )
+    current.dropped = current.rejected is None
+    raise Ended
+
+
+def log(message: object) -> None:
+    """Writes a line to the log of the run."""
+    text = str(message)[:_LOG_CHARS]
+    # half a surrogate pair cannot leave the sandbox, and a log line is no reason to fail
+    current.emit(text if text.isascii() else text.encode("utf-8", "replace").decode())
+
+
+def resource(name: str, binary: bool = False) -> str | bytes:
+    """A file of the UDF's package: text, or with `binary` bytes. `LookupError` if there is none."""
+    try:
+        content = current.files[name]
+    except KeyError:
+        have = ", ".join(sorted(current.files)) or "it has no files"
+        raise LookupError(f"no file {name!r} in the UDF's package; there is: {have}") from None
+    if isinstance(content, str):
+        return content.encode() if binary else content
+    raw = base64.b64decode(content["base64"])
+    return raw if binary else raw.decode()
+
+
+def _running(name: str) -> None:
+    if not current.phase:
+        raise RuntimeError(f"{name}() is for a run; the top level of a UDF is run only once")

@@ -1,0 +1,156 @@
+"""Runs UDFs off the event loop, in warm sandboxes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+import orjson
+
+from pipelines.errors import StageError, StageTimeoutError
+from pipelines.wasm.call import Call, Isolation, Limits, Package, Reply
+from pipelines.wasm.engine import Runtime
+from pipelines.wasm.log import RunLog
+from pipelines.wasm.sandbox import Sandbox
+from pipelines.wasm.shelf import Key, Shelf
+
+T = TypeVar("T")
+
+
+class SandboxPool:
+    """Runs UDFs off the event loop, in warm sandboxes. One event loop uses it.
+
+    A sandbox is made, used and closed in the pool's threads only. A run whose caller has gone is
+    ended by its deadline, in its thread, which then puts the sandbox back or closes it.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        threads: int = 2,
+        max_live: int = 64,
+        max_idle_per_udf: int = 4,
+        recycle_runs: int = 1000,
+        recycle_seconds: float = 600,
+        load_timeout_ms: int = 1000,
+    ) -> None:
+        if not 1 <= threads <= max_live:
+            raise ValueError(f"threads is {threads}; it has to be 1 to max_live ({max_live})")
+        self._runtime = runtime
+        self._load_timeout_ms = load_timeout_ms
+        self._shelf = Shelf(
+            max_live=max_live,
+            max_idle=max_idle_per_udf,
+            recycle_runs=recycle_runs,
+            recycle_seconds=recycle_seconds,
+        )
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="querymill-udf")
+        self._free = asyncio.Semaphore(threads)
+        self._closed = False
+
+    async def run(
+        self,
+        package: Package,
+        params: Mapping[str, object],
+        call: Call,
+        limits: Limits,
+        *,
+        isolation: Isolation = "pooled",
+        on_log: Callable[[str], None] | None = None,
+        run_timeout: float | None = None,
+    ) -> Reply:
+        """Runs `package` on `call` in a warm sandbox, or with isolation "request" in a new one.
+
+        `run_timeout` (seconds) bounds the wait for a free thread; `limits.timeout_ms` counts from
+        then on, once the UDF is loaded. `on_log` gets the log's lines on this event loop, however
+        the run ends. Raises `StageError`, `StageTimeoutError`.
+        """
+        key = (package.digest, _dumps(params), limits.memory_mb)
+        log = RunLog(limits.log_bytes)
+        work = partial(self._run, key, package, call, limits, log, isolation == "request")
+        try:
+            return await self._in_thread(package, work, run_timeout)
+        finally:
+            if on_log is not None:
+                for line in tuple(log.lines):
+                    on_log(line)
+
+    async def inspect(self, package: Package, params: Mapping[str, object]) -> frozenset[str]:
+        """Loads `package` in a sandbox of its own that is then thrown away.
+
+        Returns which of udf_main, query, document and result it defines. Raises `StageError` of
+        kind "load" that tells the line at fault.
+        """
+        return await self._in_thread(package, partial(self._inspect, package, _dumps(params)), None)
+
+    async def close(self) -> None:
+        """Refuses further runs, waits for those that are on (their deadlines end them), frees all.
+
+        The runtime is the caller's to close, afterwards.
+        """
+        self._closed = True
+        await asyncio.to_thread(self._executor.shutdown)
+        await asyncio.to_thread(self._shelf.close)
+
+    def stats(self) -> dict[str, int]:
+        """live, idle: sandboxes now. created, recycled, trapped, evicted: so far."""
+        return self._shelf.stats()
+
+    async def _in_thread(
+        self, package: Package, work: Callable[[], T], run_timeout: float | None
+    ) -> T:
+        try:
+            async with asyncio.timeout(run_timeout):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise StageTimeoutError(
+                f"UDF [{package}]: no sandbox was free within {run_timeout:g} s (waiting); "
+                "add workers or make the UDFs in front of it faster"
+            ) from error
+        if self._closed:
+            self._free.release()
+            raise StageError("unavailable", f"UDF [{package}]: the sandboxes are shut down")
+        loop = asyncio.get_running_loop()
+        future = self._executor.submit(work)
+        # released when the thread is done, which may be after the caller has gone
+        future.add_done_callback(partial(self._release, loop))
+        return await asyncio.wrap_future(future)
+
+    def _release(self, loop: asyncio.AbstractEventLoop, _: Future[T]) -> None:
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(self._free.release)
+
+    def _run(
+        self, key: Key, package: Package, call: Call, limits: Limits, log: RunLog, fresh: bool
+    ) -> Reply:
+        make = partial(self._make, package, key[1], limits.memory_mb, log)
+        sandbox = self._shelf.take(key, make, fresh=fresh)
+        try:
+            return sandbox.run(call, limits, log)
+        finally:
+            self._shelf.put(key, sandbox, keep=not fresh)
+
+    def _inspect(self, package: Package, params: bytes) -> frozenset[str]:
+        limits = Limits()
+        sandbox = self._make(package, params, limits.memory_mb, RunLog(limits.log_bytes))
+        sandbox.close()
+        return sandbox.entries
+
+    def _make(self, package: Package, params: bytes, memory_mb: int, log: RunLog) -> Sandbox:
+        return Sandbox(
+            self._runtime,
+            package,
+            params,
+            memory_mb=memory_mb,
+            timeout_ms=self._load_timeout_ms,
+            log=log,
+        )
+
+
+def _dumps(params: Mapping[str, object]) -> bytes:
+    return orjson.dumps(dict(params), option=orjson.OPT_SORT_KEYS)

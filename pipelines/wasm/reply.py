@@ -1,0 +1,133 @@
+"""Reads what came out of a sandbox. A UDF may have rewritten its whole interpreter, so nothing in
+it is believed before it is checked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import orjson
+
+from pipelines.errors import StageError
+from pipelines.wasm.call import Call, Limits, Reply
+
+HEADER_BYTES = 1024 * 1024
+
+# orjson reads integers of more than 64 bits as floats, and so cannot compare them
+_LONG_NUMBER = re.compile(r"[0-9]{19}")
+
+_GUEST_KINDS = {"memory", "udf_exception", "invalid_result", "output_too_large", "input_type"}
+
+
+def byte_length(text: str) -> int:
+    """Length in UTF-8. Raises `UnicodeEncodeError` for half a surrogate pair."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def split(answer: str, kind: str) -> tuple[dict[str, Any], str]:
+    """The header of an answer, and what follows it. `kind` is that of the error if it is wrong."""
+    head, _, rest = answer.partition("\n")
+    if len(head) > HEADER_BYTES:
+        raise StageError(
+            "output_too_large",
+            f"context.state and metadata have more than {HEADER_BYTES} bytes together",
+        )
+    try:
+        header = orjson.loads(head)
+    except ValueError as error:
+        raise StageError(kind, f"its answer cannot be read ({error})") from error
+    if not isinstance(header, dict):
+        raise StageError(kind, "its answer cannot be read (the header is not an object)")
+    return header, rest
+
+
+def guest_error(header: dict[str, Any]) -> tuple[str, str, str] | None:
+    """(kind, reason, traceback) if the header tells of a failure."""
+    error = header.get("error")
+    if not isinstance(error, dict):
+        return None
+    kind = error.get("kind")
+    reason, traceback = str(error.get("reason", ""))[:4_000], str(error.get("traceback", ""))
+    known = kind if isinstance(kind, str) and kind in _GUEST_KINDS else "udf_exception"
+    return known, reason, traceback[:20_000]
+
+
+def read(
+    header: dict[str, Any],
+    text: str,
+    call: Call,
+    before: dict[str, Any],
+    limits: Limits,
+    log: tuple[str, ...],
+) -> Reply:
+    """The reply in an answer without error. `before` is the call's payload, parsed.
+
+    Raises `StageError` of kind "invalid_result" or "output_too_large".
+    """
+    state, metadata = _object(header, "state"), _object(header, "metadata")
+    rejected, dropped = _rejected(header), header.get("dropped") is True
+    data, changed = before, False
+    if rejected or dropped:
+        text = call.payload
+    else:
+        data = _payload(text, limits.output_bytes)
+        changed = _differs(call.payload, text, before, data)
+        if "\n" in text or "\r" in text:
+            text = orjson.dumps(data).decode()
+    return Reply(
+        payload=text,
+        data=data,
+        changed=changed,
+        metadata=metadata,
+        state=state,
+        log=log,
+        dropped=dropped,
+        rejected=rejected,
+    )
+
+
+def _payload(text: str, limit: int) -> dict[str, Any]:
+    size = byte_length(text)
+    if size > limit:
+        raise StageError("output_too_large", f"its result has {size} bytes, its limit is {limit}")
+    try:
+        data = orjson.loads(text)
+    except ValueError as error:
+        raise StageError("invalid_result", f"its result is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise StageError("invalid_result", "its result is not a JSON object")
+    return data
+
+
+def _differs(old_text: str, new_text: str, old: dict[str, Any], new: dict[str, Any]) -> bool:
+    if old_text == new_text:
+        return False
+    if orjson.dumps(old) != orjson.dumps(new):
+        return True
+    if _LONG_NUMBER.search(old_text) or _LONG_NUMBER.search(new_text):
+        return _exact(old_text) != _exact(new_text)
+    return False
+
+
+def _exact(text: str) -> str:
+    """The text in a normal form in which numbers stand as they were written."""
+    return json.dumps(json.loads(text, parse_int=str, parse_float=str))
+
+
+def _object(header: dict[str, Any], name: str) -> dict[str, Any]:
+    value = header.get(name, {})
+    if not isinstance(value, dict):
+        raise StageError("invalid_result", f"context.{name} has to be an object")
+    return value
+
+
+def _rejected(header: dict[str, Any]) -> tuple[str, int] | None:
+    given = header.get("rejected")
+    if given is None:
+        return None
+    match given:
+        case [str(reason), int(status)] if 400 <= status <= 499:
+            return reason, int(status)
+    raise StageError("invalid_result", "it rejected with something else than a reason and 4xx")

@@ -1,0 +1,191 @@
+"""One sandbox: an instance of the interpreter with one UDF loaded. The only place that runs it."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import Any
+
+import orjson
+from wasmtime import Store, WasmtimeError
+from wasmtime.component import Func
+
+from pipelines.errors import StageError, StageTimeoutError
+from pipelines.wasm import reply, traps
+from pipelines.wasm.call import Call, Limits, Package, Reply
+from pipelines.wasm.engine import Runtime
+from pipelines.wasm.log import RunLog
+
+# the fault of the UDF's own code; the interpreter around it is as sound as before
+_HARMLESS = {"udf_exception", "invalid_result", "output_too_large", "input_too_large", "input_type"}
+
+
+class Sandbox:
+    """A UDF in an instance of its own, for one thread at a time.
+
+    It may move from thread to thread but two must never use it at once, `close` included. After a
+    trap, a timeout or exhausted memory `alive` is False and all that is left is to close it.
+    `entries` are the functions a pipeline can call that the UDF defines.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        package: Package,
+        params: bytes,
+        *,
+        memory_mb: int,
+        timeout_ms: int,
+        log: RunLog,
+    ) -> None:
+        """Makes the instance and runs the UDF's top level; `params` is the JSON of an object.
+
+        Raises `StageError`: "load" if the UDF cannot be loaded within `timeout_ms` and
+        `memory_mb`, "memory" if the interpreter itself does not fit.
+        """
+        self.package = package
+        self.alive = True
+        self.runs = 0
+        self.made = time.monotonic()
+        self._runtime = runtime
+        self._memory_mb = memory_mb
+        self._store = Store(runtime.engine)
+        try:
+            self._start(timeout_ms)
+            self.entries = self._loaded(params, timeout_ms, log)
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, call: Call, limits: Limits, log: RunLog) -> Reply:
+        """One run within `limits` (its memory was set when the sandbox was made).
+
+        Raises `StageError` of any kind but "unavailable", and `StageTimeoutError` when
+        `limits.timeout_ms` are over.
+        """
+        self._require(call.phase)
+        try:
+            before = _checked_input(call, limits)
+            self.runs += 1
+            answer = self._enter(self._run, log, limits.timeout_ms, _encode(call, limits))
+            header, text = reply.split(answer, "invalid_result")
+            if failure := reply.guest_error(header):
+                raise self._failure(*failure)
+            return reply.read(header, text, call, before, limits, tuple(log.lines))
+        except StageTimeoutError as error:
+            hint = "make it do less or raise the stage's timeout_ms"
+            raise StageTimeoutError(self._named(f"{error.reason}; {hint}")) from error
+        except StageError as error:
+            if error.kind not in _HARMLESS:
+                self.alive = False
+            named = StageError(error.kind, self._named(error.reason), detail=error.detail)
+            raise named from error
+
+    def close(self) -> None:
+        """Frees the instance and its memory."""
+        self.alive = False
+        self._store.close()
+
+    def _start(self, timeout_ms: int) -> None:
+        runtime = self._runtime
+        self._store.set_limits(memory_size=self._memory_mb * 1024 * 1024)
+        self._store.set_epoch_deadline(runtime.ticker.ticks(timeout_ms))
+        try:
+            instance = runtime.linker.instantiate(self._store, runtime.component)
+        except WasmtimeError as error:
+            reason = f"the interpreter does not fit in {self._memory_mb} MB; raise memory_mb"
+            raise StageError("memory", self._named(reason)) from error
+        self._load = self._function(instance.get_func(self._store, runtime.exports["load"]))
+        self._run = self._function(instance.get_func(self._store, runtime.exports["run"]))
+
+    def _loaded(self, params: bytes, timeout_ms: int, log: RunLog) -> frozenset[str]:
+        setup = _setup(self.package, params)
+        try:
+            answer = self._enter(self._load, log, timeout_ms, self.package.source, setup)
+            header, _ = reply.split(answer, "load")
+            if failure := reply.guest_error(header):
+                raise self._failure(*failure)
+        except StageError as error:
+            reason = self._named(f"cannot be loaded: {error.reason}")
+            raise StageError("load", reason, detail=error.detail) from error
+        return frozenset(name for name in header.get("entries", ()) if isinstance(name, str))
+
+    def _require(self, phase: str) -> None:
+        if phase not in self.entries and "udf_main" not in self.entries:
+            raise StageError(
+                "load", f"UDF [{self.package}] defines neither {phase}() nor udf_main()"
+            )
+
+    def _enter(self, function: Func, log: RunLog, timeout_ms: int, *arguments: str) -> str:
+        """Calls into the instance; whatever stops it comes out as a `StageError`."""
+        line = self._runtime.line
+        line.log = log
+        try:
+            with self._runtime.ticker:
+                self._store.set_epoch_deadline(self._runtime.ticker.ticks(timeout_ms))
+                answer: str = function(self._store, *arguments)
+                return answer
+        except WasmtimeError as error:
+            self.alive = False
+            trap = traps.explain(error)
+            if trap.interrupted:
+                raise StageTimeoutError(f"it ran longer than its {timeout_ms} ms") from error
+            raise StageError("trap", f"the sandbox was stopped: {trap.reason}") from error
+        finally:
+            line.log = None
+
+    def _failure(self, kind: str, reason: str, traceback: str) -> StageError:
+        if kind == "memory":
+            reason = (
+                f"it ran out of memory, its limit is {self._memory_mb} MB; "
+                "make it hold less at once or raise the stage's memory_mb"
+            )
+        return StageError(kind, reason, detail=traceback)
+
+    def _named(self, reason: str) -> str:
+        return f"UDF [{self.package}]: {reason}"
+
+    @staticmethod
+    def _function(found: Func | None) -> Func:
+        if found is None:
+            raise StageError("unavailable", "the built sandbox is not ours; clear the cache folder")
+        return found
+
+
+def _checked_input(call: Call, limits: Limits) -> dict[str, Any]:
+    try:
+        size = reply.byte_length(call.payload) + reply.byte_length(call.request or "")
+        if size > limits.input_bytes:
+            raise StageError(
+                "input_too_large",
+                f"its input has {size} bytes, its limit is {limits.input_bytes}; "
+                "ask for fewer hits or fields, or raise the stage's input_bytes",
+            )
+        payload = orjson.loads(call.payload)
+    except ValueError as error:
+        raise StageError("input_type", f"its input is not JSON: {error}") from error
+    if not isinstance(payload, dict):
+        raise StageError("input_type", "its input is not a JSON object")
+    return payload
+
+
+def _encode(call: Call, limits: Limits) -> str:
+    """The call as one JSON text, its parts joined and not parsed."""
+    context = orjson.dumps(dict(call.context)).decode()
+    return (
+        f'{{"phase":"{call.phase}","limit":{limits.output_bytes},"context":{context},'
+        f'"request":{call.request or "null"},"payload":{call.payload}}}'
+    )
+
+
+def _setup(package: Package, params: bytes) -> str:
+    files = {name: _file(content) for name, content in package.files.items()}
+    setup = {"name": package.name, "params": orjson.Fragment(params), "files": files}
+    return orjson.dumps(setup).decode()
+
+
+def _file(content: bytes) -> str | dict[str, str]:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(content).decode()}

@@ -1,0 +1,152 @@
+"""The calls the proxy answers itself: one literal table of routes, one door for all of them."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from aiohttp import web
+
+from proxy.bodies import inflate
+from proxy.errors import ErrorAnswer
+from proxy.exchange import Exchange
+from proxy.query_string import QueryString, is_true
+from proxy.store import Credentials
+
+DEFINITION_MAX = 1024 * 1024
+UPLOAD_MAX = 16 * 1024 * 1024
+TOKEN_HEADER = "Querymill-Admin-Token"
+
+
+@dataclass(frozen=True, slots=True)
+class AdminCall:
+    """One administration call: the exchange, the names in its path, and its parameters."""
+
+    exchange: Exchange
+    names: dict[str, str]
+    query: QueryString
+
+    @property
+    def name(self) -> str:
+        return self.names["name"]
+
+    @property
+    def credentials(self) -> Credentials:
+        """The caller's own, for the backend to judge."""
+        value = self.exchange.headers.get("Authorization")
+        return {"Authorization": value} if value else {}
+
+    def flag(self, name: str) -> bool:
+        return is_true(self.query.get(name))
+
+    def number(self, name: str) -> int | None:
+        """A whole-number parameter; a 400 names what is none."""
+        text = self.query.get(name)
+        if text is None:
+            return None
+        if not text.isascii() or not text.isdigit() or len(text) > 15:
+            raise ErrorAnswer(
+                400, "illegal_argument_exception", f"[{name}={text[:100]}] is not a whole number"
+            )
+        return int(text)
+
+    async def body(self, limit: int) -> bytes:
+        """The body without its Content-Encoding; a 413 above `limit` bytes."""
+        encoding = self.exchange.headers.get("Content-Encoding", "")
+        return inflate(await self.exchange.body(limit), encoding, limit)
+
+    async def json(self, limit: int = DEFINITION_MAX) -> Any:
+        """The body as JSON; a 400 says where it is broken."""
+        body = await self.body(limit)
+        if not body.strip():
+            raise ErrorAnswer(400, "parse_exception", "the body is empty; send a JSON object")
+        try:
+            value = orjson.loads(body)
+            # What cannot be written again (nested too deeply) must not be taken in.
+            orjson.dumps([[[[[[[[value]]]]]]]])
+        except (orjson.JSONDecodeError, TypeError) as error:
+            reason = f"the body is not usable JSON: {error}"
+            raise ErrorAnswer(400, "parse_exception", reason) from error
+        return value
+
+    def answer(self, data: Any, status: int = 200) -> web.StreamResponse:
+        option = orjson.OPT_NON_STR_KEYS
+        if self.flag("pretty"):
+            option |= orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+        body = orjson.dumps(data, default=str, option=option)
+        return self.exchange.respond_json(status, body)
+
+
+Handler = Callable[[AdminCall], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method, a path with ``{names}``, and what answers it."""
+
+    method: str
+    path: str
+    handler: Handler
+    open: bool = False
+    """Answered without the admin token: health checks."""
+
+
+class Admin:
+    """Finds the route of an administration call and answers it."""
+
+    def __init__(self, routes: tuple[Route, ...], token: str | None) -> None:
+        self.routes = routes
+        self._token = token
+
+    async def __call__(self, exchange: Exchange) -> web.StreamResponse:
+        path, raw_query = exchange.raw_path, exchange.query or ""
+        segments = [unquote(part) for part in path.split("/") if part]
+        allowed: list[str] = []
+        for route in self.routes:
+            names = _match(route.path, segments)
+            if names is None:
+                continue
+            if route.method != exchange.method:
+                allowed.append(route.method)
+                continue
+            if not route.open:
+                self._check_token(exchange)
+            return await route.handler(AdminCall(exchange, names, QueryString(raw_query)))
+        if allowed:
+            methods = ", ".join(sorted(allowed))
+            raise ErrorAnswer(
+                405,
+                "method_not_allowed_exception",
+                f"[{path}] does not take {exchange.method}; it takes {methods}",
+                headers={"Allow": methods},
+            )
+        known = ", ".join(dict.fromkeys(route.path for route in self.routes))
+        reason = f"no administration call at [{path}]; there are {known}"
+        raise ErrorAnswer(404, "resource_not_found_exception", reason)
+
+    def _check_token(self, exchange: Exchange) -> None:
+        if self._token is None:
+            return
+        given = exchange.headers.get(TOKEN_HEADER, "")
+        if not hmac.compare_digest(given.encode(), self._token.encode()):
+            reason = f"administration needs the admin token in the header {TOKEN_HEADER}"
+            raise ErrorAnswer(401, "security_exception", reason)
+
+
+def _match(path: str, segments: list[str]) -> dict[str, str] | None:
+    wanted = [part for part in path.split("/") if part]
+    if len(wanted) != len(segments):
+        return None
+    names: dict[str, str] = {}
+    for part, segment in zip(wanted, segments, strict=True):
+        if part.startswith("{"):
+            if segment.startswith("_"):
+                return None
+            names[part[1:-1]] = segment
+        elif part != segment:
+            return None
+    return names

@@ -1,0 +1,34 @@
+"""``/_querymill/``: health and metrics."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from proxy import __version__
+from proxy.admin import AdminCall
+from proxy.definitions import Definitions
+
+
+class OperationsCalls:
+    """Whether the proxy lives, whether it can serve, and its figures for Prometheus."""
+
+    def __init__(self, definitions: Definitions, metrics: CollectorRegistry) -> None:
+        self._definitions = definitions
+        self._metrics = metrics
+
+    async def livez(self, call: AdminCall) -> web.StreamResponse:
+        """200 as long as the process answers."""
+        return call.answer({"status": "alive", "version": __version__})
+
+    async def readyz(self, call: AdminCall) -> web.StreamResponse:
+        """200 once definitions are loaded; 503 with the reason until then."""
+        if self._definitions.ready.is_set():
+            # A store that cannot be read any more is told, but what is known goes on running.
+            return call.answer({"status": "ready", "warning": self._definitions.problem or None})
+        return call.answer({"status": "starting", "reason": self._definitions.problem}, 503)
+
+    async def metrics(self, call: AdminCall) -> web.StreamResponse:
+        body = generate_latest(self._metrics)
+        return call.exchange.respond(200, {"Content-Type": CONTENT_TYPE_LATEST}, body)

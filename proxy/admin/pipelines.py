@@ -1,0 +1,93 @@
+"""``/_pipeline``: create, read, list, delete, figures."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from pipelines.context import PHASES
+from pipelines.executor import CompiledPipeline
+from proxy.admin import AdminCall
+from proxy.definitions import Definitions
+from proxy.errors import ErrorAnswer
+
+
+class PipelineCalls:
+    """The calls on stored pipelines."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+        self._registry = definitions.registry
+
+    async def put(self, call: AdminCall) -> web.StreamResponse:
+        value = await call.json()
+        if isinstance(value, dict):
+            # `revision` is what GET shows beside a definition; it can come back with it.
+            value.pop("revision", None)
+        definition, revision = await self._definitions.put_pipeline(
+            call.name,
+            value,
+            call.credentials,
+            create=call.flag("create"),
+            if_revision=call.number("if_revision"),
+        )
+        return call.answer(
+            {
+                "acknowledged": True,
+                "name": definition.name,
+                "version": definition.version,
+                "revision": revision,
+            }
+        )
+
+    async def get(self, call: AdminCall) -> web.StreamResponse:
+        await self._definitions.store.check_access(call.credentials)
+        pipeline = self._registry.get(call.name)
+        return call.answer({**_shown(pipeline), "revision": pipeline.revision})
+
+    async def list(self, call: AdminCall) -> web.StreamResponse:
+        await self._definitions.store.check_access(call.credentials)
+        wanted = call.query.get("type")
+        if wanted is not None and wanted not in PHASES:
+            reason = f"[type={wanted[:100]}] is not one of {', '.join(PHASES)}"
+            raise ErrorAnswer(400, "illegal_argument_exception", reason)
+        listed = [
+            {
+                "name": pipeline.name,
+                "version": pipeline.definition.version,
+                "type": pipeline.definition.type,
+                "description": pipeline.definition.description,
+                "revision": pipeline.revision,
+                "stages": [stage.name for stage in pipeline.definition.stages],
+                "attached_to": self._registry.attachments.users(pipeline.name),
+            }
+            for pipeline in self._registry.all(wanted)
+        ]
+        return call.answer({"count": len(listed), "pipelines": listed})
+
+    async def delete(self, call: AdminCall) -> web.StreamResponse:
+        await self._definitions.delete_pipeline(
+            call.name, call.credentials, force=call.flag("force")
+        )
+        return call.answer({"acknowledged": True, "name": call.name})
+
+    async def stats(self, call: AdminCall) -> web.StreamResponse:
+        await self._definitions.store.check_access(call.credentials)
+        pipeline = self._registry.get(call.name)
+        return call.answer(
+            {
+                "name": pipeline.name,
+                "version": pipeline.definition.version,
+                "type": pipeline.definition.type,
+                **self._registry.stats(call.name).as_dict(),
+            }
+        )
+
+
+def _shown(pipeline: CompiledPipeline) -> dict[str, object]:
+    definition = pipeline.definition
+    return {
+        **definition.source,
+        "name": definition.name,
+        "version": definition.version,
+        "type": definition.type,
+    }

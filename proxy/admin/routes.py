@@ -1,0 +1,41 @@
+"""Every administration call, one line each."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from proxy.admin import Route
+from proxy.admin.execute import ExecuteCalls
+from proxy.admin.operations import OperationsCalls
+from proxy.admin.pipelines import PipelineCalls
+from proxy.admin.udfs import UdfCalls
+from proxy.backend import Backend
+from proxy.definitions import Definitions
+
+
+def admin_routes(
+    definitions: Definitions, backend: Backend, metrics: CollectorRegistry
+) -> tuple[Route, ...]:
+    """The table; docs/API.md has a line for each (a test compares them)."""
+    pipelines = PipelineCalls(definitions)
+    execute = ExecuteCalls(definitions, backend)
+    udfs = UdfCalls(definitions)
+    operations = OperationsCalls(definitions, metrics)
+    return (
+        Route("GET", "/_pipeline", pipelines.list),
+        Route("PUT", "/_pipeline/{name}", pipelines.put),
+        Route("POST", "/_pipeline/{name}", pipelines.put),
+        Route("GET", "/_pipeline/{name}", pipelines.get),
+        Route("DELETE", "/_pipeline/{name}", pipelines.delete),
+        Route("POST", "/_pipeline/_execute", execute.inline),
+        Route("POST", "/_pipeline/{name}/_execute", execute.stored),
+        Route("GET", "/_pipeline/{name}/_stats", pipelines.stats),
+        Route("GET", "/_udf", udfs.list),
+        Route("PUT", "/_udf/{name}", udfs.put),
+        Route("GET", "/_udf/{name}", udfs.get),
+        Route("DELETE", "/_udf/{name}", udfs.delete),
+        Route("GET", "/_udf/{name}/_versions", udfs.versions),
+        Route("GET", "/_querymill/livez", operations.livez, open=True),
+        Route("GET", "/_querymill/readyz", operations.readyz, open=True),
+        Route("GET", "/_querymill/metrics", operations.metrics, open=True),
+    )

@@ -1,0 +1,87 @@
+"""``/_udf``: upload, read, list and delete UDF packages."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from pipelines.udf import UdfRegistry, UploadFormat, package_body, read_package
+from proxy.admin import UPLOAD_MAX, AdminCall
+from proxy.bodies import media_type
+from proxy.definitions import Definitions
+from proxy.errors import ErrorAnswer
+
+FORMATS: dict[str, UploadFormat] = {
+    "text/x-python": "source",
+    "application/x-python": "source",
+    "text/plain": "source",
+    "application/json": "json",
+    "application/zip": "zip",
+    "application/x-zip-compressed": "zip",
+}
+
+
+class UdfCalls:
+    """The calls on UDF packages."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._definitions = definitions
+
+    @property
+    def _udfs(self) -> UdfRegistry:
+        return self._definitions.registry.udfs
+
+    async def put(self, call: AdminCall) -> web.StreamResponse:
+        content_type = call.exchange.headers.get("Content-Type", "")
+        format = FORMATS.get(media_type(content_type))
+        if format is None:
+            reason = (
+                f"Content-Type header [{content_type}] is not supported; send text/x-python"
+                " (source), application/json or application/zip"
+            )
+            raise ErrorAnswer(415, "media_type_header_exception", reason)
+        package = read_package(
+            call.name,
+            await call.body(UPLOAD_MAX),
+            format=format,
+            version=call.query.get("version"),
+        )
+        created = await self._definitions.put_udf(package, call.credentials)
+        return call.answer(
+            {
+                "acknowledged": True,
+                "name": package.name,
+                "version": package.version,
+                "result": "created" if created else "noop",
+            }
+        )
+
+    async def get(self, call: AdminCall) -> web.StreamResponse:
+        await self._definitions.store.check_access(call.credentials)
+        package = self._udfs.get(call.name, call.query.get("version") or "latest")
+        return call.answer({"name": package.name, **package_body(package)})
+
+    async def list(self, call: AdminCall) -> web.StreamResponse:
+        await self._definitions.store.check_access(call.credentials)
+        listed = [
+            {
+                "name": name,
+                "latest": self._udfs.get(name).version,
+                "versions": self._udfs.versions(name),
+                "used_by": self._definitions.registry.udf_users(name),
+            }
+            for name in self._udfs.names()
+        ]
+        return call.answer({"count": len(listed), "udfs": listed})
+
+    async def versions(self, call: AdminCall) -> web.StreamResponse:
+        await self._definitions.store.check_access(call.credentials)
+        latest = self._udfs.get(call.name).version
+        return call.answer(
+            {"name": call.name, "latest": latest, "versions": self._udfs.versions(call.name)}
+        )
+
+    async def delete(self, call: AdminCall) -> web.StreamResponse:
+        deleted = await self._definitions.delete_udf(
+            call.name, call.query.get("version"), call.credentials, force=call.flag("force")
+        )
+        return call.answer({"acknowledged": True, "name": call.name, "versions": deleted})

@@ -1,0 +1,92 @@
+"""The proxy put together: what is opened in which order, and closed in the opposite one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from pipelines.executor import Executor
+from pipelines.registry import Registry
+from pipelines.stats import Stats
+from pipelines.wasm import Runtime, SandboxPool
+from proxy.admin import Admin
+from proxy.admin.routes import admin_routes
+from proxy.backend import Backend
+from proxy.backend_info import BackendInfo
+from proxy.definitions import Definitions
+from proxy.documents import DocumentTraffic
+from proxy.indices import IndexTraffic
+from proxy.metrics import Metrics
+from proxy.relay import Relay
+from proxy.resolver import Resolver
+from proxy.search import SearchTraffic
+from proxy.selection import Selector
+from proxy.server import ProxyServer
+from proxy.settings import Settings
+from proxy.store import ClusterStore
+from proxy.tasks import Tasks
+from proxy.traffic import Traffic
+from proxy.upstream import Upstream
+
+
+@asynccontextmanager
+async def open_proxy(settings: Settings, runtime: Runtime) -> AsyncIterator[ProxyServer]:
+    """A proxy that serves until the context ends. Raises `ListenError`.
+
+    The definitions are read once before it listens; a backend that cannot be reached yet does not
+    keep it from starting (see ``/_querymill/readyz``).
+    """
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(
+            Upstream(
+                settings.backend,
+                connect_timeout=settings.backend_connect_timeout,
+                idle_timeout=settings.backend_timeout,
+                connections=settings.backend_connections,
+            )
+        )
+        pool = SandboxPool(
+            runtime,
+            threads=settings.sandbox_threads,
+            max_live=settings.sandbox_max_live,
+            recycle_runs=settings.sandbox_recycle_runs,
+        )
+        stack.push_async_callback(pool.close)
+        stats = Stats()
+        backend = Backend(upstream, settings.backend_authorization or "")
+        registry = Registry(pool, stats)
+        definitions = Definitions(
+            registry, ClusterStore(backend), pool, refresh=settings.store_refresh
+        )
+        tasks = Tasks()
+        stack.push_async_callback(tasks.close)
+        await definitions.look()
+        tasks.start("follow the store", definitions.follow())
+        resolver = Resolver(backend)
+        selector = Selector(registry, resolver, settings.on_conflict)
+        metrics = Metrics(stats, pool.stats, lambda: selector.conflicts)
+        relay = Relay(upstream, BackendInfo(upstream), compat=settings.compat == "auto")
+        executor = Executor(stats)
+        visible = frozenset(name.lower() for name in settings.pipeline_headers)
+        traffic = Traffic(
+            relay,
+            SearchTraffic(
+                relay, selector, executor, max_bytes=settings.max_transform_bytes, visible=visible
+            ),
+            DocumentTraffic(
+                relay,
+                selector,
+                executor,
+                max_bytes=settings.max_transform_bytes,
+                max_bulk_bytes=settings.max_request_bytes,
+                visible=visible,
+            ),
+            IndexTraffic(relay, backend, definitions, resolver),
+            resolver,
+            metrics,
+            max_body=settings.max_request_bytes,
+        )
+        admin = Admin(
+            admin_routes(definitions, backend, metrics.registry), settings.admin_token or None
+        )
+        yield await stack.enter_async_context(ProxyServer(settings, traffic=traffic, admin=admin))

@@ -1,0 +1,76 @@
+"""JSON calls to the backend made by the proxy itself: the store, aliases, settings, previews."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from multidict import CIMultiDict
+
+from proxy.upstream import Upstream, UpstreamRequest
+
+ANSWER_MAX = 200 * 1024 * 1024
+
+
+class BackendRefusedError(Exception):
+    """The backend answered with an error; its status and body are for the client to see."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(f"the backend answered {status}: {body[:500].decode(errors='replace')}")
+        self.status = status
+        self.body = body
+
+
+@dataclass(frozen=True, slots=True)
+class BackendAnswer:
+    """A status, and the parsed JSON body (None where it is empty or not JSON)."""
+
+    status: int
+    data: Any
+    body: bytes
+
+    def require(self, *statuses: int) -> Any:
+        """The data, if the status is one of these; otherwise raises `BackendRefusedError`."""
+        if self.status not in statuses:
+            raise BackendRefusedError(self.status, self.body)
+        return self.data
+
+
+class Backend:
+    """The backend as the proxy's own client sees it; shares the connections of `Upstream`."""
+
+    def __init__(self, upstream: Upstream, authorization: str = "") -> None:
+        self._upstream = upstream
+        self._own = {"Authorization": authorization} if authorization else {}
+
+    async def call(
+        self,
+        method: str,
+        target: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        retry: bool = False,
+    ) -> BackendAnswer:
+        """One call. `headers` (the caller's credentials) replace the proxy's own, if given.
+
+        `target` is the raw path and query. Raises the errors of `Upstream.send`.
+        """
+        sent = CIMultiDict(self._own if headers is None else headers)
+        sent["Accept"] = "application/json"
+        data: bytes | None = None
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+            data = body if isinstance(body, bytes) else orjson.dumps(body)
+        request = UpstreamRequest(
+            method=method, target=target, headers=sent, body=data, retry=retry or method == "GET"
+        )
+        async with await self._upstream.send(request) as response:
+            raw = await response.read(ANSWER_MAX)
+            status = response.status
+        try:
+            return BackendAnswer(status, orjson.loads(raw), raw)
+        except orjson.JSONDecodeError:
+            return BackendAnswer(status, None, raw)

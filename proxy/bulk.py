@@ -1,0 +1,110 @@
+"""A bulk body taken apart and put together again: pure, original bytes kept where nothing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+ACTIONS = ("index", "create", "update", "delete")
+
+
+class BulkSyntaxError(ValueError):
+    """The body is not a bulk body; the message says which line and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkItem:
+    """One action with its document. `header` and `source` are the lines as received.
+
+    `local` is the answer of an item that never reaches the backend.
+    """
+
+    line: int
+    action: str
+    meta: dict[str, Any]
+    header: bytes
+    source: bytes | None
+    local: dict[str, Any] | None = None
+
+    def answered(self, answer: dict[str, Any]) -> BulkItem:
+        """This item with an answer of our own: ``{action: {...}}`` is made of it."""
+        return replace(self, local={self.action: answer})
+
+    def with_source(self, text: str) -> BulkItem:
+        return replace(self, source=text.encode())
+
+    def without_pipeline(self, forwarded: str | None) -> BulkItem:
+        """This item with its `pipeline` set to what is the backend's to run, if anything."""
+        meta = {key: value for key, value in self.meta.items() if key != "pipeline"}
+        if forwarded is not None:
+            meta["pipeline"] = forwarded
+        return replace(self, meta=meta, header=orjson.dumps({self.action: meta}))
+
+
+def read_bulk(body: bytes) -> list[BulkItem]:
+    """The items of a bulk body, in order. Raises `BulkSyntaxError`."""
+    if not body.endswith(b"\n"):
+        raise BulkSyntaxError("the bulk request must be terminated by a newline [\\n]")
+    lines = body.split(b"\n")
+    items: list[BulkItem] = []
+    position, last = 0, len(lines) - 1
+    while position < last:
+        header = lines[position]
+        if not header.strip():
+            position += 1
+            continue
+        action, meta = _read_action(header, position + 1)
+        source = None
+        line = position + 1
+        if action != "delete":
+            position += 1
+            if position >= last:
+                raise BulkSyntaxError(f"line {line}: [{action}] has no document line after it")
+            source = lines[position]
+        items.append(BulkItem(line=line, action=action, meta=meta, header=header, source=source))
+        position += 1
+    return items
+
+
+def _read_action(header: bytes, line: int) -> tuple[str, dict[str, Any]]:
+    try:
+        value = orjson.loads(header)
+    except orjson.JSONDecodeError as error:
+        raise BulkSyntaxError(f"line {line}: the action is not valid JSON: {error}") from error
+    if not isinstance(value, dict) or len(value) != 1:
+        raise BulkSyntaxError(f"line {line}: an action is an object with one key")
+    (action, meta), *_ = value.items()
+    if action not in ACTIONS:
+        known = ", ".join(ACTIONS)
+        raise BulkSyntaxError(f"line {line}: unknown action [{action[:50]}]; known are {known}")
+    if not isinstance(meta, dict):
+        raise BulkSyntaxError(f"line {line}: what [{action}] holds must be an object")
+    return action, meta
+
+
+def write_bulk(items: Sequence[BulkItem]) -> bytes:
+    """The body with the items that go to the backend; empty if none does."""
+    parts: list[bytes] = []
+    for item in items:
+        if item.local is None:
+            parts.append(item.header)
+            if item.source is not None:
+                parts.append(item.source)
+    return b"\n".join([*parts, b""]) if parts else b""
+
+
+def merge_answer(items: Sequence[BulkItem], answer: dict[str, Any]) -> dict[str, Any]:
+    """The backend's answer with our items put in their places.
+
+    Raises `ValueError` if the backend did not answer every item it was sent.
+    """
+    theirs = answer.get("items", [])
+    if len(theirs) != sum(item.local is None for item in items):
+        raise ValueError("the backend answered another number of items than it was sent")
+    remaining = iter(theirs)
+    merged = [next(remaining) if item.local is None else item.local for item in items]
+    failed = any("error" in item.local[item.action] for item in items if item.local is not None)
+    return {**answer, "errors": bool(answer.get("errors")) or failed, "items": merged}

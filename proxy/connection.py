@@ -1,0 +1,177 @@
+"""One connection to a backend node, and the upload that may still run on it.
+
+Answers are parsed by aiohttp: its response protocol does framing, flow control and the timeout
+between two bytes. What is not used is its client session, which re-encodes the target, renames
+header fields, adds its own, and sends some requests twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import StreamReader
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_parser import RawResponseMessage
+from aiohttp.http_writer import StreamWriter
+
+from proxy.origin import Origin
+from proxy.request_head import Framing
+from proxy.upstream_errors import UpstreamTimeout
+
+READ_BUFFER: Final = 64 * 1024
+# Above this, joining head and body costs more than a second write.
+_JOIN_LIMIT: Final = 64 * 1024
+# Backends may send long Warning fields; nothing here is as exposed as the client's side.
+_MAX_FIELD: Final = 64 * 1024
+_MAX_FIELDS: Final = 512
+
+
+class _Protocol(ResponseHandler):
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        # aiohttp tells only who waits for a head when the middle of a body makes no sense.
+        payload = self._payload
+        super().set_exception(exc, *cause)
+        if payload is not None and not payload.is_eof() and payload.exception() is None:
+            payload.set_exception(exc)
+
+
+class Connection:
+    """An open connection; carries one request at a time. Owned by a pool, lent to one caller."""
+
+    __slots__ = ("_protocol", "idle_since", "reused")
+
+    def __init__(self, protocol: ResponseHandler) -> None:
+        self._protocol = protocol
+        self.idle_since = 0.0
+        self.reused = False
+
+    @classmethod
+    async def open(cls, origin: Origin, tls: ssl.SSLContext | None) -> Connection:
+        """Connect. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        _, protocol = await loop.create_connection(
+            lambda: _Protocol(loop),
+            origin.host,
+            origin.port,
+            ssl=tls if origin.scheme == "https" else None,
+        )
+        return cls(protocol)
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may be sent: open, and nothing left over from the last one."""
+        return self._protocol.is_connected() and not self._protocol.should_close
+
+    def begin(self, method: str, idle_timeout: float) -> None:
+        """Get ready for the answer to a request with `method`."""
+        self._protocol.set_response_params(
+            skip_payload=method == "HEAD",
+            read_until_eof=True,
+            auto_decompress=False,
+            read_timeout=idle_timeout,
+            read_bufsize=READ_BUFFER,
+            max_line_size=_MAX_FIELD,
+            max_field_size=_MAX_FIELD,
+            max_headers=_MAX_FIELDS,
+        )
+
+    def write(self, head: bytes, body: bytes) -> None:
+        """Send a whole request. Raises ConnectionError when the connection is gone."""
+        transport = self._transport()
+        if len(body) <= _JOIN_LIMIT:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
+        self._protocol.start_timeout()
+
+    def upload(
+        self, head: bytes, framing: Framing, source: AsyncIterator[bytes], idle_timeout: float
+    ) -> Upload:
+        """Send `head`, and return the upload that sends what `source` yields."""
+        self._transport().write(head)
+        writer = StreamWriter(self._protocol, asyncio.get_running_loop())
+        if framing == "chunked":
+            writer.enable_chunking()
+        return Upload(self, writer, source, idle_timeout)
+
+    async def receive(self) -> tuple[RawResponseMessage, StreamReader]:
+        """Return the head of the final answer, and the reader of its body."""
+        while True:
+            message, payload = await self._protocol.read()
+            if message.code >= 200 or message.code == 101:
+                return message, payload
+
+    def start_timeout(self) -> None:
+        """Count the time until the first byte of the answer from now on."""
+        self._protocol.start_timeout()
+
+    def close(self) -> None:
+        """Close at once; what was not sent yet is lost."""
+        self._protocol.abort()
+
+    def _transport(self) -> asyncio.Transport:
+        transport = self._protocol.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the connection was closed by the backend")
+        return transport
+
+
+class Upload:
+    """A request body on its way to the backend, chunk by chunk, while the answer may already come.
+
+    `failure` says why the body could not be sent to its end, when that is the source's fault or the
+    backend stopped reading; `complete` whether all of it was sent.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        writer: StreamWriter,
+        source: AsyncIterator[bytes],
+        idle_timeout: float,
+    ) -> None:
+        self._connection = connection
+        self._writer = writer
+        self._source = source
+        self._idle_timeout = idle_timeout
+        self.failure: Exception | None = None
+        self.complete = False
+        self.task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Send everything, then wait for the answer's first byte under the timeout."""
+        try:
+            async for chunk in self._source:
+                if not await self._send(chunk):
+                    return
+            await self._writer.write_eof()
+        except ConnectionError:
+            # The backend hung up. Its answer may say why, so whoever reads that finds out.
+            return
+        except Exception as exc:
+            self.failure = exc
+            self._connection.close()
+            return
+        self.complete = True
+        self._connection.start_timeout()
+
+    async def _send(self, chunk: bytes) -> bool:
+        try:
+            async with asyncio.timeout(self._idle_timeout):
+                await self._writer.write(chunk)
+        except ConnectionError:
+            return False
+        except TimeoutError as exc:
+            raise UpstreamTimeout(
+                f"the backend read nothing of the request body for {self._idle_timeout:g} s"
+            ) from exc
+        return True
+
+    def stop(self) -> None:
+        """Send no more."""
+        if self.task is not None:
+            self.task.cancel()

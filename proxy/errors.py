@@ -1,0 +1,168 @@
+"""Errors as the client sees them: the backend's envelope, and which exception becomes which.
+
+The table `ANSWERS` is the only place where an exception meets an HTTP status. A row for a base
+class holds for its subclasses. An exception without a row is a bug of ours: 500, and its text stays
+in the log, under the id that the answer carries.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+import orjson
+import structlog
+
+from pipelines.errors import ConflictError, DefinitionError, MissingError
+from proxy.bodies import BodyEncodingError, BodyError, BodyTooLargeError
+from proxy.upstream_errors import (
+    UpstreamBroken,
+    UpstreamBusy,
+    UpstreamTimeout,
+    UpstreamTooLarge,
+    UpstreamUnreachable,
+)
+
+_T = TypeVar("_T")
+
+_log = structlog.get_logger("proxy.errors")
+_NONE: Final[Mapping[str, object]] = MappingProxyType({})
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+_LOG_FIELDS: Final = frozenset({"status", "type", "reason", "exc_info", "event", "level"})
+
+UNEXPECTED: Final = (500, "proxy_exception")
+
+
+class ErrorAnswer(Exception):
+    """An error that is an answer already.
+
+    `status` is an HTTP status, `type` a word in the backend's style, `extra` goes into the cause
+    beside them (JSON values), `headers` onto the answer. `close` ends the client's connection.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        type: str,
+        reason: str,
+        *,
+        extra: Mapping[str, object] = _NONE,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        close: bool = False,
+    ) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.type = type
+        self.reason = reason
+        self.extra = extra
+        self.headers = headers
+        self.close = close
+
+    def body(self) -> bytes:
+        """Return the answer's body in the backend's error envelope."""
+        return envelope(self.status, self.type, self.reason, extra=self.extra)
+
+
+class MalformedRequest(Exception):
+    """What a client sent is not HTTP; its connection cannot be used any further."""
+
+
+class SlowClient(Exception):
+    """A client stopped sending the body it announced."""
+
+
+# exception -> (status, type). `pipelines` knows no status; its errors get theirs here.
+ANSWERS: Final[Mapping[type[Exception], tuple[int, str]]] = {
+    UpstreamUnreachable: (502, "backend_unreachable_exception"),
+    UpstreamBroken: (502, "backend_unreachable_exception"),
+    UpstreamTooLarge: (502, "backend_unreachable_exception"),
+    UpstreamTimeout: (504, "backend_timeout_exception"),
+    UpstreamBusy: (429, "rejected_execution_exception"),
+    BodyTooLargeError: (413, "content_too_long_exception"),
+    BodyEncodingError: (415, "media_type_header_exception"),
+    BodyError: (400, "parse_exception"),
+    MalformedRequest: (400, "illegal_argument_exception"),
+    SlowClient: (408, "request_timeout_exception"),
+    DefinitionError: (400, "illegal_argument_exception"),
+    MissingError: (404, "resource_not_found_exception"),
+    ConflictError: (409, "version_conflict_exception"),
+}
+
+# exception -> the members its cause carries beside type and reason.
+EXTRAS: Final[Mapping[type[Exception], Callable[[Exception], Mapping[str, object]]]] = {
+    DefinitionError: lambda error: {"path": getattr(error, "path", "")},
+}
+
+# exception -> headers of its answer.
+HEADERS: Final[Mapping[type[Exception], Mapping[str, str]]] = {
+    UpstreamBusy: {"Retry-After": "1"},
+}
+
+# After these the next byte on the client's connection cannot be told from the last body.
+_CLOSING: Final = (MalformedRequest, SlowClient)
+
+
+def envelope(status: int, type: str, reason: str, *, extra: Mapping[str, object] = _NONE) -> bytes:
+    """Return ``{"error": {"root_cause": [cause], **cause}, "status"}`` as JSON bytes."""
+    cause = {"type": type, "reason": reason, **extra}
+    return orjson.dumps(
+        {"error": {"root_cause": [cause], **cause}, "status": status},
+        default=str,
+        option=orjson.OPT_NON_STR_KEYS,
+    )
+
+
+def answer_for(error: Exception) -> ErrorAnswer:
+    """Return the answer to a request that ended in `error`; call it once a request.
+
+    Every status from 500 on has an ``id`` and a line in the log with the same id; a bug of ours is
+    logged with its traceback and tells the client nothing else.
+    """
+    answer = error if isinstance(error, ErrorAnswer) else _from_table(error)
+    if answer.status < 500:
+        return answer
+    extra = {"id": secrets.token_hex(8), **answer.extra}
+    expected = isinstance(error, ErrorAnswer) or _row(ANSWERS, error) is not None
+    _log.log(
+        logging.WARNING if expected else logging.ERROR,
+        "request failed",
+        status=answer.status,
+        type=answer.type,
+        reason=str(error),
+        exc_info=None if expected else error,
+        **{name: value for name, value in extra.items() if name not in _LOG_FIELDS},
+    )
+    return ErrorAnswer(
+        answer.status,
+        answer.type,
+        answer.reason,
+        extra=extra,
+        headers=answer.headers,
+        close=answer.close,
+    )
+
+
+def _from_table(error: Exception) -> ErrorAnswer:
+    row = _row(ANSWERS, error)
+    if row is None:
+        status, kind = UNEXPECTED
+        return ErrorAnswer(status, kind, "the proxy failed; the log has the cause under this id")
+    extra = _row(EXTRAS, error)
+    return ErrorAnswer(
+        *row,
+        str(error),
+        extra=extra(error) if extra else _NONE,
+        headers=_row(HEADERS, error) or _NO_HEADERS,
+        close=isinstance(error, _CLOSING),
+    )
+
+
+def _row(table: Mapping[type[Exception], _T], error: Exception) -> _T | None:
+    for kind in type(error).__mro__:
+        if kind in table:
+            return table[kind]
+    return None

@@ -1,0 +1,258 @@
+"""One client request, as the code that answers it sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Final
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from proxy.answer import StreamedAnswer, WholeAnswer
+from proxy.bodies import BodyTooLargeError
+from proxy.compat import ElasticClient, elastic_client, vendor_answer
+from proxy.errors import ErrorAnswer, MalformedRequest, SlowClient
+from proxy.headers import Headers
+
+JSON: Final = "application/json; charset=UTF-8"
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+class Exchange:
+    """One request of a client and the answer to it; lives as long as the handler that answers.
+
+    `target` is the path and query as received, `raw_path` and `query` its two parts (`query` is
+    None without a question mark); nothing is decoded. `headers` are for looking fields up,
+    `raw_headers` are what was sent. `length` is the body's, None where it is chunked, 0 where there
+    is none; `max_body` is what the proxy passes on at most. Both are bytes.
+    """
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        *,
+        max_body: int,
+        body_timeout: float,
+        closing: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._request = request
+        self.max_body = max_body
+        self._body_timeout = body_timeout
+        self._closing = closing
+        self._body: bytes | None = None
+        self._answer: StreamedAnswer | None = None
+        self._client: ElasticClient | None = None
+        self._client_known = False
+        self.method = request.method
+        self.headers: CIMultiDictProxy[str] = request.headers
+        self.raw_headers: tuple[tuple[bytes, bytes], ...] = request.raw_headers
+        self.target = origin_form(request.raw_path, self.headers.get("Host", ""))
+        self.raw_path, mark, query = self.target.partition("?")
+        self.query: str | None = query if mark else None
+        self.length = self._length()
+        # The client waits with the body until it is told to go on.
+        self._expects = self._expectation()
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body comes with the request."""
+        return self.length != 0
+
+    @property
+    def client(self) -> ElasticClient | None:
+        """The Elasticsearch client that sent this, or None if another one did."""
+        if not self._client_known:
+            self._client = elastic_client(self.headers)
+            self._client_known = True
+        return self._client
+
+    @property
+    def answer(self) -> web.StreamResponse | None:
+        """The streamed answer, once its head has gone to the client."""
+        return self._answer
+
+    async def body(self, limit: int) -> bytes:
+        """Return the whole body as it was sent, encoding included; again at each call.
+
+        Raises BodyTooLargeError above `limit` bytes, before reading where the client announced it;
+        MalformedRequest and SlowClient as `stream` does.
+        """
+        limit = min(limit, self.max_body)
+        if self._body is None:
+            if self.length is not None and self.length > limit:
+                raise BodyTooLargeError(limit)
+            self._body = b"".join([chunk async for chunk in self._counted(limit)])
+        if len(self._body) > limit:
+            raise BodyTooLargeError(limit)
+        return self._body
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes, once.
+
+        Raises BodyTooLargeError above the proxy's own limit, MalformedRequest where the framing is
+        broken or the client gone, SlowClient when nothing came for too long.
+        """
+        if self._body is not None:
+            yield self._body
+            return
+        async for chunk in self._counted(self.max_body):
+            yield chunk
+
+    def respond(
+        self,
+        status: int,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        body: bytes = b"",
+        *,
+        reason: str | None = None,
+    ) -> web.Response:
+        """Return an answer with exactly these fields; the length is corrected to that of `body`.
+
+        To HEAD, a Content-Length among the fields stays and no body is sent.
+        """
+        fields = CIMultiDict(headers)
+        length = fields.get("Content-Length")
+        if length is not None and length != str(len(body)) and self.method != "HEAD":
+            fields["Content-Length"] = str(len(body))
+        answer = WholeAnswer(status=status, reason=reason, headers=fields, body=body)
+        self._close_if_due(answer)
+        return answer
+
+    def respond_json(
+        self, status: int, body: bytes, headers: Mapping[str, str] = _NO_HEADERS
+    ) -> web.Response:
+        """Return an answer of the proxy's own: JSON, as an Elasticsearch client expects it."""
+        fields = Headers({"Content-Type": JSON})
+        fields.update(headers)
+        if self.client is not None:
+            fields = vendor_answer(fields, self.client)
+        return self.respond(status, fields, body)
+
+    def fail(self, error: ErrorAnswer) -> web.Response:
+        """Return the answer that tells the client of `error`."""
+        answer = self.respond_json(error.status, error.body(), error.headers)
+        if error.close:
+            answer.force_close()
+        return answer
+
+    async def start(
+        self, status: int, headers: Mapping[str, str], *, reason: str | None = None
+    ) -> web.StreamResponse:
+        """Send the head of an answer and return it, for its body to be written to.
+
+        Framed by the Content-Length among the fields, else chunked, else (HTTP/1.0) by closing.
+        """
+        answer = StreamedAnswer(status=status, reason=reason, headers=headers)
+        self._close_if_due(answer)
+        if self._request.version < HttpVersion11 and "Content-Length" not in answer.headers:
+            answer.force_close()
+        self._answer = answer
+        await answer.prepare(self._request)
+        return answer
+
+    def abort(self) -> None:
+        """Break the client's connection, so that it cannot take half an answer for a whole one."""
+        if (transport := self._request.transport) is not None:
+            transport.abort()
+        self._request.protocol.force_close()
+
+    def _close_if_due(self, answer: web.StreamResponse) -> None:
+        # With an unanswered Expect the client may or may not send the body it announced, so the
+        # next bytes on this connection could be that body or another request.
+        if self._closing() or self._expects:
+            answer.force_close()
+
+    def _length(self) -> int | None:
+        length = self.headers.get("Content-Length")
+        if length is not None:
+            return int(length)
+        return None if "Transfer-Encoding" in self.headers else 0
+
+    def _expectation(self) -> bool:
+        expect = self.headers.get("Expect")
+        if expect is None or self._request.version < HttpVersion11:
+            return False
+        if expect.lower() != "100-continue":
+            raise ErrorAnswer(
+                417,
+                "illegal_argument_exception",
+                "the header Expect can only be 100-continue",
+                close=True,
+            )
+        return self.has_body
+
+    async def _counted(self, limit: int) -> AsyncIterator[bytes]:
+        await self._go_on()
+        size = 0
+        while chunk := await self._next():
+            size += len(chunk)
+            if size > limit:
+                raise BodyTooLargeError(limit)
+            yield chunk
+
+    async def _go_on(self) -> None:
+        if not self._expects:
+            return
+        self._expects = False
+        writer = self._request.writer
+        await writer.write(_CONTINUE)
+        # Not part of the answer: aiohttp takes a request with output for one already answered.
+        writer.output_size = 0
+
+    async def _next(self) -> bytes:
+        payload = self._request.content
+        try:
+            if payload.is_eof():
+                return await payload.readany()
+            async with asyncio.timeout(self._body_timeout):
+                return await payload.readany()
+        except TimeoutError as exc:
+            raise SlowClient(
+                f"no byte of the request body came for {self._body_timeout:g} s (body_timeout)"
+            ) from exc
+        except (web.RequestPayloadError, HttpProcessingError) as exc:
+            raise MalformedRequest(
+                f"the request body is framed wrongly: {first_line(exc)}"
+            ) from exc
+        except (ConnectionError, RuntimeError) as exc:
+            raise MalformedRequest("the client went away before its request was complete") from exc
+
+
+Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
+
+
+def refusal(error: ErrorAnswer) -> web.Response:
+    """Return the answer to a request of which no exchange could be made; ends its connection."""
+    fields = {"Content-Type": JSON, **error.headers}
+    answer = WholeAnswer(status=error.status, headers=fields, body=error.body())
+    answer.force_close()
+    return answer
+
+
+def origin_form(target: str, host: str) -> str:
+    """Return a request target as path and query; ``*`` stays.
+
+    A full URL loses its scheme and host (RFC 9112, 3.2.2), which have to be those of the Host
+    header. Raises MalformedRequest for any other form and for a fragment, which never travels.
+    """
+    if "#" in target:
+        raise MalformedRequest("the request target cannot hold a #; encode it as %23")
+    if target.startswith("/") or target == "*":
+        return target
+    scheme, mark, rest = target.partition("://")
+    if not mark or scheme.lower() not in ("http", "https"):
+        raise MalformedRequest("the request target has to begin with /")
+    end = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+    if rest[:end].lower() != host.lower():
+        raise MalformedRequest("the request target names another host than the header Host")
+    path = rest[end:]
+    return path if path.startswith("/") else "/" + path
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, without the bytes that some parsers append."""
+    text = str(getattr(error, "message", "") or error).strip()
+    return text.splitlines()[0].rstrip(":") if text else type(error).__name__

@@ -1,0 +1,81 @@
+"""Index settings of ours inside the backend's: taken out of what is written, added to what is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pipelines.attachment import SETTINGS
+from pipelines.errors import DefinitionError
+
+_OURS = frozenset(SETTINGS)
+
+
+def take_settings(settings: dict[str, Any]) -> tuple[dict[str, str | None], dict[str, Any]]:
+    """Split a settings object, nested or flat, into our settings (in full) and all others.
+
+    Keys may leave out ``index.``, as the backend allows. Raises `DefinitionError` where a value
+    of ours is neither a string nor null.
+    """
+    ours: dict[str, str | None] = {}
+    rest = _without_ours(settings, "", ours)
+    return ours, rest
+
+
+def _without_ours(
+    value: dict[str, Any], prefix: str, ours: dict[str, str | None]
+) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, member in value.items():
+        path = f"{prefix}.{key}" if prefix else key
+        full = path if path.startswith("index.") or path == "index" else f"index.{path}"
+        if full in _OURS:
+            if member is not None and not isinstance(member, str):
+                raise DefinitionError(full, "must be the name of a pipeline, or null")
+            ours[full] = member
+        elif isinstance(member, dict):
+            inner = _without_ours(member, path, ours)
+            if inner or not member:
+                kept[key] = inner
+        else:
+            kept[key] = member
+    return kept
+
+
+def flat(settings: Mapping[str, str]) -> dict[str, Any]:
+    """Our settings as ``?flat_settings=true`` shows them."""
+    return dict(settings)
+
+
+def nested(settings: Mapping[str, str]) -> dict[str, Any]:
+    """Our settings as the backend nests its own."""
+    tree: dict[str, Any] = {}
+    for name, value in settings.items():
+        *parents, last = name.split(".")
+        place = tree
+        for part in parents:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return tree
+
+
+def merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Lay a nested object over another, in place."""
+    for key, value in more.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def matching(settings: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Those of our settings that a name filter (``/_settings/index.query.*``) asks for."""
+    patterns = [name for name in names if name] or ["*"]
+    if "_all" in patterns:
+        patterns = ["*"]
+    return {
+        name: value
+        for name, value in settings.items()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    }

@@ -1,0 +1,101 @@
+"""The figures for Prometheus, read from the one place that counts: `pipelines.stats`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from pipelines.stats import QUANTILES, Latency, Stats
+
+Family = CounterMetricFamily | GaugeMetricFamily | SummaryMetricFamily
+
+
+class Metrics(Collector):
+    """Collects at scrape time; the request path only counts into `Stats` and `requests`."""
+
+    def __init__(
+        self,
+        stats: Stats,
+        sandboxes: Callable[[], dict[str, int]],
+        conflicts: Callable[[], int],
+    ) -> None:
+        self.requests: Counter[tuple[str, str]] = Counter()
+        self._conflicts = conflicts
+        self._stats = stats
+        self._sandboxes = sandboxes
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+
+    def count_request(self, operation: str, status: int) -> None:
+        self.requests[operation, f"{status // 100}xx"] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "querymill_requests", "Requests answered, by operation.", labels=["operation", "status"]
+        )
+        for (operation, status), count in self.requests.items():
+            requests.add_metric([operation, status], count)
+        conflicts = CounterMetricFamily(
+            "querymill_attachment_conflicts",
+            "Requests whose targets had different default pipelines.",
+        )
+        conflicts.add_metric([], self._conflicts())
+        sandboxes = GaugeMetricFamily(
+            "querymill_sandboxes", "Sandboxes of this process, by state or event.", labels=["state"]
+        )
+        for state, count in self._sandboxes().items():
+            sandboxes.add_metric([state], count)
+        yield from (requests, conflicts, sandboxes)
+        yield from self._pipelines()
+
+    def _pipelines(self) -> Iterator[Metric]:
+        runs = CounterMetricFamily(
+            "querymill_pipeline_runs", "Runs, by how they ended.", labels=["pipeline", "outcome"]
+        )
+        timeouts = CounterMetricFamily(
+            "querymill_pipeline_timeouts", "Runs that passed a deadline.", labels=["pipeline"]
+        )
+        run_time = SummaryMetricFamily(
+            "querymill_pipeline_run_seconds", "Duration of runs.", labels=["pipeline"]
+        )
+        stages = CounterMetricFamily(
+            "querymill_stage_runs",
+            "Stage executions, by how they ended.",
+            labels=["pipeline", "stage", "outcome"],
+        )
+        errors = CounterMetricFamily(
+            "querymill_stage_errors",
+            "Stage failures, by kind; every try counts.",
+            labels=["pipeline", "stage", "kind"],
+        )
+        stage_time = SummaryMetricFamily(
+            "querymill_stage_run_seconds", "Duration of stages.", labels=["pipeline", "stage"]
+        )
+        for name, pipeline in self._stats.items():
+            for outcome, count in pipeline.outcomes.items():
+                runs.add_metric([name, outcome], count)
+            timeouts.add_metric([name], pipeline.timeouts)
+            _add_latency(run_time, [name], pipeline.latency)
+            for stage_name, stage in pipeline.stages.items():
+                for outcome, count in stage.outcomes.items():
+                    stages.add_metric([name, stage_name, outcome], count)
+                for kind, count in stage.errors.items():
+                    errors.add_metric([name, stage_name, kind], count)
+                _add_latency(stage_time, [name, stage_name], stage.latency)
+        yield from (runs, timeouts, run_time, stages, errors, stage_time)
+
+
+def _add_latency(family: SummaryMetricFamily, labels: list[str], latency: Latency) -> None:
+    family.add_metric(labels, latency.count, latency.total_ms / 1000)
+    named = dict(zip(family._labelnames, labels, strict=True))
+    for name, value in latency.quantiles().items():
+        family.add_sample(family.name, {**named, "quantile": str(QUANTILES[name])}, value / 1000)

@@ -1,0 +1,137 @@
+"""The connections to one backend node: kept alive, counted, and waited for within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from typing import Final
+
+from proxy.connection import Connection
+from proxy.origin import Origin
+from proxy.upstream_errors import UpstreamBusy, UpstreamUnreachable
+
+# Below the idle timeout of every backend and load balancer met, so that theirs never comes first.
+KEEPALIVE_SECONDS: Final = 15.0
+
+
+class Pool:
+    """Owns the connections to `origin`; at most `limit` are open. Used from one event loop.
+
+    Idle connections are reused newest first, so that the pool shrinks when traffic does.
+    """
+
+    def __init__(
+        self, origin: Origin, *, limit: int, connect_timeout: float, tls: ssl.SSLContext | None
+    ) -> None:
+        self.origin = origin
+        self._limit = limit
+        self._connect_timeout = connect_timeout
+        self._tls = tls
+        self._open = 0
+        self._idle: deque[Connection] = deque()
+        self._waiters: deque[asyncio.Future[None]] = deque()
+
+    async def acquire(self, *, fresh: bool = False) -> Connection:
+        """Lend a connection; `fresh` asks for one that never carried a request.
+
+        Raises UpstreamUnreachable, or UpstreamBusy when none came free in the connect timeout.
+        """
+        if fresh:
+            self.drop_idle()
+        connection = self._reuse()
+        if connection is not None:
+            return connection
+        if self._open >= self._limit:
+            connection = await self._wait()
+            if connection is not None:
+                return connection
+        else:
+            self._open += 1
+        return await self._connect()
+
+    def release(self, connection: Connection, *, reusable: bool) -> None:
+        """Take a lent connection back; closed unless it is `reusable`."""
+        if reusable and connection.usable:
+            connection.idle_since = asyncio.get_running_loop().time()
+            connection.reused = True
+            self._idle.append(connection)
+        else:
+            connection.close()
+            self._open -= 1
+        self._wake()
+
+    def drop_idle(self) -> None:
+        """Close every connection that is not lent."""
+        while self._idle:
+            self._idle.pop().close()
+            self._open -= 1
+
+    def _reuse(self) -> Connection | None:
+        now = asyncio.get_running_loop().time()
+        while self._idle and now - self._idle[0].idle_since > KEEPALIVE_SECONDS:
+            self._idle.popleft().close()
+            self._open -= 1
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            connection.close()
+            self._open -= 1
+        return None
+
+    async def _wait(self) -> Connection | None:
+        """Wait for an idle connection, or None for leave to open one (already counted)."""
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                while True:
+                    await self._turn()
+                    connection = self._reuse()
+                    if connection is not None:
+                        return connection
+                    if self._open < self._limit:
+                        self._open += 1
+                        return None
+        except TimeoutError as exc:
+            raise UpstreamBusy(
+                f"all {self._limit} connections to the backend {self.origin} are in use; "
+                "try again later, or raise backend_connections"
+            ) from exc
+
+    async def _turn(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                # Woken and cancelled at once: the turn belongs to the next one.
+                self._wake()
+            elif waiter in self._waiters:
+                self._waiters.remove(waiter)
+            raise
+
+    def _wake(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    async def _connect(self) -> Connection:
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                return await Connection.open(self.origin, self._tls)
+        except BaseException as exc:
+            self._open -= 1
+            self._wake()
+            if isinstance(exc, TimeoutError):
+                raise UpstreamUnreachable(
+                    f"the backend {self.origin} did not accept a connection within "
+                    f"{self._connect_timeout:g} s"
+                ) from exc
+            if isinstance(exc, OSError):
+                raise UpstreamUnreachable(
+                    f"the backend {self.origin} cannot be reached: {exc.strerror or exc}"
+                ) from exc
+            raise

@@ -1,0 +1,133 @@
+"""Traffic without a pipeline: the request to the backend and the answer back, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from proxy.backend_info import BackendInfo
+from proxy.bodies import BodyTooLargeError
+from proxy.compat import plain_media_types, vendor_answer
+from proxy.exchange import Exchange
+from proxy.headers import Headers, request_headers
+from proxy.upstream import Upstream, UpstreamRequest, UpstreamResponse
+from proxy.upstream_errors import UpstreamError
+
+_log = structlog.get_logger("proxy.relay")
+
+# Up to here a body of known length is read at once and leaves in one write; above it streams.
+SMALL: Final = 64 * 1024
+
+_READING_POSTS: Final = frozenset(
+    {"_search", "_msearch", "_count", "_mget", "_explain", "_field_caps", "_validate"}
+)
+
+
+class Relay:
+    """Passes exchanges on to the backend; with `compat`, as Elasticsearch clients need it.
+
+    Call it for plain traffic. Where a pipeline has a say, `send` and `answer` are its two halves.
+    """
+
+    def __init__(self, upstream: Upstream, backend: BackendInfo, *, compat: bool) -> None:
+        self._upstream = upstream
+        self._backend = backend
+        self._compat = compat
+
+    async def __call__(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer `exchange` with what the backend says. Raises UpstreamError and BodyError."""
+        body = await request_body(exchange)
+        async with await self.send(exchange, body=body) as response:
+            return await self.answer(exchange, response)
+
+    async def send(
+        self,
+        exchange: Exchange,
+        *,
+        target: str | None = None,
+        headers: Headers | None = None,
+        body: bytes | AsyncIterator[bytes] | None = None,
+        retry: bool | None = None,
+    ) -> UpstreamResponse:
+        """Send a request for `exchange` and return the backend's answer, its head read.
+
+        What is not given is taken from the exchange, but the body: None sends none. The answer's
+        headers are as the client expects them. `retry` None means: if the endpoint only reads.
+        """
+        if headers is None:
+            headers = request_headers(exchange.raw_headers)
+        client = exchange.client if self._compat else None
+        if client is not None and not await self._backend.is_opensearch():
+            client = None
+        if client is not None:
+            headers = plain_media_types(headers)
+        response = await self._upstream.send(
+            UpstreamRequest(
+                method=exchange.method,
+                target=exchange.target if target is None else target,
+                headers=headers,
+                body=body,
+                retry=only_reads(exchange.method, exchange.raw_path) if retry is None else retry,
+            )
+        )
+        if client is not None:
+            response.headers = vendor_answer(response.headers, client)
+        return response
+
+    async def answer(
+        self, exchange: Exchange, response: UpstreamResponse, *, begun: bytes = b""
+    ) -> web.StreamResponse:
+        """Return the backend's answer to the client; a large body streams through.
+
+        `begun` is what the caller has read of the body already. When the backend dies in the
+        middle of one, the client's connection is broken.
+        """
+        length = response.length
+        if exchange.method == "HEAD" or (length is not None and length <= SMALL):
+            body = begun + await response.read(SMALL)
+            return exchange.respond(response.status, response.headers, body, reason=response.reason)
+        if response.status in (204, 304):
+            return exchange.respond(response.status, response.headers, reason=response.reason)
+        answer = await exchange.start(response.status, response.headers, reason=response.reason)
+        try:
+            if begun:
+                await answer.write(begun)
+            async for chunk in response.chunks():
+                await answer.write(chunk)
+        except UpstreamError as exc:
+            _log.warning("answer broken off", target=exchange.raw_path, reason=str(exc))
+            exchange.abort()
+            return answer
+        await answer.write_eof()
+        return answer
+
+
+async def request_body(exchange: Exchange) -> bytes | AsyncIterator[bytes] | None:
+    """Return the body of `exchange` for the upstream: whole where it is small, else as it comes.
+
+    A small one is complete before a connection to the backend is taken for it, so that slow clients
+    hold none. Raises BodyTooLargeError where the client announces more than the proxy passes on.
+    """
+    if not exchange.has_body:
+        return None
+    if exchange.length is not None and exchange.length <= SMALL:
+        return await exchange.body(SMALL)
+    if exchange.length is not None and exchange.length > exchange.max_body:
+        raise BodyTooLargeError(exchange.max_body)
+    return exchange.stream()
+
+
+def only_reads(method: str, raw_path: str) -> bool:
+    """Whether a request may be sent twice without any effect but the load.
+
+    Scrolling moves a cursor, so it is not among them, whatever its method.
+    """
+    segments = raw_path.split("/")
+    if "scroll" in segments or "_async_search" in segments:
+        return False
+    if method in ("GET", "HEAD"):
+        return True
+    return method == "POST" and not _READING_POSTS.isdisjoint(segments)

@@ -1,0 +1,59 @@
+"""The head of a request to the backend, as bytes. Pure; the framing of the body is decided here."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+from proxy.headers import Headers, encode
+
+# How a body is framed: its length, "chunked", or None for no body.
+Framing = int | Literal["chunked"] | None
+
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_LENGTH: Final = "content-length"
+
+
+class BadHeadError(ValueError):
+    """A request cannot be written as HTTP/1.1; it would mean something else to the backend."""
+
+
+def request_head(
+    method: str, target: str, authority: str, headers: Headers, framing: Framing
+) -> bytes:
+    """Return the request line and fields, with the empty line that ends them.
+
+    `target` and the fields are written as they are, in their order and case, after Host. A
+    Content-Length among them keeps its place and gets the length of `framing`.
+    Raises BadHeadError where a control character or space could split the message.
+    """
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {authority}"]
+    has_length = False
+    for name, value in headers.items():
+        if name.lower() == _LENGTH:
+            if has_length or not isinstance(framing, int):
+                continue
+            has_length = True
+            value = str(framing)
+        lines.append(f"{name}: {value}")
+    if framing == "chunked":
+        lines.append("Transfer-Encoding: chunked")
+    elif framing is not None and not has_length:
+        lines.append(f"Content-Length: {framing}")
+    text = "\r\n".join(lines)
+    breaks = len(lines) - 1
+    if (
+        _TOKEN.fullmatch(method) is None
+        or not target
+        or " " in target
+        or "\t" in target
+        or text.count("\r") != breaks
+        or text.count("\n") != breaks
+        or _CONTROLS.search(text) is not None
+    ):
+        raise BadHeadError(
+            "the method, target or a header field holds a space or control character that "
+            "HTTP does not allow there"
+        )
+    return encode(text) + b"\r\n\r\n"

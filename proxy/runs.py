@@ -1,0 +1,125 @@
+"""All pipeline runs of one client request: what they share, what they came to, what is told."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pipelines.context import Context, Phase
+from pipelines.errors import DroppedError, PipelineError, RejectedError, StageError
+from pipelines.executor import CompiledPipeline, Executor, Run
+from pipelines.payload import Payload
+from proxy.errors import ErrorAnswer
+
+
+class Runs:
+    """The runs of one request, in order. State and metadata pass from one to the next."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        *,
+        index: str,
+        headers: Mapping[str, str],
+        warnings: Iterable[str] = (),
+        trace: bool = False,
+    ) -> None:
+        self.id = secrets.token_hex(8)
+        self.done: list[Run] = []
+        self.state: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {}
+        self.warnings = list(warnings)
+        self._executor = executor
+        self._index = index
+        self._headers = headers
+        self._trace = trace
+
+    async def run(
+        self,
+        pipelines: Iterable[CompiledPipeline],
+        phase: Phase,
+        payload: Payload,
+        *,
+        request: str | None = None,
+    ) -> Payload:
+        """Run pipelines of one phase one after the other.
+
+        Raises `ErrorAnswer` where one failed or rejected, `DroppedError` where one dropped.
+        """
+        for pipeline in pipelines:
+            context = Context(
+                id=self.id,
+                phase=phase,
+                index=self._index,
+                headers=self._headers,
+                request=request,
+                state=self.state,
+                metadata=self.metadata,
+            )
+            run = await self._executor.run(pipeline, payload, context, trace=self._trace)
+            self.done.append(run)
+            if run.outcome in ("failed", "rejected", "dropped"):
+                assert run.error is not None
+                raise answer_of(run.error, self.id)
+            self.state, self.metadata = context.state, context.metadata
+            payload = run.payload
+        return payload
+
+    def skipped(self, pipelines: Iterable[CompiledPipeline], reason: str) -> None:
+        """Note that pipelines could not run on what came back."""
+        self.warnings += [
+            f"pipeline [{p.definition.label}] did not run: {reason}" for p in pipelines
+        ]
+
+    def take(self, other: Runs) -> None:
+        """Add what the runs of one item of a bulk came to; equal warnings are told once."""
+        self.done += other.done
+        self.warnings += [text for text in other.warnings if text not in self.warnings]
+
+    def answer_headers(self) -> list[tuple[str, str]]:
+        """``Querymill-Pipelines``, ``Server-Timing`` and a ``Warning`` for all that degraded."""
+        headers: list[tuple[str, str]] = []
+        if self.done:
+            labels = dict.fromkeys(run.pipeline.definition.label for run in self.done)
+            headers.append(("Querymill-Pipelines", ", ".join(labels)))
+            headers.append(("Server-Timing", self._timing()))
+        degraded = (_degraded(run) for run in self.done if run.outcome == "degraded")
+        for text in dict.fromkeys([*self.warnings, *degraded]):
+            headers.append(("Warning", f'299 querymill "{_quoted(text)}"'))
+        return headers
+
+    def _timing(self) -> str:
+        totals: dict[str, float] = {}
+        for run in self.done:
+            totals[run.pipeline.name] = totals.get(run.pipeline.name, 0.0) + run.took_ms
+        return ", ".join(f"{name};dur={total:.3f}" for name, total in totals.items())
+
+
+def answer_of(
+    error: StageError | RejectedError | DroppedError, id: str
+) -> PipelineError | ErrorAnswer:
+    """What the client gets for a run that did not let its request go on."""
+    if isinstance(error, DroppedError):
+        return error
+    where: dict[str, object] = {"pipeline": error.pipeline, "stage": error.stage, "id": id}
+    if isinstance(error, RejectedError):
+        return ErrorAnswer(error.status, "pipeline_rejected_exception", error.reason, extra=where)
+    reason = f"stage [{error.stage}] of pipeline [{error.pipeline}] failed: {error.reason}"
+    where["kind"] = error.kind
+    return ErrorAnswer(500, "pipeline_execution_exception", reason, extra=where)
+
+
+def _degraded(run: Run) -> str:
+    error = run.error
+    label = run.pipeline.definition.label
+    if isinstance(error, StageError):
+        where = f"stage [{error.stage}] failed ({error.kind})" if error.stage else error.kind
+        return f"pipeline [{label}] degraded: {where}: {error.reason}"
+    return f"pipeline [{label}] degraded"
+
+
+def _quoted(text: str) -> str:
+    """A quoted-string's content (RFC 9110, 5.6.4) of printable ASCII, cut to 500 characters."""
+    plain = "".join(c if 32 <= ord(c) < 127 else "?" for c in text[:500])
+    return plain.replace("\\", "/").replace('"', "'")

@@ -1,0 +1,188 @@
+"""The HTTP server: listens, tells administration from traffic, and turns errors into answers."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+from aiohttp import http_parser, web
+
+from proxy.client_connection import ClientServer
+from proxy.errors import ErrorAnswer, answer_for
+from proxy.exchange import Exchange, Handler, refusal
+from proxy.settings import Address, Settings
+
+_log = structlog.get_logger("proxy.server")
+
+ADMIN_SEGMENTS: Final = frozenset({"_pipeline", "_udf", "_querymill"})
+
+# The backend has its own, lower limits and says so in its own words; these only bound memory.
+_MAX_LINE: Final = 64 * 1024
+_MAX_FIELDS: Final = 256
+_READ_BUFFER: Final = 64 * 1024
+_BACKLOG: Final = 1024
+# Time for a last answer to leave the socket, after its handler is done.
+_FLUSH_SECONDS: Final = 2.0
+
+
+class ListenError(Exception):
+    """An address cannot be listened on; the message says which, why and what to do."""
+
+
+class ProxyServer:
+    """Serves clients from `start` to `stop`; `traffic` and `admin` answer what it receives.
+
+    With `settings.admin_listen` administration has a listener of its own, and the main one answers
+    404 to it. `address` and `admin_address` are where it really listens, once started.
+    """
+
+    def __init__(
+        self, settings: Settings, *, traffic: Handler, admin: Handler | None = None
+    ) -> None:
+        self._settings = settings
+        self._traffic = traffic
+        self._admin = admin
+        self._stack = AsyncExitStack()
+        self._clients: list[ClientServer] = []
+        self._stopping = False
+        self._in_flight = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+        self.address: Address | None = None
+        self.admin_address: Address | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises ListenError."""
+        if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+            raise ListenError(
+                "aiohttp runs without its compiled parser, which is the one that is safe to face "
+                "clients with; unset AIOHTTP_NO_EXTENSIONS or install a wheel of aiohttp"
+            )
+        self._stack.push_async_callback(self._drain)
+        try:
+            main = self._serve_main if self._settings.admin_listen else self._serve_both
+            self.address = await self._listen(self._settings.listen, main)
+            if self._settings.admin_listen is not None:
+                self.admin_address = await self._listen(
+                    self._settings.admin_listen, self._serve_admin
+                )
+        except BaseException:
+            await self._stack.aclose()
+            raise
+
+    async def stop(self) -> None:
+        """Stop listening, let the requests in flight finish in `shutdown_timeout`, cut the rest."""
+        self._stopping = True
+        await self._stack.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def _listen(self, address: Address, handler: Handler) -> Address:
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            return await self._handle(request, handler)
+
+        clients = ClientServer(
+            handle,
+            header_timeout=self._settings.header_timeout,
+            keepalive_timeout=self._settings.keepalive_timeout,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=_MAX_LINE,
+            max_field_size=_MAX_LINE,
+            max_headers=_MAX_FIELDS,
+            read_bufsize=_READ_BUFFER,
+        )
+        try:
+            listener = await asyncio.get_running_loop().create_server(
+                clients, address.host, address.port, backlog=_BACKLOG
+            )
+        except OSError as exc:
+            raise ListenError(
+                f"cannot listen on {address}: {exc.strerror or exc}; choose another address with "
+                "--listen or --admin-listen, or stop what uses it"
+            ) from exc
+        self._clients.append(clients)
+        self._stack.callback(listener.close)
+        return Address(address.host, listener.sockets[0].getsockname()[1])
+
+    async def _drain(self) -> None:
+        for clients in self._clients:
+            clients.close_idle()
+        try:
+            async with asyncio.timeout(self._settings.shutdown_timeout):
+                await self._quiet.wait()
+        except TimeoutError:
+            _log.warning("requests cut off at shutdown", count=self._in_flight)
+        for clients in self._clients:
+            await clients.shutdown(_FLUSH_SECONDS)
+
+    async def _handle(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
+        self._in_flight += 1
+        self._quiet.clear()
+        try:
+            return await self._answer(request, handler)
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._quiet.set()
+
+    async def _answer(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
+        exchange: Exchange | None = None
+        try:
+            exchange = Exchange(
+                request,
+                max_body=self._settings.max_request_bytes,
+                body_timeout=self._settings.body_timeout,
+                closing=lambda: self._stopping,
+            )
+            if exchange.method == "TRACE":
+                raise ErrorAnswer(405, "method_not_allowed_exception", "TRACE is not allowed")
+            return await handler(exchange)
+        except Exception as exc:
+            if exchange is None:
+                return refusal(answer_for(exc))
+            if exchange.answer is not None:
+                # The head is out: the only way left to tell the client is to break off.
+                if not isinstance(exc, ConnectionError):
+                    answer_for(exc)
+                exchange.abort()
+                return exchange.answer
+            return exchange.fail(answer_for(exc))
+
+    async def _serve_both(self, exchange: Exchange) -> web.StreamResponse:
+        if self._admin is not None and is_admin(exchange.raw_path):
+            return await self._admin(exchange)
+        return await self._traffic(exchange)
+
+    async def _serve_main(self, exchange: Exchange) -> web.StreamResponse:
+        if is_admin(exchange.raw_path):
+            raise _not_here("administration has an address of its own (admin_listen)")
+        return await self._traffic(exchange)
+
+    async def _serve_admin(self, exchange: Exchange) -> web.StreamResponse:
+        if self._admin is None or not is_admin(exchange.raw_path):
+            raise _not_here("this address serves administration only (admin_listen)")
+        return await self._admin(exchange)
+
+
+def is_admin(raw_path: str) -> bool:
+    """Whether the proxy answers this path itself."""
+    parts = raw_path.split("/", 2)
+    return len(parts) > 1 and not parts[0] and parts[1] in ADMIN_SEGMENTS
+
+
+def _not_here(why: str) -> ErrorAnswer:
+    return ErrorAnswer(404, "resource_not_found_exception", f"nothing is served here: {why}")

@@ -1,0 +1,260 @@
+"""The settings: one table, and the one place that reads the command line, environment and file.
+
+Precedence: command line, then ``QUERYMILL_*`` environment variables, then the TOML file, then the
+default. A value that is wrong is refused with the place it came from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from proxy.setting import Address, BadValueError, Setting
+
+__all__ = ["SETTINGS", "Address", "Setting", "Settings", "SettingsError", "load"]
+
+ENV_PREFIX: Final = "QUERYMILL_"
+_KB: Final = 1024
+_MB: Final = 1024 * 1024
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    Setting(
+        "backend",
+        "origins",
+        ("http://127.0.0.1:9200",),
+        "URL of a backend node; may be given more than once.",
+    ),
+    Setting("listen", "address", Address("127.0.0.1", 9280), "HOST:PORT to serve clients on."),
+    Setting(
+        "admin_listen",
+        "address",
+        None,
+        "HOST:PORT for administration alone; the main address then refuses those calls.",
+    ),
+    Setting("admin_token", "secret", None, "Token every administration call has to carry."),
+    Setting(
+        "backend_authorization",
+        "secret",
+        None,
+        "Authorization header of the proxy's own calls: reading definitions, resolving names.",
+    ),
+    Setting(
+        "compat",
+        "choice",
+        "auto",
+        "Serve Elasticsearch clients on an OpenSearch backend (auto), or touch nothing (off).",
+        choices=("auto", "off"),
+    ),
+    Setting(
+        "backend_connect_timeout",
+        "seconds",
+        2.0,
+        "Seconds to wait for a connection to the backend.",
+        minimum=0.05,
+        maximum=60,
+    ),
+    Setting(
+        "backend_timeout",
+        "seconds",
+        60.0,
+        "Seconds without a byte from the backend before a request fails.",
+        minimum=0.1,
+        maximum=3600,
+    ),
+    Setting(
+        "backend_connections",
+        "count",
+        256,
+        "Connections held to one backend node at most.",
+        minimum=1,
+        maximum=16384,
+    ),
+    Setting(
+        "keepalive_timeout",
+        "seconds",
+        75.0,
+        "Seconds an idle client connection is kept open.",
+        minimum=1,
+        maximum=3600,
+    ),
+    Setting(
+        "header_timeout",
+        "seconds",
+        10.0,
+        "Seconds a client has to send the head of a request.",
+        minimum=0.1,
+        maximum=300,
+    ),
+    Setting(
+        "body_timeout",
+        "seconds",
+        60.0,
+        "Seconds without a byte from a client whose request body is awaited.",
+        minimum=0.1,
+        maximum=3600,
+    ),
+    Setting(
+        "shutdown_timeout",
+        "seconds",
+        30.0,
+        "Seconds requests in flight are given to finish when the proxy stops.",
+        minimum=0,
+        maximum=600,
+    ),
+    Setting(
+        "max_request_bytes",
+        "bytes",
+        100 * _MB,
+        "Largest request body passed on.",
+        minimum=_KB,
+        maximum=2048 * _MB,
+    ),
+    Setting(
+        "max_transform_bytes",
+        "bytes",
+        10 * _MB,
+        "Largest body, after decompression, that a pipeline may see.",
+        minimum=_KB,
+        maximum=100 * _MB,
+    ),
+    Setting("sandbox_threads", "count", 2, "Threads that run sandboxes.", minimum=1, maximum=64),
+    Setting(
+        "sandbox_max_live",
+        "count",
+        64,
+        "Sandboxes alive at once.",
+        minimum=1,
+        maximum=4096,
+    ),
+    Setting(
+        "sandbox_recycle_runs",
+        "count",
+        1000,
+        "Runs after which a sandbox is replaced by a fresh one.",
+        minimum=1,
+        maximum=10_000_000,
+    ),
+    Setting(
+        "on_conflict",
+        "choice",
+        "off",
+        "When the indices of one request have different default pipelines: run none (off), "
+        "one after the other (chain), or refuse (error).",
+        choices=("off", "chain", "error"),
+    ),
+    Setting(
+        "pipeline_headers",
+        "names",
+        ("x-opaque-id", "x-request-tier"),
+        "Request headers a UDF may see, separated by commas.",
+    ),
+    Setting(
+        "store_refresh",
+        "seconds",
+        1.0,
+        "Seconds between two looks at the store for changes made elsewhere.",
+        minimum=0.1,
+        maximum=60,
+    ),
+    Setting(
+        "log_level",
+        "choice",
+        "info",
+        "Least important log line that is written.",
+        choices=("debug", "info", "warning", "error"),
+    ),
+    Setting(
+        "log_format",
+        "choice",
+        "console",
+        "How log lines look.",
+        choices=("json", "console"),
+    ),
+    Setting("cache_dir", "path", None, "Folder for what is built once and reused."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, parsed; the table above says what each one means."""
+
+    backend: tuple[str, ...]
+    listen: Address
+    admin_listen: Address | None
+    admin_token: str | None
+    backend_authorization: str | None
+    compat: str
+    backend_connect_timeout: float
+    backend_timeout: float
+    backend_connections: int
+    keepalive_timeout: float
+    header_timeout: float
+    body_timeout: float
+    shutdown_timeout: float
+    max_request_bytes: int
+    max_transform_bytes: int
+    sandbox_threads: int
+    sandbox_max_live: int
+    sandbox_recycle_runs: int
+    on_conflict: str
+    pipeline_headers: tuple[str, ...]
+    store_refresh: float
+    log_level: str
+    log_format: str
+    cache_dir: Path | None
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names the place and what it should be."""
+
+
+def load(
+    cli_values: Mapping[str, object],
+    env: Mapping[str, str],
+    config_path: Path | None = None,
+) -> Settings:
+    """Return the settings; `cli_values` holds only what was given, None and () count as not given.
+
+    Raises SettingsError for an unknown key, a bad value or a file that cannot be read.
+    """
+    by_name = {setting.name: setting for setting in SETTINGS}
+    values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
+    if config_path is not None:
+        values |= _from_file(config_path, by_name)
+    for setting in SETTINGS:
+        text = env.get(setting.env, "")
+        if text.strip():
+            values[setting.name] = _parse(setting, text, setting.env)
+    for name, value in cli_values.items():
+        if value is not None and value != ():
+            values[name] = _parse(by_name[name], value, by_name[name].option)
+    return Settings(**values)
+
+
+def _from_file(path: Path, by_name: Mapping[str, Setting]) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise SettingsError(f"{path}: cannot be read ({exc.strerror}); check --config") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"{path}: not valid TOML: {exc}") from exc
+    values: dict[str, Any] = {}
+    for key, value in document.items():
+        setting = by_name.get(key)
+        if setting is None:
+            close = difflib.get_close_matches(key, by_name, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise SettingsError(f"{path}: {key}: no such setting{hint}")
+        values[key] = _parse(setting, value, f"{path}: {key}")
+    return values
+
+
+def _parse(setting: Setting, value: object, place: str) -> Any:
+    try:
+        return setting.parse(value)
+    except BadValueError as exc:
+        raise SettingsError(f"{place}: {exc}") from exc

@@ -1,0 +1,75 @@
+"""What all tests share: one real OpenSearch, one compiled sandbox runtime, proxies on demand."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import pytest
+
+from pipelines.wasm import Runtime
+from proxy.assembly import open_proxy
+from proxy.embedded import ClusterOptions, EmbeddedCluster, Silent
+from proxy.server import ProxyServer
+from proxy.settings import load
+from tests.client import Client
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def opensearch() -> Iterator[EmbeddedCluster]:
+    """A real OpenSearch for the whole session, on a free port."""
+    with EmbeddedCluster(ClusterOptions(port=0), progress=Silent()) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Iterator[Runtime]:
+    """The sandbox runtime, from the cache if it was built before."""
+    runtime = Runtime.open()
+    yield runtime
+    runtime.close()
+
+
+@pytest.fixture
+def index_name() -> str:
+    """An index name no other test uses."""
+    return f"test-{next(_numbers)}"
+
+
+@pytest.fixture
+async def direct(opensearch: EmbeddedCluster) -> AsyncIterator[Client]:
+    """A client of the backend itself."""
+    async with aiohttp.ClientSession(opensearch.url) as session:
+        yield Client(session)
+
+
+StartProxy = Callable[..., Awaitable[ProxyServer]]
+
+
+@pytest.fixture
+async def start_proxy(
+    opensearch: EmbeddedCluster, runtime: Runtime, direct: Client
+) -> AsyncIterator[StartProxy]:
+    """Starts proxies with the settings given; all end, and the store is emptied, with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**values: Any) -> ProxyServer:
+            given = {"backend": (opensearch.url,), "listen": "127.0.0.1:0", **values}
+            settings = load(given, {})
+            return await stack.enter_async_context(open_proxy(settings, runtime))
+
+        yield start
+    await direct.delete("/.querymill?ignore_unavailable=true")
+
+
+@pytest.fixture
+async def proxy(start_proxy: StartProxy) -> AsyncIterator[Client]:
+    """A client of a proxy with default settings in front of the real OpenSearch."""
+    server = await start_proxy()
+    async with aiohttp.ClientSession(f"http://{server.address}") as session:
+        yield Client(session)

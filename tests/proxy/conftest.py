@@ -1,0 +1,119 @@
+"""Fixtures for the proxy: uvloop, a scripted backend, and a proxy in front of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+import structlog
+import uvloop
+from blockbuster import blockbuster_ctx
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from proxy.backend_info import BackendInfo
+from proxy.exchange import Handler
+from proxy.relay import Relay
+from proxy.server import ProxyServer
+from proxy.settings import load
+from proxy.upstream import Upstream
+from tests.proxy.wire import Client, ScriptedBackend
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run the tests here on the event loop the proxy runs on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+def unblocked() -> Iterator[None]:
+    """Fail a test when `proxy` blocks the event loop."""
+    with blockbuster_ctx("proxy"):
+        yield
+
+
+@pytest.fixture
+def logged() -> Iterator[list[EventDict]]:
+    """The log lines of the test."""
+    structlog.reset_defaults()
+    with capture_logs() as lines:
+        yield lines
+
+
+@pytest.fixture
+async def backend(unblocked: None) -> AsyncIterator[ScriptedBackend]:
+    """A backend that records and does as it is told."""
+    async with ScriptedBackend() as backend:
+        yield backend
+
+
+@dataclass
+class Proxy:
+    """A running proxy, and a way to open connections to it."""
+
+    server: ProxyServer
+    upstream: Upstream
+    relay: Relay
+    clients: list[Client]
+
+    @property
+    def port(self) -> int:
+        assert self.server.address is not None
+        return self.server.address.port
+
+    async def client(self, port: int | None = None) -> Client:
+        client = await Client.connect(port or self.port)
+        self.clients.append(client)
+        return client
+
+
+StartProxy = Callable[..., Awaitable[Proxy]]
+
+
+@pytest.fixture
+async def start_proxy(
+    backend: ScriptedBackend, logged: list[EventDict]
+) -> AsyncIterator[StartProxy]:
+    """Start a proxy with some settings; it is stopped at the end of the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(
+            traffic: Handler | None = None, admin: Handler | None = None, **values: object
+        ) -> Proxy:
+            given = {"backend": (backend.url,), "listen": "127.0.0.1:0", **values}
+            settings = load(given, {})
+            upstream = Upstream(
+                settings.backend,
+                connect_timeout=settings.backend_connect_timeout,
+                idle_timeout=settings.backend_timeout,
+                connections=settings.backend_connections,
+            )
+            await stack.enter_async_context(upstream)
+            relay = Relay(upstream, BackendInfo(upstream), compat=settings.compat == "auto")
+            server = ProxyServer(settings, traffic=traffic or relay, admin=admin)
+            await stack.enter_async_context(server)
+            proxy = Proxy(server, upstream, relay, [])
+
+            def hang_up() -> None:
+                for client in proxy.clients:
+                    client.close()
+
+            stack.callback(hang_up)
+            return proxy
+
+        yield start
+
+
+@pytest.fixture
+async def proxy(start_proxy: StartProxy) -> Proxy:
+    """A proxy with default settings in front of the scripted backend."""
+    return await start_proxy()
+
+
+@pytest.fixture
+async def client(proxy: Proxy) -> Client:
+    """A connection to the proxy."""
+    return await proxy.client()

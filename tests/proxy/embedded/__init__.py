@@ -1,0 +1,1 @@
+"""The embedded backend: its parts on their own, and real nodes."""

@@ -1,0 +1,65 @@
+"""What the tests of the embedded backend share."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.proxy.embedded.repository import Repository, configure, serving
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    """A repository that the downloader asks instead of Maven Central."""
+    with serving() as served:
+        monkeypatch.setenv("JGO_CONFIG_FILE", str(configure(tmp_path, served.url)))
+        yield served
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can enter, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="querymill-test-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def fake_java(open_folder: Path) -> Callable[..., Path]:
+    """Makes the home of a Java that tells the version and modules asked for, and runs nothing."""
+
+    def make(
+        version: str = "25.0.1",
+        modules: tuple[str, ...] = (),
+        *,
+        name: str = "jdk",
+        exit_code: int = 0,
+    ) -> Path:
+        command = open_folder / name / "bin" / "java"
+        command.parent.mkdir(parents=True)
+        listed = "\n".join(f"{module}@{version}" for module in modules)
+        command.write_text(
+            "#!/bin/sh\n"
+            f'[ "$1" = -version ] && echo \'openjdk version "{version}" 2026-01-01\' >&2\n'
+            f"[ \"$1\" = --list-modules ] && echo '{listed}'\n"
+            f"exit {exit_code}\n"
+        )
+        command.chmod(0o755)
+        return command.parent.parent
+
+    return make

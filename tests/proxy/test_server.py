@@ -1,0 +1,384 @@
+"""The server: who answers what, what is no HTTP, slow clients, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+
+import orjson
+import pytest
+from aiohttp import web
+from structlog.typing import EventDict
+
+from pipelines.errors import PipelineError
+from proxy.errors import ErrorAnswer
+from proxy.exchange import Exchange
+from proxy.server import ListenError, ProxyServer, is_admin
+from proxy.settings import load
+from tests.proxy.conftest import StartProxy
+from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, answer, request
+
+
+async def admin(exchange: Exchange) -> web.StreamResponse:
+    """An administration that says it was here."""
+    return exchange.respond_json(200, b'{"admin": true}')
+
+
+# What has to be refused before anything reaches the backend: a proxy and a backend that read these
+# differently would let one request hide another.
+BAD_FRAMING = {
+    "both lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+    "same length twice": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+    b"Content-Length: 3\r\n\r\nabc",
+    "signed length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc",
+    "hex length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x3\r\n\r\nabc",
+    "underscored length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1_0\r\n\r\n0123456789",
+    "list of lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc",
+    "other coding": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "chunked not last": b"POST / HTTP/1.1\r\nHost: x\r\n"
+    b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "vertical tab": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+    "space before colon": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "folded field": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\n\r\n",
+    "bare line feed": b"GET / HTTP/1.1\nHost: x\n\n",
+    "lone carriage return": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b\rX-C: d\r\n\r\n",
+    "null byte": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b\x00\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+    "signed chunk": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n",
+    "chunk with line feed": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"3\nabc\r\n0\r\n\r\n",
+    "fragment": b"GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n",
+    "raw byte in target": b"GET /\xe9 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "relative target": b"GET a HTTP/1.1\r\nHost: x\r\n\r\n",
+    "foreign target": b"GET http://other/a HTTP/1.1\r\nHost: x\r\n\r\n",
+    "connect": b"CONNECT other:443 HTTP/1.1\r\nHost: other:443\r\n\r\n",
+    "no http": b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    "http/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("data", BAD_FRAMING.values(), ids=BAD_FRAMING.keys())
+async def test_bad_framing(backend: ScriptedBackend, client: Client, data: bytes) -> None:
+    """What is not clean HTTP gets a 400 in the error envelope and a closed connection; the backend
+    never hears of it."""
+    await client.send(data)
+    got = await client.answer()
+    assert got.status == 400
+    error = orjson.loads(got.body)
+    assert error["status"] == 400
+    assert error["error"]["root_cause"][0]["reason"] == error["error"]["reason"]
+    assert "\\x" not in error["error"]["reason"]
+    assert await client.at_end()
+    assert backend.received == []
+
+
+@pytest.mark.parametrize("tail", [b"zz\r\n", b"-1\r\n", b"5\r\nabcdefgh\r\n"])
+async def test_body_whose_framing_breaks(
+    backend: ScriptedBackend, client: Client, tail: bytes
+) -> None:
+    """A chunked body that breaks on its way is a 400, and no whole request for the backend."""
+    backend.head_only = {"/"}
+    ended = asyncio.Event()
+
+    async def wait(message: Message, wire: Wire) -> None:
+        rest = await wire.reader.read()
+        assert not rest.endswith(b"0\r\n\r\n")
+        ended.set()
+
+    backend.reply = wait
+    await client.send(
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+    )
+    await backend.arrival()
+    await client.send(tail)
+    got = await client.answer("POST")
+    assert (got.status, b"framed wrongly" in got.body) == (400, True)
+    assert await client.at_end()
+    await ended.wait()
+
+
+async def test_full_url_as_target(backend: ScriptedBackend, client: Client) -> None:
+    """A target with the scheme and host of the Host header is the path in it."""
+    for target in (
+        "http://search.example/a/b?c=d",
+        "HTTP://SEARCH.example",
+        "http://search.example?x",
+    ):
+        assert (await client.ask(request(target))).status == 200
+    assert backend.targets == ["/a/b?c=d", "/", "/?x"]
+
+
+async def test_asterisk_target(backend: ScriptedBackend, client: Client) -> None:
+    """OPTIONS * passes."""
+    assert (await client.ask(request("*", "OPTIONS"))).status == 200
+    assert backend.targets == ["*"]
+
+
+async def test_trace_is_refused(backend: ScriptedBackend, client: Client) -> None:
+    """TRACE, which would show a client's credentials, is a 405."""
+    assert (await client.ask(request("/", "TRACE"))).status == 405
+    assert backend.received == []
+
+
+async def test_unknown_expectation_is_refused(backend: ScriptedBackend, client: Client) -> None:
+    """An Expect that is not 100-continue is a 417."""
+    got = await client.ask(request("/", "GET", b"", "Expect: tea"))
+    assert (got.status, got.get("connection")) == (417, b"close")
+
+
+async def test_slow_head_is_cut_off(start_proxy: StartProxy) -> None:
+    """A head that does not come in header_timeout ends in a 408 and a closed connection."""
+    proxy = await start_proxy(header_timeout=0.2)
+    client = await proxy.client()
+    await client.send(b"GET / HTTP/1.1\r\nHost:")
+    got = await client.answer()
+    assert (got.status, b"request_timeout_exception" in got.body) == (408, True)
+    assert await client.at_end()
+
+
+async def test_silent_connection_is_closed(start_proxy: StartProxy) -> None:
+    """A connection without a first request is closed after header_timeout, without a word."""
+    proxy = await start_proxy(header_timeout=0.2)
+    assert await (await proxy.client()).at_end()
+
+
+async def test_slow_second_head_is_cut_off(start_proxy: StartProxy) -> None:
+    """The watchdog holds for each request of a connection, not only for the first."""
+    proxy = await start_proxy(header_timeout=0.3)
+    client = await proxy.client()
+    assert (await client.ask(request("/"))).status == 200
+    await client.send(b"GET / HT")
+    assert (await client.answer()).status == 408
+
+
+async def test_slow_answer_is_not_a_slow_head(
+    backend: ScriptedBackend, start_proxy: StartProxy
+) -> None:
+    """While a request is answered, or its body comes, the watchdog sleeps."""
+
+    async def slow(message: Message, wire: Wire) -> None:
+        await asyncio.sleep(0.5)
+        await wire.send(answer())
+
+    backend.reply = slow
+    proxy = await start_proxy(header_timeout=0.2)
+    client = await proxy.client()
+    await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{")
+    await asyncio.sleep(0.4)
+    await client.send(b"}")
+    assert (await client.answer()).status == 200
+
+
+async def test_idle_connection_is_closed(start_proxy: StartProxy) -> None:
+    """A connection without a next request is closed after keepalive_timeout."""
+    proxy = await start_proxy(keepalive_timeout=1)
+    client = await proxy.client()
+    assert (await client.ask(request("/"))).status == 200
+    assert await client.at_end()
+
+
+@pytest.mark.parametrize("length", [10, 100_000])
+async def test_slow_body_is_cut_off(
+    backend: ScriptedBackend, start_proxy: StartProxy, length: int
+) -> None:
+    """A body that stops coming is a 408 after body_timeout, whether it is read whole or streams."""
+    proxy = await start_proxy(body_timeout=0.2)
+    client = await proxy.client()
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\nabc" % length
+    got = await client.ask(head)
+    assert (got.status, b"body_timeout" in got.body) == (408, True)
+    assert backend.received == []
+    assert await client.at_end()
+
+
+async def test_administration_on_the_main_address(
+    backend: ScriptedBackend, start_proxy: StartProxy
+) -> None:
+    """The paths of administration are answered by the proxy, all others by the backend."""
+    proxy = await start_proxy(admin=admin)
+    client = await proxy.client()
+    for path in ("/_pipeline", "/_udf/x", "/_querymill/livez", "/_pipeline?type=query"):
+        assert (await client.ask(request(path))).body == b'{"admin": true}'
+    for path in ("/_pipelines", "/a/_pipeline", "//_pipeline", "/"):
+        assert (await client.ask(request(path))).body == b"{}"
+    assert backend.targets == ["/_pipelines", "/a/_pipeline", "//_pipeline", "/"]
+
+
+async def test_administration_on_its_own_address(
+    backend: ScriptedBackend, start_proxy: StartProxy
+) -> None:
+    """With admin_listen each address answers 404 to what belongs to the other."""
+    proxy = await start_proxy(admin=admin, admin_listen="127.0.0.1:0")
+    assert proxy.server.admin_address is not None
+    main = await proxy.client()
+    other = await proxy.client(proxy.server.admin_address.port)
+    assert (await main.ask(request("/_pipeline/x"))).status == 404
+    assert (await main.ask(request("/x"))).body == b"{}"
+    assert (await other.ask(request("/_pipeline/x"))).body == b'{"admin": true}'
+    assert (await other.ask(request("/x"))).status == 404
+    assert backend.targets == ["/x"]
+
+
+def test_is_admin_is_exact() -> None:
+    """Only a first segment spelt out is administration; an encoded one goes to the backend."""
+    assert is_admin("/_pipeline/x")
+    assert not any(map(is_admin, ("*", "", "/", "/%5Fpipeline", "_pipeline", "x/_udf")))
+
+
+async def test_unexpected_error(start_proxy: StartProxy, logged: list[EventDict]) -> None:
+    """A bug is a 500 with an id and nothing else; the log has the traceback under that id."""
+
+    async def fail(exchange: Exchange) -> web.StreamResponse:
+        raise KeyError("secret")
+
+    proxy = await start_proxy(traffic=fail)
+    client = await proxy.client()
+    got = await client.ask(request("/"))
+    assert (got.status, b"secret" in got.body) == (500, False)
+    error = orjson.loads(got.body)["error"]
+    assert error["type"] == "proxy_exception"
+    assert re.fullmatch(r"[0-9a-f]{16}", error["id"])
+    (line,) = logged
+    assert (line["id"], line["log_level"]) == (error["id"], "error")
+    assert isinstance(line["exc_info"], KeyError)
+    assert (await client.ask(request("/"))).status == 500
+
+
+async def test_error_of_another_package(start_proxy: StartProxy) -> None:
+    """An exception class without a row of its own never shows its text to the client."""
+
+    class Odd(PipelineError):
+        pass
+
+    async def fail(exchange: Exchange) -> web.StreamResponse:
+        raise Odd("odd text")
+
+    client = await (await start_proxy(traffic=fail)).client()
+    got = await client.ask(request("/"))
+    assert got.status in (400, 500)
+
+
+async def test_error_after_the_head(start_proxy: StartProxy, logged: list[EventDict]) -> None:
+    """An error in the middle of an answer breaks the connection and is in the log."""
+
+    async def fail(exchange: Exchange) -> web.StreamResponse:
+        stream = await exchange.start(200, {})
+        await stream.write(b"half")
+        raise KeyError("late")
+
+    client = await (await start_proxy(traffic=fail)).client()
+    await client.send(request("/"))
+    rest = await client.reader.read()
+    assert not rest.endswith(b"0\r\n\r\n")
+    assert [line["event"] for line in logged] == ["request failed"]
+
+
+async def test_error_for_an_elasticsearch_client(start_proxy: StartProxy) -> None:
+    """Answers of the proxy's own have the media type and product an Elasticsearch client expects."""
+
+    async def refuse(exchange: Exchange) -> web.StreamResponse:
+        raise ErrorAnswer(409, "version_conflict_engine_exception", "taken", headers={"X-A": "b"})
+
+    client = await (await start_proxy(traffic=refuse)).client()
+    accept = "Accept: application/vnd.elasticsearch+json; compatible-with=9"
+    got = await client.ask(request("/", "GET", b"", accept))
+    assert got.get("content-type") == b"application/vnd.elasticsearch+json;compatible-with=9"
+    assert got.get("x-elastic-product") == b"Elasticsearch"
+    assert got.get("x-a") == b"b"
+    plain = await client.ask(request("/"))
+    assert plain.get("content-type") == b"application/json; charset=UTF-8"
+    assert plain.get("x-elastic-product") is None
+
+
+async def test_error_to_head_has_no_body(start_proxy: StartProxy) -> None:
+    """A failed HEAD has the length of the error it does not send."""
+
+    async def refuse(exchange: Exchange) -> web.StreamResponse:
+        raise ErrorAnswer(404, "resource_not_found_exception", "not here")
+
+    client = await (await start_proxy(traffic=refuse)).client()
+    got = await client.ask(request("/", "HEAD"))
+    assert (got.status, got.body) == (404, b"")
+    assert int(got.get("content-length") or 0) > 100
+    assert (await client.ask(request("/"))).status == 404
+
+
+async def test_body_is_read_once_and_kept(start_proxy: StartProxy) -> None:
+    """A handler can ask for the body again, and stream one that was read; limits hold each time."""
+
+    async def twice(exchange: Exchange) -> web.StreamResponse:
+        first = await exchange.body(10)
+        again = [chunk async for chunk in exchange.stream()]
+        assert [first] == again
+        return exchange.respond(200, {}, await exchange.body(len(first) - 1))
+
+    client = await (await start_proxy(traffic=twice)).client()
+    got = await client.ask(request("/", "POST", b"12345"))
+    assert (got.status, b"limit of 4 bytes" in got.body) == (413, True)
+
+
+async def test_stop_finishes_what_is_in_flight(
+    backend: ScriptedBackend, start_proxy: StartProxy
+) -> None:
+    """Stopping closes idle connections at once and lets an upload in flight end with its answer."""
+    proxy = await start_proxy()
+    idle, busy = await proxy.client(), await proxy.client()
+    assert (await idle.ask(request("/"))).status == 200
+    backend.head_only = {"/up"}
+
+    async def take(message: Message, wire: Wire) -> None:
+        await wire.reader.readexactly(200_000)
+        await wire.send(answer(b"done"))
+
+    backend.replies["/up"] = take
+    await busy.send(
+        b"PUT /up HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000
+    )
+    await backend.arrival(2)
+    async with asyncio.TaskGroup() as group:
+        stopping = group.create_task(proxy.server.stop())
+        assert await idle.at_end()
+        assert not stopping.done()
+        await busy.send(b"x" * 100_000)
+        got = await busy.answer("PUT")
+        assert (got.body, got.get("connection")) == (b"done", b"close")
+    with pytest.raises(ConnectionError):
+        await proxy.client()
+
+
+async def test_stop_cuts_off_what_takes_too_long(
+    backend: ScriptedBackend, start_proxy: StartProxy, logged: list[EventDict]
+) -> None:
+    """After shutdown_timeout a request that still runs is cut off, and the log says so."""
+
+    async def hang(message: Message, wire: Wire) -> None:
+        await wire.closed_by_peer.wait()
+
+    backend.reply = hang
+    proxy = await start_proxy(shutdown_timeout=0.1)
+    client = await proxy.client()
+    await client.send(request("/"))
+    await backend.arrival()
+    await proxy.server.stop()
+    assert await client.at_end()
+    assert [line["event"] for line in logged] == ["requests cut off at shutdown"]
+
+
+async def test_port_taken(unblocked: None) -> None:
+    """An address in use is a ListenError that names it and says what to do."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        settings = load({"listen": "127.0.0.1:0", "admin_listen": f"127.0.0.1:{port}"}, {})
+        server = ProxyServer(settings, traffic=admin)
+        with pytest.raises(ListenError, match=f"127.0.0.1:{port}.*another address"):
+            await server.start()
+        # The first listener was closed again.
+        assert server.address is not None
+        with pytest.raises(ConnectionError):
+            await Client.connect(server.address.port)
