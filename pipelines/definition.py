@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 
 from pipelines.context import PHASES, Phase
 from pipelines.errors import DefinitionError
-from pipelines.fields import VERSION, VERSION_RULE, Fields
+from pipelines.fields import NAME, NAME_RULE, VERSION, VERSION_RULE, Fields
 
 OnFailure = Literal["continue", "abort", "retry"]
 OnError = Literal["continue", "fail"]
@@ -72,6 +72,8 @@ def read_pipeline(
     """
     fields = Fields(value, "")
     own_name = fields.name("name") if name is None else fields.name("name", default=name)
+    if not NAME.fullmatch(own_name):
+        raise DefinitionError("name", f"[{own_name[:100]}] {NAME_RULE}")
     if name is not None and own_name != name:
         raise DefinitionError("name", f"[{own_name}] differs from the [{name}] it is stored under")
     phase: Phase = fields.string("type", choices=PHASES)  # type: ignore[assignment]

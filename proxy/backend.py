@@ -9,18 +9,23 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict
 
+from proxy.errors import ErrorAnswer
 from proxy.upstream import Upstream, UpstreamRequest
 
 ANSWER_MAX = 200 * 1024 * 1024
 
 
-class BackendRefusedError(Exception):
-    """The backend answered with an error; its status and body are for the client to see."""
+class BackendRefusedError(ErrorAnswer):
+    """The backend answered a call of the proxy's with an error, which the client gets to see."""
 
-    def __init__(self, status: int, body: bytes) -> None:
-        super().__init__(f"the backend answered {status}: {body[:500].decode(errors='replace')}")
-        self.status = status
-        self.body = body
+    def __init__(self, status: int, raw: bytes) -> None:
+        reason = f"the backend answered {status}: {raw[:500].decode(errors='replace')}"
+        super().__init__(status, "backend_refused_exception", reason)
+        self._raw = raw
+
+    def body(self) -> bytes:
+        """Return the backend's own words, where it had any."""
+        return self._raw or super().body()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -10,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
-import uvloop
 from rich.console import Console
 
+from pipelines.errors import DefinitionError
+from pipelines.wasm import BuildError
 from proxy import __version__, logs
-from proxy.serve import serve as run_proxy
+from proxy.serve import run
 from proxy.server import ListenError, ProxyServer
 from proxy.setting import Setting
 from proxy.settings import SETTINGS, Settings, SettingsError, load
@@ -66,9 +66,8 @@ def serve(config: Path | None, **values: object) -> None:
     logs.configure(settings.log_level, settings.log_format)
     console = Console(stderr=True)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run_proxy(settings, lambda server: _say_ready(console, settings, server)))
-    except ListenError as exc:
+        run(settings, console, lambda server: _say_ready(console, settings, server))
+    except (ListenError, BuildError, DefinitionError) as exc:
         raise _Failure(str(exc)) from exc
 
 

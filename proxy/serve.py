@@ -1,38 +1,54 @@
-"""The proxy put together: what is opened in which order, and closed in the opposite one."""
+"""Serving until told to stop: the sandbox runtime, the proxy, and the signals that end them."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 
-from proxy.backend_info import BackendInfo
-from proxy.relay import Relay
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from pipelines.wasm import Runtime
+from proxy.assembly import open_proxy
 from proxy.server import ProxyServer
 from proxy.settings import Settings
-from proxy.upstream import Upstream
+
+Ready = Callable[[ProxyServer], None]
 
 
-async def serve(settings: Settings, ready: Callable[[ProxyServer], None]) -> None:
+def run(settings: Settings, console: Console, ready: Ready) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is in flight; `ready` is told once listening.
 
-    Raises ListenError. Runs in the main thread, whose signal handlers it takes.
+    Raises ListenError, BuildError, and DefinitionError for a cache folder that cannot be used.
+    For the main thread, whose signal handlers it takes.
     """
+    runtime = _open_runtime(settings, console)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, runtime, ready))
+    finally:
+        runtime.close()
+
+
+async def _serve(settings: Settings, runtime: Runtime, ready: Ready) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    async with AsyncExitStack() as stack:
-        upstream = await stack.enter_async_context(
-            Upstream(
-                settings.backend,
-                connect_timeout=settings.backend_connect_timeout,
-                idle_timeout=settings.backend_timeout,
-                connections=settings.backend_connections,
-            )
-        )
-        relay = Relay(upstream, BackendInfo(upstream), compat=settings.compat == "auto")
-        server = await stack.enter_async_context(ProxyServer(settings, traffic=relay))
+    async with open_proxy(settings, runtime) as server:
         ready(server)
         await stopped.wait()
+
+
+def _open_runtime(settings: Settings, console: Console) -> Runtime:
+    """Open the sandbox runtime; a bar shows how far it is where it has to be built first."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:
+        bar = bars.add_task("sandbox", total=1.0)
+
+        def progress(phase: str, fraction: float) -> None:
+            bars.update(bar, description=f"sandbox: {phase}", completed=fraction)
+
+        return Runtime.open(progress, settings.cache_dir)

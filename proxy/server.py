@@ -24,6 +24,8 @@ _MAX_LINE: Final = 64 * 1024
 _MAX_FIELDS: Final = 256
 _READ_BUFFER: Final = 64 * 1024
 _BACKLOG: Final = 1024
+# How long the rest of a body is read that nobody wants, so that the client gets to see the answer.
+_LINGER_SECONDS: Final = 2.0
 # Time for a last answer to leave the socket, after its handler is done.
 _FLUSH_SECONDS: Final = 2.0
 
@@ -104,6 +106,7 @@ class ProxyServer:
             max_field_size=_MAX_LINE,
             max_headers=_MAX_FIELDS,
             read_bufsize=_READ_BUFFER,
+            lingering_time=_LINGER_SECONDS,
         )
         try:
             listener = await asyncio.get_running_loop().create_server(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,8 +53,10 @@ class Client:
         data = body if isinstance(body, bytes | None) else orjson.dumps(body)
         if data is not None:
             fields.setdefault("Content-Type", "application/json")
+        # A plain bytes body of this size makes aiohttp warn about the event loop.
+        sent = io.BytesIO(data) if data is not None and len(data) > 2**20 else data
         async with self.session.request(
-            method, URL(target, encoded=True), data=data, headers=fields
+            method, URL(target, encoded=True), data=sent, headers=fields
         ) as response:
             return Answer(response.status, response.headers, await response.read())
 

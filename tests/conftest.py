@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -67,9 +67,15 @@ async def start_proxy(
     await direct.delete("/.querymill?ignore_unavailable=true")
 
 
+@asynccontextmanager
+async def connect(server: ProxyServer) -> AsyncIterator[Client]:
+    """A client of a started proxy."""
+    async with aiohttp.ClientSession(f"http://{server.address}") as session:
+        yield Client(session)
+
+
 @pytest.fixture
 async def proxy(start_proxy: StartProxy) -> AsyncIterator[Client]:
     """A client of a proxy with default settings in front of the real OpenSearch."""
-    server = await start_proxy()
-    async with aiohttp.ClientSession(f"http://{server.address}") as session:
-        yield Client(session)
+    async with connect(await start_proxy()) as client:
+        yield client

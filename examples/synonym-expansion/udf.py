@@ -1,7 +1,7 @@
 # @udf: name=synonym_expander
 # @udf: version=1.0.0
 # @udf: category=query_pipeline
-"""Lets a search for one word find its synonyms too, ranked below what the user typed.
+"""Lets a search for one word find its synonyms too, with a lower boost than what the user typed.
 
 {"match": {"title": "laptop"}} becomes a `bool` whose `should` holds the original clause and one
 clause for each synonym, wherever in the query the match stands. synonyms.json holds `equivalent`

@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -73,14 +74,16 @@ def _build_missing(component: Path, artefact: Path, tell: Progress) -> None:
 
 
 def _componentize(target: Path, tell: Progress) -> None:
-    """Runs componentize-py over a copy-free view of `guest/`, away from this environment."""
-    with tempfile.TemporaryDirectory() as empty:
+    """Runs componentize-py over a copy of `guest/`: it leaves compiled files beside the sources."""
+    with tempfile.TemporaryDirectory() as scratch:
+        guest, empty = Path(scratch) / "guest", Path(scratch) / "empty"
+        shutil.copytree(GUEST, guest, ignore=shutil.ignore_patterns("__pycache__"))
         # without this it would offer the guest our own site-packages
-        (Path(empty) / "lib" / "python3" / "site-packages").mkdir(parents=True)
+        (empty / "lib" / "python3" / "site-packages").mkdir(parents=True)
         command = [sys.executable, "-c", _COMPONENTIZE]
-        command += ["-d", str(GUEST / "world.wit"), "-w", "udf", "componentize", "app"]
-        command += ["-p", str(GUEST), "-o", str(target)]
-        _step(command, _BUILDING, tell, {"VIRTUAL_ENV": empty})
+        command += ["-d", str(guest / "world.wit"), "-w", "udf", "componentize", "app"]
+        command += ["-p", str(guest), "-o", str(target)]
+        _step(command, _BUILDING, tell, {"VIRTUAL_ENV": str(empty)})
 
 
 def _compile(component: Path, target: Path, tell: Progress) -> None:

@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import pytest
 
+from pipelines.definition import read_pipeline
+from pipelines.stages import KINDS
 from pipelines.wasm import SandboxPool
 from tests.examples.loading import CATALOGUE, EXAMPLES, NAMES, Example, definition, package
 
@@ -79,8 +81,9 @@ def test_products_use_one_word_for_what_they_are(products: list[Product]) -> Non
 
 @pytest.mark.parametrize("name", NAMES)
 def test_folder_is_complete(name: str) -> None:
-    """Definition, UDF and README belong together: names, version and type agree."""
+    """The definition is valid; names, version and type agree with the UDF and the README."""
     defined = definition(name)
+    assert read_pipeline(defined, KINDS, name=name).label == f"{name}@1.0.0"
     udf = package(name)
     (stage,) = defined["stages"]
     assert defined["name"] == name

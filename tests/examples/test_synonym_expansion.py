@@ -26,7 +26,6 @@ async def test_match_becomes_boosted_alternatives(example: Example) -> None:
     assert should(await example.rewritten({"match": {"title": "laptop"}})) == [
         {"match": {"title": {"query": "laptop", "boost": 2.0}}},
         {"match_phrase": {"title": {"query": "notebook computer", "boost": 0.8}}},
-        {"match": {"title": {"query": "notebook", "boost": 0.8}}},
     ]
 
 
@@ -86,7 +85,7 @@ async def test_strict_match_asks_for_the_other_words(
 ) -> None:
     """Where the text had to match as a whole, a synonym counts with all other words only."""
     options = {"query": "Gaming laptop cheap", "fuzziness": 1, **strict}
-    original, phrase, _ = should(await example.rewritten({"match": {"title": options}}))
+    original, phrase = should(await example.rewritten({"match": {"title": options}}))
     assert original == {"match": {"title": {**options, "boost": 2.0}}}
     rest = {"query": "Gaming cheap", "fuzziness": 1, "operator": "and"}
     assert phrase == {
@@ -109,11 +108,11 @@ async def test_strict_match_of_the_phrase_alone_needs_no_other_words(example: Ex
 
 async def test_multi_match_is_expanded_over_its_fields(example: Example) -> None:
     """A synonym is looked for in the same fields, one of several words as a phrase."""
-    body = {"query": "laptop", "fields": ["title^2", "description"], "tie_breaker": 0.3}
+    body = {"query": "laptop sofa", "fields": ["title^2", "description"], "tie_breaker": 0.3}
     assert should(await example.rewritten({"multi_match": body})) == [
         {"multi_match": {**body, "boost": 2.0}},
         {"multi_match": {**body, "query": "notebook computer", "boost": 0.8, "type": "phrase"}},
-        {"multi_match": {**body, "query": "notebook", "boost": 0.8}},
+        {"multi_match": {**body, "query": "couch", "boost": 0.8}},
     ]
 
 

@@ -27,3 +27,189 @@ async def test_a_query_pipeline_changes_what_is_found(proxy: Client, index_name:
     assert sorted(answer.ids) == ["1", "2"]
     assert answer.headers["Querymill-Pipelines"] == "notebooks@1.0.0"
     assert answer.headers["Server-Timing"].startswith("notebooks;dur=")
+
+
+SIZE_ONE = "def query(request, context):\n    request['size'] = 1\n    return request\n"
+BROKEN = "def query(request, context):\n    raise ValueError('no luck')\n"
+
+
+async def test_a_get_search_in_the_url_is_seen_and_rewritten(
+    proxy: Client, index_name: str
+) -> None:
+    """`q` and its companions reach the UDF in the body, and cannot override what it returns."""
+    await proxy.index(index_name, DOCUMENTS)
+    source = (
+        "def query(request, context):\n"
+        "    assert request == {'query': {'query_string': {'query': 'laptop',"
+        " 'default_field': 'title'}}, 'size': 5, 'sort': [{'_id': {'order': 'desc'}}]}, request\n"
+        "    return {**request, 'query': {'match_all': {}}}\n"
+    )
+    await proxy.define("everything", "query", source)
+    url = f"/{index_name}/_search?q=laptop&df=title&size=5&sort=_id:desc&pretty"
+    assert (await proxy.get(url)).ids == ["1"]
+    answer = await proxy.get(url + "&pipeline=everything")
+    assert answer.ids == ["2", "1"]
+    assert "Warning" not in answer.headers
+    assert b"\n  " in answer.body
+
+
+async def test_a_body_in_the_source_parameter_is_rewritten(proxy: Client, index_name: str) -> None:
+    """`source=` stands in for a body, and leaves the URL when a pipeline changed it."""
+    await proxy.index(index_name, DOCUMENTS)
+    await proxy.define("one", "query", SIZE_ONE)
+    source = "%7B%22query%22%3A%7B%22match_all%22%3A%7B%7D%7D%7D"
+    url = f"/{index_name}/_search?source={source}&source_content_type=application/json"
+    assert len((await proxy.get(url)).ids) == 2
+    assert len((await proxy.get(url + "&pipeline=one")).ids) == 1
+
+
+async def test_the_pipeline_parameter_replaces_the_default_and_none_turns_it_off(
+    proxy: Client, index_name: str
+) -> None:
+    """Who names pipelines gets those and no others."""
+    await proxy.index(index_name, DOCUMENTS)
+    await proxy.define("one", "query", SIZE_ONE)
+    await proxy.define(
+        "none", "query", "def query(r, context):\n    return {'query': {'match_none': {}}}\n"
+    )
+    await proxy.attach(index_name, query="none")
+    assert (await proxy.get(f"/{index_name}/_search")).ids == []
+    assert len((await proxy.get(f"/{index_name}/_search?pipeline=one")).ids) == 1
+    assert len((await proxy.get(f"/{index_name}/_search?pipeline=_none")).ids) == 2
+    both = await proxy.get(f"/{index_name}/_search?pipeline=one,none")
+    assert both.ids == []
+    assert both.headers["Querymill-Pipelines"] == "one@1.0.0, none@1.0.0"
+
+
+async def test_a_failing_query_stage_leaves_the_query_as_it_was(
+    proxy: Client, index_name: str
+) -> None:
+    """The original answer comes with a Warning, and the run counts as degraded."""
+    await proxy.index(index_name, DOCUMENTS)
+    await proxy.define("broken", "query", BROKEN)
+    body = {"query": {"match": {"title": "laptop"}}}
+    answer = await proxy.post(f"/{index_name}/_search?pipeline=broken", body)
+    assert (answer.status, answer.ids) == (200, ["1"])
+    assert answer.headers["Warning"].startswith(
+        '299 querymill "pipeline [broken@1.0.0] degraded: stage [broken] failed (udf_exception)'
+    )
+    assert "no luck" in answer.headers["Warning"]
+    stats = (await proxy.get("/_pipeline/broken/_stats")).data
+    assert (stats["count"], stats["degraded"], stats["success"]) == (1, 1, 0)
+    assert stats["stages"]["broken"]["errors"] == {"udf_exception": 1}
+    metrics = (await proxy.get("/_querymill/metrics")).body.decode()
+    assert 'querymill_pipeline_runs_total{outcome="degraded",pipeline="broken"} 1.0' in metrics
+
+
+async def test_on_error_fail_turns_a_failing_stage_into_an_error(
+    proxy: Client, index_name: str
+) -> None:
+    """A 500 in the backend's envelope names pipeline, stage and the id that is in the log."""
+    await proxy.index(index_name, DOCUMENTS)
+    await proxy.define("broken", "query", BROKEN, on_error="fail")
+    answer = await proxy.get(f"/{index_name}/_search?pipeline=broken")
+    assert answer.status == 500
+    error = answer.error
+    assert error["type"] == "pipeline_execution_exception"
+    assert (error["pipeline"], error["stage"], error["kind"]) == (
+        "broken",
+        "broken",
+        "udf_exception",
+    )
+    assert "no luck" in error["reason"]
+    assert error["id"]
+
+
+async def test_a_udf_can_refuse_a_search(proxy: Client, index_name: str) -> None:
+    """`reject` gives its status and reason to the client, whatever `on_error` says."""
+    await proxy.index(index_name, DOCUMENTS)
+    source = "def query(request, context):\n    reject('too broad', 422)\n"
+    await proxy.define("strict", "query", source)
+    answer = await proxy.get(f"/{index_name}/_search?pipeline=strict")
+    assert answer.status == 422
+    assert answer.error["type"] == "pipeline_rejected_exception"
+    assert (answer.error["reason"], answer.error["stage"]) == ("too broad", "strict")
+
+
+async def test_metadata_of_a_query_pipeline_reaches_the_client_and_not_the_backend(
+    proxy: Client, index_name: str
+) -> None:
+    """`_pipeline_metadata` stands at the top of the response; the backend never sees it."""
+    await proxy.index(index_name, DOCUMENTS)
+    source = (
+        "import json\n"
+        "def udf_main():\n"
+        "    query = json.loads(get_field_string('query'))\n"
+        "    return json.dumps({**query, '_pipeline_metadata': {'note': 'seen'}})\n"
+    )
+    await proxy.define("noting", "query", source)
+    body = {"query": {"match": {"title": "laptop"}}}
+    answer = await proxy.post(f"/{index_name}/_search?pipeline=noting", body)
+    assert answer.data["_pipeline_metadata"] == {"note": "seen"}
+    assert answer.body.startswith(b'{"_pipeline_metadata":{"note":"seen"},"took"')
+    assert answer.ids == ["1"]
+
+
+async def test_a_udf_sees_only_the_headers_it_may(proxy: Client, index_name: str) -> None:
+    """The allow-list has the request's id and tier; credentials never reach a UDF."""
+    await proxy.index(index_name, DOCUMENTS)
+    source = (
+        "def query(request, context):\n"
+        "    request['_pipeline_metadata'] = {'headers': context.headers,"
+        " 'index': context.index, 'phase': context.phase}\n"
+        "    return request\n"
+    )
+    await proxy.define("seeing", "query", source)
+    answer = await proxy.call(
+        "GET",
+        f"/{index_name}/_search?pipeline=seeing",
+        headers={"X-Opaque-Id": "me", "Authorization": "Basic c2VjcmV0", "X-Other": "no"},
+    )
+    assert answer.data["_pipeline_metadata"] == {
+        "headers": {"x-opaque-id": "me"},
+        "index": index_name,
+        "phase": "query",
+    }
+
+
+async def test_large_numbers_survive_a_rewrite(proxy: Client, index_name: str) -> None:
+    """A number beyond 64 bits in an untouched clause reaches the backend digit by digit."""
+    await proxy.put(
+        f"/{index_name}", {"mappings": {"properties": {"n": {"type": "unsigned_long"}}}}
+    )
+    await proxy.put(f"/{index_name}/_doc/1?refresh=true", b'{"n": 18446744073709551615}')
+    await proxy.define("one", "query", SIZE_ONE)
+    body = b'{"query": {"term": {"n": 18446744073709551615}}, "from": 0}'
+    for parameters in ("pipeline=one", "pipeline=one&track_total_hits=true"):
+        answer = await proxy.post(f"/{index_name}/_search?{parameters}", body)
+        assert answer.ids == ["1"], answer.body
+
+
+async def test_what_a_search_cannot_run_is_refused(proxy: Client, index_name: str) -> None:
+    """Unknown names are a 404; a document pipeline, `_none` among others and odd bodies a 4xx."""
+    await proxy.index(index_name, DOCUMENTS)
+    await proxy.define("one", "query", SIZE_ONE)
+    await proxy.define("docs", "document", "def document(doc, context):\n    return doc\n")
+    url = f"/{index_name}/_search?pipeline="
+    unknown = await proxy.get(url + "nothing")
+    assert unknown.status == 404
+    assert unknown.error["type"] == "resource_not_found_exception"
+    assert "[nothing]" in unknown.error["reason"]
+    for name in ("docs", "one,_none", "", ","):
+        assert (await proxy.get(url + name)).status == 400
+    broken = await proxy.post(url + "one", b'{"query": ')
+    assert (broken.status, broken.error["type"]) == (400, "parse_exception")
+    assert (await proxy.post(url + "one", b"[1]")).status == 400
+    assert (await proxy.post(url + "one", b'{"a":' * 100_000)).status == 400
+    yaml = {"Content-Type": "application/yaml"}
+    assert (await proxy.call("POST", url + "one", b"a: 1", yaml)).status == 406
+    large = b'{"query": {"term": {"title": "' + b"x" * (10 * 1024 * 1024) + b'"}}}'
+    assert (await proxy.post(url + "one", large)).status == 413
+
+
+async def test_an_error_of_the_backend_passes_through(proxy: Client, index_name: str) -> None:
+    """What the backend refuses after a rewrite is its own answer, status and body."""
+    await proxy.define("one", "query", SIZE_ONE)
+    answer = await proxy.get(f"/{index_name}/_search?pipeline=one")
+    assert answer.status == 404
+    assert answer.error["type"] == "index_not_found_exception"

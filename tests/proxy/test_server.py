@@ -30,7 +30,8 @@ async def admin(exchange: Exchange) -> web.StreamResponse:
 BAD_FRAMING = {
     "both lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
     b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+    b"Content-Length: 4\r\n\r\nabcd",
     "same length twice": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
     b"Content-Length: 3\r\n\r\nabc",
     "signed length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +3\r\n\r\nabc",
@@ -40,15 +41,18 @@ BAD_FRAMING = {
     "other coding": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
     "chunked not last": b"POST / HTTP/1.1\r\nHost: x\r\n"
     b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
-    "vertical tab": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
-    "space before colon": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "vertical tab": b"POST / HTTP/1.1\r\nHost: x\r\n"
+    b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+    "space before colon": b"POST / HTTP/1.1\r\nHost: x\r\n"
+    b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
     "folded field": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b\r\n c\r\n\r\n",
     "bare line feed": b"GET / HTTP/1.1\nHost: x\n\n",
     "lone carriage return": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b\rX-C: d\r\n\r\n",
     "null byte": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: b\x00\r\n\r\n",
     "no host": b"GET / HTTP/1.1\r\n\r\n",
     "two hosts": b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
-    "signed chunk": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n+3\r\nabc\r\n0\r\n\r\n",
+    "signed chunk": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"+3\r\nabc\r\n0\r\n\r\n",
     "chunk with line feed": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"3\nabc\r\n0\r\n\r\n",
     "fragment": b"GET /a#b HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -278,7 +282,7 @@ async def test_error_after_the_head(start_proxy: StartProxy, logged: list[EventD
 
 
 async def test_error_for_an_elasticsearch_client(start_proxy: StartProxy) -> None:
-    """Answers of the proxy's own have the media type and product an Elasticsearch client expects."""
+    """Answers of the proxy's own have the media type and product that such a client expects."""
 
     async def refuse(exchange: Exchange) -> web.StreamResponse:
         raise ErrorAnswer(409, "version_conflict_engine_exception", "taken", headers={"X-A": "b"})
@@ -325,10 +329,10 @@ async def test_stop_finishes_what_is_in_flight(
     backend: ScriptedBackend, start_proxy: StartProxy
 ) -> None:
     """Stopping closes idle connections at once and lets an upload in flight end with its answer."""
+    backend.head_only = {"/up"}
     proxy = await start_proxy()
     idle, busy = await proxy.client(), await proxy.client()
     assert (await idle.ask(request("/"))).status == 200
-    backend.head_only = {"/up"}
 
     async def take(message: Message, wire: Wire) -> None:
         await wire.reader.readexactly(200_000)

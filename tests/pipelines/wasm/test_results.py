@@ -201,7 +201,7 @@ async def test_request_that_is_no_json(runner: Runner) -> None:
 
 
 async def test_traceback(runner: Runner) -> None:
-    """A UDF's exception is told with its line, its function and its source, and no frame of ours."""
+    """A UDF's exception is told with its line, function and source, and no frame of ours."""
     error = await runner.fails(
         """
         def helper(value):

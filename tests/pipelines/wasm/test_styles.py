@@ -191,7 +191,8 @@ async def test_context(runner: Runner) -> None:
     def query(request, given):
         assert given is context
         names = "params index phase pipeline stage id metadata headers query deadline_ms".split()
-        return {name: getattr(context, name) for name in names} | {"same": context.request == {"query": {"a": 1}}}
+        found = {name: getattr(context, name) for name in names}
+        return {**found, "same": context.request == {"query": {"a": 1}}}
     """
     reply = await runner.run(
         source,

@@ -41,7 +41,10 @@ def closed_port() -> int:
 
 @pytest.fixture
 def fake_java(open_folder: Path) -> Callable[..., Path]:
-    """Makes the home of a Java that tells the version and modules asked for, and runs nothing."""
+    """Makes the home of a Java that tells the version and modules asked for, and runs nothing.
+
+    exit_code: how those two questions end; run_code: how anything else does.
+    """
 
     def make(
         version: str = "25.0.1",
@@ -49,6 +52,7 @@ def fake_java(open_folder: Path) -> Callable[..., Path]:
         *,
         name: str = "jdk",
         exit_code: int = 0,
+        run_code: int = 0,
     ) -> Path:
         command = open_folder / name / "bin" / "java"
         command.parent.mkdir(parents=True)
@@ -57,7 +61,8 @@ def fake_java(open_folder: Path) -> Callable[..., Path]:
             "#!/bin/sh\n"
             f'[ "$1" = -version ] && echo \'openjdk version "{version}" 2026-01-01\' >&2\n'
             f"[ \"$1\" = --list-modules ] && echo '{listed}'\n"
-            f"exit {exit_code}\n"
+            f'case "$1" in -version | --list-modules) exit {exit_code} ;; esac\n'
+            f"exit {run_code or exit_code}\n"
         )
         command.chmod(0o755)
         return command.parent.parent

@@ -21,6 +21,13 @@ def group_members(group: int) -> list[int]:
     return members
 
 
+def unmeasured() -> dict[str, str]:
+    """This environment without the measuring of coverage, for a process that is to be killed:
+    in the middle of writing its measurements it would spoil them.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+
+
 def until(done: Callable[[], bool], what: str, patience: float = 40) -> None:
     """Poll a condition; fails the test with `what` when it does not come true."""
     deadline = time.monotonic() + patience

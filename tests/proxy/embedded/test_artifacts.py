@@ -18,6 +18,7 @@ import pytest
 from proxy.embedded import EmbeddedError, Silent
 from proxy.embedded.artifacts import Artifact, ArtifactStore
 from proxy.embedded.progress import Advance, Unit
+from tests.proxy.embedded.processes import unmeasured
 from tests.proxy.embedded.repository import Repository, configure
 
 BODY = b"the published bytes" * 1000
@@ -47,6 +48,7 @@ def fetch_in_process(folder: Path, limit: int = 0) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[3],
+        env=unmeasured(),
     )
 
 

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from proxy.embedded.account import service_account
 from proxy.embedded.distributions import MODULES
 from proxy.embedded.errors import JavaUnfit
 from proxy.embedded.java import JavaNeeds, candidates, find_java
-from tests.proxy.embedded.processes import group_members, until
+from tests.proxy.embedded.processes import group_members, unmeasured, until
 
 # The first run downloads, and the machine may have other work to do.
 pytestmark = pytest.mark.timeout(600)
@@ -72,20 +71,20 @@ def machine_has_a_full_java() -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[EmbeddedCluster]:
-    """One OpenSearch for the tests that do it no harm."""
-    with EmbeddedCluster(ClusterOptions(port=0)) as started:
-        yield started
+@pytest.fixture
+def cluster(opensearch: EmbeddedCluster) -> EmbeddedCluster:
+    """The OpenSearch of the whole session, for the tests that do it no harm."""
+    return opensearch
 
 
-def test_it_is_the_version_asked_for(cluster: EmbeddedCluster) -> None:
+def test_it_is_the_version_asked_for(cluster: EmbeddedCluster, index_name: str) -> None:
     """A real OpenSearch answers at its address, and is ready for writing at once."""
     assert call(cluster, "GET", "/")["version"]["number"] == "3.8.0"
-    assert call(cluster, "PUT", "/fine")["acknowledged"]
-    call(cluster, "PUT", "/fine/_doc/1?refresh=true", {"title": "red shoes"})
-    found = call(cluster, "GET", "/fine/_search?q=title:shoes")
+    assert call(cluster, "PUT", f"/{index_name}")["acknowledged"]
+    call(cluster, "PUT", f"/{index_name}/_doc/1?refresh=true", {"title": "red shoes"})
+    found = call(cluster, "GET", f"/{index_name}/_search?q=title:shoes")
     assert found["hits"]["total"]["value"] == 1
+    call(cluster, "DELETE", f"/{index_name}")
 
 
 def test_it_does_not_run_as_root(cluster: EmbeddedCluster) -> None:
@@ -151,6 +150,7 @@ def test_a_caller_that_goes_takes_everything_along(sign: signal.Signals) -> None
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=ROOT,
+        env=unmeasured() if sign == signal.SIGKILL else None,
     ) as caller:
         assert caller.stdout is not None
         told = json.loads(caller.stdout.readline())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from proxy.embedded import ClusterOptions, EmbeddedError, prepare
+from proxy.embedded import ClusterOptions, EmbeddedCluster, EmbeddedError, prepare
 from proxy.embedded.account import service_account
 from proxy.embedded.distributions import MODULES, distribution
 from proxy.embedded.installation import runnable_place
@@ -112,6 +113,30 @@ def test_a_backend_too_old_for_the_bundled_java_is_told(
     """The bundled runtime is checked like any other."""
     with pytest.raises(EmbeddedError, match="Java 11 to 23 is needed"):
         prepare(options(java="bundled", version="2.99.0"))
+
+
+@pytest.mark.parametrize(
+    ("run_code", "told"),
+    [(1, "does not accept its Java options"), (0, r"ended while starting \(exit code 0\)")],
+)
+def test_a_start_that_fails_leaves_no_folder(
+    repository: Repository,
+    options: Callable[..., ClusterOptions],
+    fake_java: Callable[..., Path],
+    open_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run_code: int,
+    told: str,
+) -> None:
+    """Whether Java refuses its options or ends at once, the temporary folder goes."""
+    temporary = open_folder / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    repository.put(ARCHIVE, zipped("top/config/jvm.options"))
+    java = fake_java("25.0.1", tuple(MODULES), name="failing", run_code=run_code)
+    with pytest.raises(EmbeddedError, match=told):
+        EmbeddedCluster(options(java=str(java), port=0)).start()
+    assert list(temporary.iterdir()) == []
 
 
 @as_root

@@ -18,7 +18,7 @@ from proxy.embedded.account import service_account
 from proxy.embedded.launch import Command
 from proxy.embedded.layout import Layout
 from proxy.embedded.node import Node, end_abandoned
-from tests.proxy.embedded.processes import group_members, until
+from tests.proxy.embedded.processes import group_members, unmeasured, until
 
 ROOT = Path(__file__).parents[3]
 FAMILY = "sleep 1000 & echo up; wait"
@@ -193,6 +193,7 @@ def test_a_killed_caller_leaves_nothing(layout: Layout, forked: str) -> None:
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        env=unmeasured(),
     ) as caller:
         assert caller.stdout is not None
         told = json.loads(caller.stdout.readline())

@@ -10,7 +10,7 @@ from typing import Any
 Clause = dict[str, Any]
 Visit = Callable[[str, Any], Clause | None]
 
-MAX_DEPTH = 200
+MAX_DEPTH = 100
 
 # kind -> the members of its body that hold a clause or a list of clauses
 _HOLDERS: dict[str, tuple[str, ...]] = {
@@ -40,7 +40,8 @@ def walk(query: Any) -> Iterator[tuple[str, Any]]:
     waiting: list[tuple[Any, int]] = [(query, 1)]
     while waiting:
         clause, depth = waiting.pop()
-        _check(depth)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"the query nests clauses deeper than {MAX_DEPTH}")
         if not isinstance(clause, dict):
             continue
         for kind, body in clause.items():
@@ -56,18 +57,19 @@ def rewrite(query: Any, visit: Visit) -> Any:
     its place, or None to keep it. A replacement is not visited again, and `query` is not changed.
     Raises `ValueError` when clauses are nested deeper than `MAX_DEPTH`.
     """
-    return _rewrite(_copy(query), visit, 1)
+    for _ in walk(query):
+        pass  # the depth is checked before anything recurses
+    return _rewrite(_copy(query), visit)
 
 
-def _rewrite(clause: Any, visit: Visit, depth: int) -> Any:
-    """Works in place: `clause` is the caller's own copy."""
-    _check(depth)
+def _rewrite(clause: Any, visit: Visit) -> Any:
+    """Works in place: `clause` is the caller's own copy, and not too deep."""
     if not isinstance(clause, dict):
         return clause
     done: Clause = {}
     for kind, body in clause.items():
         for holder, place in _places(kind, body):
-            holder[place] = _rewrite(holder[place], visit, depth + 1)
+            holder[place] = _rewrite(holder[place], visit)
         replacement = visit(kind, body)
         if replacement is None:
             done[kind] = body
@@ -110,8 +112,3 @@ def _copy(value: Any) -> Any:
     if isinstance(value, list):
         return [_copy(item) for item in value]
     return value
-
-
-def _check(depth: int) -> None:
-    if depth > MAX_DEPTH:
-        raise ValueError(f"the query nests clauses deeper than {MAX_DEPTH}")

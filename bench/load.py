@@ -1,0 +1,186 @@
+"""The load generator, a process of its own: jobs come as lines of JSON, answers go as lines.
+
+It is a bare HTTP/1.1 client of fixed requests over kept connections, so that its own part of a
+latency is small: some ten microseconds, in every case alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import uvloop
+
+# How long a job may go on over its time, for answers that are under way.
+_GRACE_SECONDS: Final = 30.0
+
+
+class LoadError(Exception):
+    """A server broke a connection or answered what this client does not read."""
+
+
+class Run:
+    """One job: the requests still to be sent, and what came back.
+
+    The first request of each connection is not counted, since it pays for opening it.
+    """
+
+    def __init__(self, job: Mapping[str, Any], done: asyncio.Future[None]) -> None:
+        address = f"{job['host']}:{job['port']}"
+        self._requests = [_request(address, job["path"], body) for body in job["bodies"]]
+        self._left: int = job["requests"] + job["connections"]
+        self._end = time.monotonic() + job["seconds"]
+        self._open: int = job["connections"]
+        self._done = done
+        self.latencies_ns: list[int] = []
+        self.statuses: Counter[int] = Counter()
+        self.warnings = 0
+        self.pipelines = ""
+
+    def take(self) -> bytes | None:
+        """The next request, None when there is no more to do."""
+        if self._left <= 0 or time.monotonic() >= self._end:
+            return None
+        self._left -= 1
+        return self._requests[self._left % len(self._requests)]
+
+    def ended(self, error: LoadError | None) -> None:
+        """A connection has ended: well, when there was no more to do."""
+        self._open -= 1
+        if self._done.done():
+            return
+        if error is not None:
+            self._done.set_exception(error)
+        elif not self._open:
+            self._done.set_result(None)
+
+
+class Connection(asyncio.Protocol):
+    """Sends one request after the other; answers need a Content-Length."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._buffer = bytearray()
+        self._size = 0
+        self._head = b""
+        self._begun = 0
+        self._first = True
+        self._waiting = False
+        self._error: LoadError | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if not self._size:
+            end = self._buffer.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            self._head = bytes(self._buffer[: end + 2]).lower()
+            try:
+                self._size = end + 4 + _length(self._head)
+            except LoadError as error:
+                self._error = error
+                self._transport.abort()
+                return
+        if len(self._buffer) >= self._size:
+            self._answered(time.perf_counter_ns() - self._begun)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._waiting and self._error is None:
+            self._error = LoadError(f"the server broke the connection off ({exc or 'closed'})")
+        self._run.ended(self._error)
+
+    def _send(self) -> None:
+        request = self._run.take()
+        self._waiting = request is not None
+        if request is None:
+            self._transport.close()
+            return
+        self._begun = time.perf_counter_ns()
+        self._transport.write(request)
+
+    def _answered(self, took_ns: int) -> None:
+        run = self._run
+        if self._first:
+            run.pipelines = _field(self._head, b"querymill-pipelines").decode()
+        else:
+            run.latencies_ns.append(took_ns)
+        self._first = False
+        run.statuses[int(self._head[9:12])] += 1
+        run.warnings += b"\r\nwarning: 299 querymill" in self._head
+        self._buffer.clear()
+        self._size = 0
+        self._send()
+
+
+def _request(address: str, path: str, body: str) -> bytes:
+    content = body.encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+def _field(head: bytes, name: bytes) -> bytes:
+    """The value of a header field in a head in lower case; empty if it is not there."""
+    begin = head.find(b"\r\n" + name + b":")
+    if begin < 0:
+        return b""
+    begin += len(name) + 3
+    return head[begin : head.index(b"\r\n", begin)].strip()
+
+
+def _length(head: bytes) -> int:
+    length = _field(head, b"content-length")
+    if not length:
+        raise LoadError("an answer has no Content-Length; this client reads no other framing")
+    return int(length)
+
+
+async def run_job(job: Mapping[str, Any]) -> dict[str, object]:
+    """Do a job: host, port, path, bodies, connections, requests, seconds.
+
+    Raises LoadError, TimeoutError, OSError.
+    """
+    loop = asyncio.get_running_loop()
+    run = Run(job, done := loop.create_future())
+    began = time.perf_counter()
+    async with asyncio.timeout(job["seconds"] + _GRACE_SECONDS):
+        for _ in range(job["connections"]):
+            await loop.create_connection(lambda: Connection(run), job["host"], job["port"])
+        await done
+    return {
+        "seconds": time.perf_counter() - began,
+        "latencies_ns": run.latencies_ns,
+        "statuses": dict(run.statuses),
+        "warnings": run.warnings,
+        "pipelines": run.pipelines,
+    }
+
+
+def main() -> None:
+    """Serve jobs until standard input ends."""
+    gc.disable()  # a collection would be measured as the server's
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for line in sys.stdin:
+            try:
+                answer = runner.run(run_job(json.loads(line)))
+            except (LoadError, TimeoutError, OSError) as error:
+                answer = {"error": f"{type(error).__name__}: {error}"}
+            print(json.dumps(answer), flush=True)
+            gc.collect()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,348 @@
+"""The administration calls, through HTTP on the real OpenSearch."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from proxy.admin.routes import admin_routes
+from tests.client import Client
+from tests.conftest import StartProxy, connect
+
+SAME = "def query(request, context):\n    return request\n"
+STAGE = {"name": "s", "type": "python", "config": {"udf_name": "same"}}
+PIPELINE: dict[str, Any] = {"type": "query", "version": "1.2.3", "stages": [STAGE]}
+
+
+async def test_a_pipeline_lives_from_put_to_delete(proxy: Client) -> None:
+    """Created, read back, listed by type, updated with a new revision, deleted."""
+    await proxy.put_udf("same", SAME)
+    made = await proxy.put("/_pipeline/p", PIPELINE)
+    assert made.data == {"acknowledged": True, "name": "p", "version": "1.2.3", "revision": 1}
+    read = (await proxy.get("/_pipeline/p")).data
+    assert read == {**PIPELINE, "name": "p", "revision": 1}
+    listed = (await proxy.get("/_pipeline?type=query")).data
+    assert [(p["name"], p["type"], p["stages"]) for p in listed["pipelines"]] == [
+        ("p", "query", ["s"])
+    ]
+    assert (await proxy.get("/_pipeline?type=result")).data == {"count": 0, "pipelines": []}
+    again = await proxy.post("/_pipeline/p", {**read, "version": "1.2.4"})
+    assert (again.data["version"], again.data["revision"]) == ("1.2.4", 2)
+    assert (await proxy.delete("/_pipeline/p")).data == {"acknowledged": True, "name": "p"}
+    assert (await proxy.get("/_pipeline/p")).status == 404
+
+
+async def test_create_and_revisions_guard_against_overwriting(proxy: Client) -> None:
+    """`create` refuses a taken name, `if_revision` any other revision than that."""
+    await proxy.put_udf("same", SAME)
+    assert (await proxy.put("/_pipeline/p?create=true", PIPELINE)).status == 200
+    taken = await proxy.put("/_pipeline/p?create=true", PIPELINE)
+    assert (taken.status, taken.error["type"]) == (409, "version_conflict_exception")
+    assert taken.error["reason"] == "pipeline [p] already exists"
+    assert (await proxy.put("/_pipeline/p?if_revision=1", PIPELINE)).data["revision"] == 2
+    stale = await proxy.put("/_pipeline/p?if_revision=1", PIPELINE)
+    assert stale.status == 409
+    assert "is at revision 2, not 1" in stale.error["reason"]
+    assert (await proxy.put("/_pipeline/new?if_revision=4", PIPELINE)).status == 409
+    assert (await proxy.put("/_pipeline/p?if_revision=x", PIPELINE)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        (b"{", 400, "the body is not usable JSON: "),
+        (b"", 400, "the body is empty; send a JSON object"),
+        (b"[]", 400, "must be an object, not an array"),
+        (b'{"a":' * 190_000, 400, "the body is not usable JSON"),
+        (b'{"a":' * 300 + b"1" + b"}" * 300, 400, "the body is not usable JSON"),
+        (b"[" * 10 * 1024 * 1024, 413, "larger than the limit of 1048576 bytes"),
+        (b'{"x": "' + b"x" * 1024 * 1024 + b'"}', 413, "larger than the limit"),
+        (b"\xff", 400, "the body is not usable JSON"),
+        ({**PIPELINE, "type": "nothing"}, 400, "type: [nothing] is not one of"),
+        ({**PIPELINE, "extra": 1}, 400, "extra: unknown key"),
+        ({**PIPELINE, "stages": [STAGE, STAGE]}, 400, "stages[1].name: [s] is the name"),
+        ({**PIPELINE, "type": "document"}, 400, "stages[0].config.udf_name: udf [same@1.0.0]"),
+        (
+            {**PIPELINE, "stages": [{**STAGE, "config": {"udf_name": "missing"}}]},
+            400,
+            "stages[0].config.udf_name: udf [missing] does not exist",
+        ),
+        (
+            {
+                **PIPELINE,
+                "stages": [{**STAGE, "config": {"udf_name": "same", "udf_version": "9"}}],
+            },
+            400,
+            "stages[0].config.udf_version: udf [same@9] does not exist; its versions are 1.0.0",
+        ),
+    ],
+)
+async def test_a_bad_definition_is_refused_and_not_stored(
+    proxy: Client, body: Any, status: int, reason: str
+) -> None:
+    """A 4xx in the backend's envelope names the place; the name stays free."""
+    await proxy.put_udf("same", SAME)
+    answer = await proxy.put("/_pipeline/p", body)
+    assert answer.status == status
+    assert reason in answer.error["reason"]
+    assert (await proxy.get("/_pipeline/p")).status == 404
+
+
+@pytest.mark.parametrize("name", ["a,b", "a%20b", "a%2Fb", "x" * 101, "-a", "%F0%9F%98%80", "a*"])
+async def test_names_that_are_none_are_refused(proxy: Client, name: str) -> None:
+    """For pipelines and for UDFs alike."""
+    await proxy.put_udf("same", SAME)
+    assert (await proxy.put(f"/_pipeline/{name}", PIPELINE)).status == 400
+    headers = {"Content-Type": "text/x-python"}
+    assert (await proxy.call("PUT", f"/_udf/{name}", SAME.encode(), headers)).status == 400
+
+
+async def test_calls_that_do_not_exist_say_what_does(proxy: Client) -> None:
+    """404 lists the calls, 405 the methods."""
+    nothing = await proxy.get("/_pipeline/a/b/c")
+    assert nothing.status == 404
+    assert "/_pipeline/{name}/_stats" in nothing.error["reason"]
+    method = await proxy.call("PATCH", "/_pipeline/p")
+    assert (method.status, method.headers["Allow"]) == (405, "DELETE, GET, POST, PUT")
+    for target in ("/_pipeline/_none", "/_querymill", "/_udf/_x"):
+        assert (await proxy.get(target)).status == 404
+    assert (await proxy.get("/_pipeline?type=odd")).status == 400
+
+
+async def test_a_udf_has_immutable_versions(proxy: Client) -> None:
+    """The same content again is a noop, other content under a version a 409."""
+    headers = {"Content-Type": "text/x-python"}
+
+    async def put(source: str, query: str = "") -> Any:
+        return await proxy.call("PUT", f"/_udf/same{query}", source.encode(), headers)
+
+    assert (await put(SAME)).data["result"] == "created"
+    assert (await put(SAME)).data["result"] == "noop"
+    conflict = await put(SAME + "#")
+    assert conflict.status == 409
+    assert "versions are immutable" in conflict.error["reason"]
+    assert (await put(SAME + "#", "?version=1.1.0")).data["version"] == "1.1.0"
+    assert (await proxy.get("/_udf/same/_versions")).data == {
+        "name": "same",
+        "latest": "1.1.0",
+        "versions": ["1.0.0", "1.1.0"],
+    }
+    assert (await proxy.get("/_udf/same?version=1.0.0")).data["source"] == SAME
+    assert (await proxy.get("/_udf/same?version=2")).status == 404
+    listed = (await proxy.get("/_udf")).data
+    assert listed["udfs"][0]["latest"] == "1.1.0"
+
+
+async def test_udfs_come_as_source_json_or_zip(proxy: Client) -> None:
+    """Data files come back as they went in, and the UDF reads them."""
+    source = (
+        "def query(request, context):\n    return {**request, 'size': int(resource('size.txt'))}\n"
+    )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("udf.py", source)
+        archive.writestr("size.txt", "1")
+        archive.writestr("raw.bin", b"\xff")
+    zipped = await proxy.call(
+        "PUT", "/_udf/zipped", buffer.getvalue(), {"Content-Type": "application/zip"}
+    )
+    assert zipped.status == 200
+    package = (await proxy.get("/_udf/zipped")).data
+    assert package["files"] == {
+        "size.txt": "1",
+        "raw.bin": {"base64": base64.b64encode(b"\xff").decode()},
+    }
+    package.pop("name")
+    assert (await proxy.put("/_udf/again", package)).status == 200
+    await proxy.put_pipeline("p", "query", "again")
+    answer = await proxy.post("/_pipeline/p/_execute", {"input": {"size": 9}})
+    assert answer.data["output"] == {"size": 1}
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("def query(:\n", "line 1"),
+        ("x = 1\n", "defines none of udf_main(), query(), document(), result()"),
+        ("raise ValueError('at load')\n", "at load"),
+        ("import nothing_like_it\n", "nothing_like_it"),
+        ("while True:\n    pass\n", "1000 ms"),
+    ],
+)
+async def test_a_udf_that_does_not_load_is_refused(proxy: Client, source: str, reason: str) -> None:
+    """Found at upload, not at run time; nothing is stored."""
+    headers = {"Content-Type": "text/x-python"}
+    answer = await proxy.call("PUT", "/_udf/bad", source.encode(), headers)
+    assert answer.status == 400
+    assert reason in answer.error["reason"], answer.error["reason"]
+    assert (await proxy.get("/_udf/bad")).status == 404
+
+
+async def test_an_unknown_media_type_is_refused(proxy: Client) -> None:
+    """The answer says which ones are taken."""
+    answer = await proxy.call("PUT", "/_udf/x", b"x", {"Content-Type": "image/png"})
+    assert answer.status == 415
+    assert "text/x-python" in answer.error["reason"]
+
+
+async def test_a_udf_in_use_cannot_be_deleted_unawares(proxy: Client) -> None:
+    """A version that nobody names goes; the last one only with force, then its pipeline fails."""
+    headers = {"Content-Type": "text/x-python"}
+    await proxy.put_udf("same", SAME)
+    await proxy.call("PUT", "/_udf/same?version=2", SAME.encode() + b"#", headers)
+    await proxy.put("/_pipeline/p", PIPELINE)
+    assert (await proxy.delete("/_udf/same?version=2")).data["versions"] == ["2"]
+    refused = await proxy.delete("/_udf/same")
+    assert (refused.status, "is used by p" in refused.error["reason"]) == (409, True)
+    assert (await proxy.delete("/_udf/same?force=true")).status == 200
+    run = (await proxy.post("/_pipeline/p/_execute", {"input": {}})).data
+    assert run["error"]["kind"] == "load"
+    assert (await proxy.delete("/_udf/same")).status == 404
+
+
+async def test_a_new_version_is_latest_from_the_next_run_on(proxy: Client, index_name: str) -> None:
+    """Pipelines that name no version follow without being touched."""
+    await proxy.index(index_name, {"1": {}, "2": {}, "3": {}})
+    await proxy.define("size", "query", "def query(r, c):\n    return {**r, 'size': 1}\n")
+    await proxy.attach(index_name, query="size")
+    assert len((await proxy.get(f"/{index_name}/_search")).ids) == 1
+    newer = b"def query(r, c):\n    return {**r, 'size': 2}\n"
+    await proxy.call("PUT", "/_udf/size?version=1.10.0", newer, {"Content-Type": "text/x-python"})
+    answer = await proxy.get(f"/{index_name}/_search")
+    assert len(answer.ids) == 2
+
+
+async def test_execute_shows_every_stage(proxy: Client) -> None:
+    """With verbose: input, output, diff, time and log of each stage; nothing is counted."""
+    await proxy.put_udf(
+        "grow", "def query(r, c):\n    log('from', r)\n    return {**r, 'size': 1}\n"
+    )
+    await proxy.put_pipeline("p", "query", "grow")
+    body = {"input": {"query": {"match_all": {}}}}
+    short = (await proxy.post("/_pipeline/p/_execute", body)).data
+    assert (short["outcome"], short["output"]["size"]) == ("done", 1)
+    assert "input" not in short["stages"][0]
+    full = (await proxy.post("/_pipeline/p/_execute?verbose=true", body)).data
+    (stage,) = full["stages"]
+    assert stage["input"] == body["input"]
+    assert stage["output"] == {**body["input"], "size": 1}
+    assert stage["diff"] == [{"op": "add", "path": "/size", "value": 1}]
+    assert len(stage["log"]) == 1
+    assert stage["took_ms"] > 0
+    assert (await proxy.get("/_pipeline/p/_stats")).data["count"] == 0
+
+
+async def test_execute_takes_inline_definitions_and_shows_failures(proxy: Client) -> None:
+    """A definition that is not stored runs all the same; its faults are named under `pipeline`."""
+    await proxy.put_udf("bad", "def document(d, c):\n    raise KeyError('price')\n")
+    await proxy.put_udf("no", "def document(d, c):\n    reject('no', 422)\n")
+    await proxy.put_udf("gone", "def document(d, c):\n    drop()\n")
+
+    async def run(udf: str) -> Any:
+        stage = {"name": "s", "type": "python", "config": {"udf_name": udf}}
+        inline = {"type": "document", "stages": [stage]}
+        return (await proxy.post("/_pipeline/_execute", {"pipeline": inline, "input": {}})).data
+
+    failed = await run("bad")
+    assert (failed["outcome"], failed["error"]["kind"]) == ("failed", "udf_exception")
+    assert "line 2" in failed["error"]["detail"]
+    assert "output" not in failed
+    rejected = await run("no")
+    assert (rejected["outcome"], rejected["error"]["status"]) == ("rejected", 422)
+    assert (await run("gone"))["outcome"] == "dropped"
+    wrong = await proxy.post("/_pipeline/_execute", {"pipeline": {"type": "x"}, "input": {}})
+    assert wrong.error["reason"].startswith("pipeline.type: ")
+
+
+async def test_execute_reads_real_documents_and_searches(proxy: Client, index_name: str) -> None:
+    """By index and id, or with a search whose response is the input; nothing is written."""
+    await proxy.index(index_name, {"7": {"title": "lamp"}})
+    await proxy.define(
+        "up", "document", "def document(d, c):\n    return {'t': d['title'].upper()}\n"
+    )
+    await proxy.define(
+        "count", "result", "def result(r, c):\n    return {'n': len(r['hits']['hits'])}\n"
+    )
+    await proxy.define("q", "query", "def query(r, c):\n    return {**r, 'size': 1}\n")
+    real = (await proxy.post("/_pipeline/up/_execute", {"index": index_name, "id": "7"})).data
+    assert real["output"] == {"t": "LAMP"}
+    search = {"index": index_name, "request": {"query": {"match_all": {}}}}
+    assert (await proxy.post("/_pipeline/count/_execute", search)).data["output"] == {"n": 1}
+    assert (await proxy.post("/_pipeline/q/_execute", search)).data["output"]["size"] == 1
+    assert (await proxy.get(f"/{index_name}/_source/7")).data == {"title": "lamp"}
+    for body, status in [
+        ({}, 400),
+        ({"index": index_name}, 400),
+        ({"index": index_name, "id": "8"}, 404),
+        ({"index": ".querymill", "id": "udf:up@1.0.0"}, 400),
+        ({"input": []}, 400),
+        ({"surprise": 1}, 400),
+    ]:
+        assert (await proxy.post("/_pipeline/up/_execute", body)).status == status, body
+    assert (await proxy.post("/_pipeline/count/_execute", {"index": index_name})).status == 400
+    assert (await proxy.post("/_pipeline/none/_execute", {"input": {}})).status == 404
+
+
+async def test_statistics_have_percentiles(proxy: Client, index_name: str) -> None:
+    """P50, P95 and P99 of the pipeline and of each stage, in order."""
+    await proxy.index(index_name, {"1": {}})
+    await proxy.define("same", "query", SAME)
+    for _ in range(20):
+        await proxy.get(f"/{index_name}/_search?pipeline=same")
+    stats = (await proxy.get("/_pipeline/same/_stats")).data
+    assert (stats["count"], stats["success"]) == (20, 20)
+    for latency in (stats["latency_ms"], stats["stages"]["same"]["latency_ms"]):
+        assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"]
+    assert (await proxy.get("/_pipeline/none/_stats")).status == 404
+
+
+async def test_health_and_metrics(proxy: Client) -> None:
+    """Alive, ready, and counted."""
+    assert (await proxy.get("/_querymill/livez")).data["status"] == "alive"
+    assert (await proxy.get("/_querymill/readyz")).data == {"status": "ready", "warning": None}
+    await proxy.get("/_cat/health")
+    answer = await proxy.get("/_querymill/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert b'querymill_requests_total{operation="other",status="2xx"} 1.0' in answer.body
+
+
+async def test_without_a_backend_the_proxy_starts_and_says_why_it_is_not_ready(
+    start_proxy: StartProxy,
+) -> None:
+    """Traffic is a 502 in the backend's envelope; health tells liveness from readiness."""
+    async with connect(await start_proxy(backend=("http://127.0.0.1:9",))) as proxy:
+        assert (await proxy.get("/_querymill/livez")).status == 200
+        ready = await proxy.get("/_querymill/readyz")
+        assert (ready.status, "127.0.0.1:9" in ready.data["reason"]) == (503, True)
+        search = await proxy.get("/x/_search")
+        assert (search.status, search.error["type"]) == (502, "backend_unreachable_exception")
+        stored = await proxy.put("/_pipeline/p", PIPELINE)
+        assert stored.status == 502
+
+
+async def test_an_admin_token_is_asked_for(start_proxy: StartProxy) -> None:
+    """All calls need it but health and metrics."""
+    async with connect(await start_proxy(admin_token="s3cret-token")) as proxy:
+        assert (await proxy.get("/_pipeline")).status == 401
+        wrong = {"Querymill-Admin-Token": "other"}
+        assert (await proxy.call("GET", "/_pipeline", None, wrong)).status == 401
+        right = {"Querymill-Admin-Token": "s3cret-token"}
+        assert (await proxy.call("GET", "/_pipeline", None, right)).status == 200
+        assert (await proxy.get("/_querymill/readyz")).status == 200
+
+
+def test_every_administration_call_is_documented() -> None:
+    """docs/API.md has each method and path of the table."""
+    text = (Path(__file__).parents[2] / "docs" / "API.md").read_text()
+    documented = set(re.findall(r"`([A-Z]+) (/_[^`?]*)", text))
+    # No handler is called, so none of what they work with is needed.
+    nothing: Any = SimpleNamespace(registry=None)
+    table = {(route.method, route.path) for route in admin_routes(nothing, nothing, nothing)}
+    assert table <= documented, table - documented

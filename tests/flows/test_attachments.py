@@ -1,0 +1,231 @@
+"""Index settings of ours, on the real OpenSearch: written, read, detached, and found by any name."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.client import Client
+from tests.conftest import StartProxy, connect
+
+MARK = "def query(request, context):\n    return {{**request, 'size': {size}}}\n"
+SAME = "def document(doc, context):\n    return {**doc, 'seen': True}\n"
+RESULT = "def result(response, context):\n    return {**response, 'marked': True}\n"
+KEY = "index.query.default_pipeline"
+
+
+async def prepared(proxy: Client, index: str) -> None:
+    await proxy.index(index, {str(n): {"n": n} for n in range(5)})
+    await proxy.define("one", "query", MARK.format(size=1))
+    await proxy.define("two", "query", MARK.format(size=2))
+    await proxy.define("docs", "document", SAME)
+    await proxy.define("marks", "result", RESULT)
+
+
+async def found(proxy: Client, target: str) -> int:
+    answer = await proxy.get(f"/{target}")
+    assert answer.status == 200, answer.body
+    return len(answer.ids)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"index.query.default_pipeline": "one"},
+        {"query.default_pipeline": "one"},
+        {"index": {"query": {"default_pipeline": "one"}}},
+        {"index": {"query.default_pipeline": "one"}},
+        {"settings": {"index": {"query": {"default_pipeline": "one"}}}},
+        {"index.search.default_pipeline": "one"},
+    ],
+)
+async def test_every_spelling_of_a_setting_attaches(
+    proxy: Client, index_name: str, body: dict[str, object]
+) -> None:
+    """Flat, nested, with and without `index.`, as the backend takes its own."""
+    await prepared(proxy, index_name)
+    answer = await proxy.put(f"/{index_name}/_settings", body)
+    assert (answer.status, answer.data) == (200, {"acknowledged": True})
+    assert await found(proxy, f"{index_name}/_search") == 1
+
+
+async def test_settings_are_shown_among_the_backends(proxy: Client, index_name: str) -> None:
+    """Nested, flat, by name and by pattern of names."""
+    await prepared(proxy, index_name)
+    await proxy.attach(index_name, query="one", document="docs")
+    nested = (await proxy.get(f"/{index_name}/_settings")).data[index_name]["settings"]["index"]
+    assert nested["query"] == {"default_pipeline": "one"}
+    assert nested["number_of_shards"] == "1"
+    flat = (await proxy.get(f"/{index_name}/_settings?flat_settings=true")).data
+    assert flat[index_name]["settings"][KEY] == "one"
+    named = (await proxy.get(f"/{index_name}/_settings/{KEY}")).data
+    assert named == {index_name: {"settings": {"index": {"query": {"default_pipeline": "one"}}}}}
+    pattern = (await proxy.get(f"/{index_name}/_settings/index.d*?flat_settings")).data
+    assert pattern[index_name]["settings"] == {"index.document.default_pipeline": "docs"}
+    others = (await proxy.get(f"/{index_name}/_settings/index.number_of_shards")).data
+    assert others == {
+        index_name: {"settings": {"index": {"number_of_shards": "1"}}},
+    }
+    everything = (await proxy.get("/_settings?pretty")).data
+    assert everything[index_name]["settings"]["index"]["query"] == {"default_pipeline": "one"}
+
+
+async def test_null_detaches(proxy: Client, index_name: str) -> None:
+    """After it nothing runs and nothing is shown."""
+    await prepared(proxy, index_name)
+    await proxy.attach(index_name, query="one")
+    await proxy.attach(index_name, query=None)
+    assert await found(proxy, f"{index_name}/_search") == 5
+    shown = (await proxy.get(f"/{index_name}/_settings")).data
+    assert "query" not in shown[index_name]["settings"]["index"]
+
+
+async def test_a_mixed_body_is_applied_whole_or_not_at_all(
+    proxy: Client, direct: Client, index_name: str
+) -> None:
+    """Our part holds only if the backend takes the rest, and the backend never sees ours."""
+    await prepared(proxy, index_name)
+    bad = {"index": {"query": {"default_pipeline": "one"}, "number_of_shards": 7}}
+    refused = await proxy.put(f"/{index_name}/_settings", bad)
+    assert refused.status == 400
+    assert await found(proxy, f"{index_name}/_search") == 5
+    good = {"index": {"query": {"default_pipeline": "one"}, "number_of_replicas": 0}}
+    assert (await proxy.put(f"/{index_name}/_settings", good)).status == 200
+    assert await found(proxy, f"{index_name}/_search") == 1
+    inside = (await direct.get(f"/{index_name}/_settings")).data[index_name]["settings"]["index"]
+    assert "query" not in inside
+
+
+async def test_what_cannot_be_attached_is_refused(proxy: Client, index_name: str) -> None:
+    """Unknown names, wrong types and odd values are a 400 that names the setting."""
+    await prepared(proxy, index_name)
+    for value, reason in [
+        ("nothing", "pipeline [nothing] does not exist"),
+        ("docs", "[docs] is a document pipeline, not a query pipeline"),
+        (7, "must be the name of a pipeline, or null"),
+        ({"x": 1}, "must be the name of a pipeline, or null"),
+    ]:
+        answer = await proxy.put(f"/{index_name}/_settings", {KEY: value})
+        assert answer.status == 400
+        assert answer.error["reason"] == f"{KEY}: {reason}"
+        assert answer.error["path"] == KEY
+    missing = await proxy.put("/no-such-index/_settings", {KEY: "one"})
+    assert missing.status == 404
+    assert missing.error["type"] == "index_not_found_exception"
+    for body in (b"{", b"[]", b""):
+        assert (await proxy.put(f"/{index_name}/_settings", body)).status == 400
+    assert await found(proxy, f"{index_name}/_search") == 5
+
+
+async def test_attachments_can_come_with_the_creation_of_an_index(
+    proxy: Client, index_name: str
+) -> None:
+    """In the body's settings; deleting the index deletes them."""
+    await prepared(proxy, f"{index_name}-other")
+    body = {
+        "settings": {"index": {"number_of_replicas": 0, "document": {"default_pipeline": "docs"}}},
+        "mappings": {"properties": {"n": {"type": "integer"}}},
+    }
+    assert (await proxy.put(f"/{index_name}", body)).data["index"] == index_name
+    await proxy.put(f"/{index_name}/_doc/1", {"n": 1})
+    assert (await proxy.get(f"/{index_name}/_source/1")).data == {"n": 1, "seen": True}
+    assert (await proxy.put(f"/{index_name}", body)).status == 400
+    await proxy.delete(f"/{index_name}")
+    await proxy.put(f"/{index_name}/_doc/1", {"n": 1})
+    assert (await proxy.get(f"/{index_name}/_source/1")).data == {"n": 1}
+    wrong = {"settings": {KEY: "docs"}}
+    assert (await proxy.put(f"/{index_name}-new", wrong)).status == 400
+    assert (await proxy.get(f"/{index_name}-new")).status == 404
+
+
+async def test_a_pattern_holds_for_indices_made_later(proxy: Client, index_name: str) -> None:
+    """The most specific attachment wins, and detaching by pattern reaches what it matches."""
+    await prepared(proxy, f"{index_name}-a")
+    for pattern, pipeline in [(f"{index_name}-*", "one"), (f"{index_name}-b*", "two")]:
+        await proxy.attach(pattern, query=pipeline)
+    await proxy.index(f"{index_name}-b1", {"1": {}, "2": {}, "3": {}})
+    assert await found(proxy, f"{index_name}-a/_search") == 1
+    assert await found(proxy, f"{index_name}-b1/_search") == 2
+    await proxy.attach(f"{index_name}-b1", query="_none")
+    assert await found(proxy, f"{index_name}-b1/_search") == 3
+    await proxy.attach(f"{index_name}-b1", query="one")
+    await proxy.attach(f"{index_name}-b*", query=None)
+    assert await found(proxy, f"{index_name}-b1/_search") == 1
+    await proxy.attach(f"{index_name}-*", query=None)
+    assert await found(proxy, f"{index_name}-b1/_search") == 3
+
+
+async def test_the_target_is_what_the_backend_resolves(proxy: Client, index_name: str) -> None:
+    """Aliases, wildcards, lists and the `index` parameter all lead to the attached index."""
+    await prepared(proxy, index_name)
+    await proxy.attach(index_name, query="one", result="marks")
+    actions = {"actions": [{"add": {"index": index_name, "alias": f"{index_name}-alias"}}]}
+    assert (await proxy.post("/_aliases", actions)).status == 200
+    for target in (
+        f"{index_name}-alias/_search",
+        f"{index_name}*/_search",
+        f"_search?index={index_name}",
+        f"{index_name},{index_name}-alias/_search",
+        f"{index_name.replace('-', '%2D')}/_search",
+    ):
+        assert await found(proxy, target) == 1, target
+        assert (await proxy.get(f"/{target}")).data["marked"] is True
+    documents = await proxy.put(
+        f"/{index_name}-alias/_settings", {"index.document.default_pipeline": "docs"}
+    )
+    assert documents.status == 200
+    await proxy.put(f"/{index_name}-alias/_doc/x", {"n": 9})
+    assert (await proxy.get(f"/{index_name}/_source/x")).data == {"n": 9, "seen": True}
+
+
+@pytest.mark.parametrize(("on_conflict", "hits"), [("off", 8), ("chain", 1), ("error", None)])
+async def test_targets_with_different_defaults(
+    start_proxy: StartProxy, index_name: str, on_conflict: str, hits: int | None
+) -> None:
+    """Off runs none and says so, chain runs both, error refuses."""
+    async with connect(await start_proxy(on_conflict=on_conflict)) as proxy:
+        await prepared(proxy, f"{index_name}-1")
+        await proxy.index(f"{index_name}-2", {str(n): {} for n in range(3)})
+        await proxy.attach(f"{index_name}-1", query="two")
+        await proxy.attach(f"{index_name}-2", query="one")
+        answer = await proxy.get(f"/{index_name}-*/_search")
+        if hits is None:
+            assert answer.status == 400
+            assert "have different query pipelines: [two], [one]" in answer.error["reason"]
+            return
+        assert len(answer.ids) == hits
+        assert ("Warning" in answer.headers) == (on_conflict == "off")
+        metrics = (await proxy.get("/_querymill/metrics")).body.decode()
+        assert "querymill_attachment_conflicts_total 1.0" in metrics
+
+
+async def test_a_search_pipeline_of_the_backends_own_is_left_to_it(
+    proxy: Client, direct: Client, index_name: str
+) -> None:
+    """`index.search.default_pipeline` is also OpenSearch's: its names go to it, ours stay here."""
+    await prepared(proxy, index_name)
+    theirs = {"request_processors": [{"script": {"source": "ctx._source['size'] = 3"}}]}
+    assert (await proxy.put("/_search/pipeline/theirs", theirs)).status == 200
+    key = "index.search.default_pipeline"
+    await proxy.put(f"/{index_name}/_settings", {key: "one"})
+    assert await found(proxy, f"{index_name}/_search") == 1
+    shown = (await proxy.get(f"/{index_name}/_settings?flat_settings")).data
+    assert shown[index_name]["settings"][key] == "one"
+    assert (await proxy.put(f"/{index_name}/_settings", {key: "theirs"})).status == 200
+    inside = (await direct.get(f"/{index_name}/_settings?flat_settings")).data
+    assert inside[index_name]["settings"][key] == "theirs"
+    assert await found(proxy, f"{index_name}/_search") == 3
+    assert (await proxy.put(f"/{index_name}/_settings", {key: None})).status == 200
+    assert await found(proxy, f"{index_name}/_search") == 5
+
+
+async def test_a_pipeline_in_use_cannot_be_deleted_unawares(proxy: Client, index_name: str) -> None:
+    """409 names the users; force detaches it first."""
+    await prepared(proxy, index_name)
+    await proxy.attach(index_name, query="one")
+    refused = await proxy.delete("/_pipeline/one")
+    assert refused.status == 409
+    assert f"is attached to {index_name}" in refused.error["reason"]
+    assert (await proxy.delete("/_pipeline/one?force=true")).status == 200
+    assert await found(proxy, f"{index_name}/_search") == 5
+    assert (await proxy.get(f"/{index_name}/_settings/index.query.*")).data == {}
+    assert (await proxy.delete("/_pipeline/one")).status == 404

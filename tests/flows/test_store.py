@@ -1,0 +1,102 @@
+"""Definitions in the backend: they survive a restart, reach other proxies, and are guarded."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.client import Client
+from tests.conftest import StartProxy, connect
+
+ONE = "def query(request, context):\n    return {**request, 'size': 1}\n"
+
+
+async def test_definitions_survive_a_restart(start_proxy: StartProxy, index_name: str) -> None:
+    """A new proxy has pipelines, UDFs and attachments from its first request on."""
+    async with connect(await start_proxy()) as first:
+        await first.index(index_name, {"1": {}, "2": {}})
+        await first.define("one", "query", ONE)
+        await first.attach(index_name, query="one")
+    async with connect(await start_proxy()) as second:
+        assert len((await second.get(f"/{index_name}/_search")).ids) == 1
+        assert (await second.get("/_pipeline/one")).data["revision"] == 1
+        assert (await second.get("/_udf/one")).data["source"] == ONE
+
+
+async def test_another_proxy_follows_within_its_refresh(
+    start_proxy: StartProxy, index_name: str
+) -> None:
+    """What one proxy writes is in force in another after a look at the store, deletions too."""
+    fast = {"store_refresh": 0.1}
+    async with (
+        connect(await start_proxy(**fast)) as writer,
+        connect(await start_proxy(**fast)) as reader,
+    ):
+        await writer.index(index_name, {"1": {}, "2": {}})
+        await writer.define("one", "query", ONE)
+        await writer.attach(index_name, query="one")
+        await until(reader, f"/{index_name}/_search", 1)
+        await writer.attach(index_name, query=None)
+        await until(reader, f"/{index_name}/_search", 2)
+        await writer.delete("/_pipeline/one")
+        while (await reader.get("/_pipeline/one")).status != 404:
+            await asyncio.sleep(0.05)
+
+
+async def until(client: Client, target: str, hits: int) -> None:
+    """Ask until the answer has so many hits; the test's own time limit ends it otherwise."""
+    while len((await client.get(target)).ids) != hits:
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body"),
+    [
+        ("GET", "/.querymill/_search", None),
+        ("GET", "/%2Equerymill/_search", None),
+        ("GET", "/.query*/_search", None),
+        ("GET", "/other,.querymill/_search", None),
+        ("GET", "/_search?index=.querymill", None),
+        ("GET", "/_search?expand_wildcards=all", None),
+        ("GET", "/*/_search?expand_wildcards=open,hidden", None),
+        ("PUT", "/.querymill/_doc/udf:x@1", {}),
+        ("DELETE", "/.querymill", None),
+        ("DELETE", "/.*?expand_wildcards=all", None),
+        ("PUT", "/.querymill/_settings", {"index.hidden": False}),
+        ("PUT", "/.querymill/_alias/open", None),
+        ("POST", "/.querymill/_clone/copy", None),
+        ("POST", "/.querymill/_update_by_query", None),
+        ("POST", "/_bulk", b'{"index":{"_index":".querymill"}}\n{}\n'),
+        ("POST", "/_bulk", b'{"index":{"_index":"\\u002equerymill"}}\n{}\n'),
+        ("POST", "/_msearch", b'{"index":".querymill"}\n{}\n'),
+        ("POST", "/_msearch", b'{"index":["a",".query*"]}\n{}\n'),
+        ("POST", "/_mget", {"docs": [{"_index": ".querymill", "_id": "x"}]}),
+        ("POST", "/_reindex", {"source": {"index": ".querymill"}, "dest": {"index": "copy"}}),
+        ("POST", "/_aliases", {"actions": [{"add": {"index": ".querymill", "alias": "x"}}]}),
+    ],
+)
+@pytest.mark.parametrize("with_document_pipelines", [False, True])
+async def test_the_data_plane_cannot_reach_the_store(
+    proxy: Client, method: str, target: str, body: object, with_document_pipelines: bool
+) -> None:
+    """Whatever spelling is used, the answer is a 403 that says where to go instead."""
+    if with_document_pipelines:
+        source = "def document(doc, context):\n    return doc\n"
+        await proxy.define("same", "document", source)
+    answer = await proxy.call(method, target, body)
+    assert answer.status == 403, answer.body
+    assert answer.error["type"] == "security_exception"
+    assert "/_pipeline and /_udf" in answer.error["reason"]
+
+
+async def test_ordinary_wildcards_do_not_meet_the_guard(proxy: Client, index_name: str) -> None:
+    """Hidden indices are not among them, so nothing has to be refused."""
+    await proxy.define("one", "query", ONE)
+    await proxy.index(index_name, {"1": {"text": "about querymill \u002e"}})
+    for target in ("/_search", "/*/_search", "/_all/_count", "/_settings?expand_wildcards=all"):
+        assert (await proxy.get(target)).status == 200
+    hits = (await proxy.get("/*/_search?size=100")).data["hits"]["hits"]
+    assert all(hit["_index"] != ".querymill" for hit in hits)
+    body = b'{"index":{"_index":"%b"}}\n{"text":".querymill"}\n' % index_name.encode()
+    assert (await proxy.post("/_bulk", body)).data["errors"] is False

@@ -1,0 +1,92 @@
+"""What one UDF does is not seen by another, nor by itself where it asks for that."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pipelines.wasm.udfs import Runner, udf
+
+VANDAL = """
+import builtins, json, random, sys
+builtins.max = lambda *x: 42
+json.dumps = None
+sys.modules["math"] = None
+sys.secret = "password"
+random.seed(1)
+def query(request, context):
+    builtins.secret = request
+    return request
+"""
+WITNESS = """
+import builtins, json, sys
+def query(request, context):
+    import math
+    return {"max": max(1, 2), "dumps": json.dumps({}), "pi": math.pi > 3,
+            "secret": hasattr(sys, "secret") or hasattr(builtins, "secret")}
+"""
+
+
+@pytest.mark.parametrize("vandal_first", [True, False])
+async def test_udfs_do_not_share(runner: Runner, vandal_first: bool) -> None:
+    """Builtins, modules and globals that one UDF changed are untouched in another."""
+    vandal, witness = udf(VANDAL, name="vandal"), udf(WITNESS, name="witness")
+    if not vandal_first:
+        await runner.run(witness)
+    await runner.run(vandal, {"password": 1})
+    assert (await runner.run(witness)).data == {
+        "max": 2, "dumps": "{}", "pi": True, "secret": False
+    }  # fmt: skip
+
+
+COUNTER = """
+runs = 0
+def query(request, context):
+    global runs
+    runs += 1
+    return {"runs": runs, "p": get_param("p")}
+"""
+
+
+async def test_pooled_runs_share_a_sandbox(runner: Runner) -> None:
+    """With isolation `pooled` a UDF's globals last from run to run."""
+    assert [(await runner.run(COUNTER)).data["runs"] for _ in range(3)] == [1, 2, 3]
+
+
+async def test_request_isolation(runner: Runner) -> None:
+    """With isolation `request` each run is the first, and nothing is left behind."""
+    for _ in range(3):
+        assert (await runner.run(COUNTER, isolation="request")).data["runs"] == 1
+    assert runner.pool.stats() == {
+        "live": 0, "idle": 0, "created": 3, "recycled": 0, "trapped": 0, "evicted": 0
+    }  # fmt: skip
+
+
+async def test_parameters_do_not_share(runner: Runner) -> None:
+    """The same UDF with other parameters, name or files runs in another sandbox."""
+    assert (await runner.run(COUNTER, params={"p": 1})).data == {"runs": 1, "p": 1}
+    assert (await runner.run(COUNTER, params={"p": 2})).data == {"runs": 1, "p": 2}
+    assert (await runner.run(COUNTER, params={"p": 1})).data == {"runs": 2, "p": 1}
+    assert (await runner.run(udf(COUNTER, name="other"))).data["runs"] == 1
+    assert (await runner.run(udf(COUNTER, files={"a": b"1"}))).data["runs"] == 1
+    assert (await runner.run(udf(COUNTER, files={"a": b"2"}))).data["runs"] == 1
+
+
+async def test_order_of_parameters(runner: Runner) -> None:
+    """Parameters in another order are the same parameters."""
+    await runner.run(COUNTER, params={"p": 1, "q": 2})
+    assert (await runner.run(COUNTER, params={"q": 2, "p": 1})).data["runs"] == 2
+
+
+def test_digest() -> None:
+    """A package's digest tells name, version, source and files apart, also where texts join."""
+    packages = [
+        udf("a", name="n"),
+        udf("a", name="na"),
+        udf("", name="na"),
+        udf("a", name="n", files={"f": b"x"}),
+        udf("a", name="n", files={"fx": b""}),
+    ]
+    assert len({package.digest for package in packages}) == len(packages)
+    assert (
+        udf("a", files={"a": b"", "b": b""}).digest == udf("a", files={"b": b"", "a": b""}).digest
+    )

@@ -1,0 +1,167 @@
+"""The query-tree helper, which is plain Python: run here as it is."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pipelines.wasm
+
+
+def load() -> ModuleType:
+    path = Path(pipelines.wasm.__file__).parent / "guest" / "querymill" / "querytree.py"
+    spec = importlib.util.spec_from_file_location("querytree", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+querytree = load()
+LEAF = {"match": {"title": "phone"}}
+
+HOLDERS: list[dict[str, Any]] = [
+    {"bool": {"must": [LEAF]}},
+    {"bool": {"should": LEAF}},
+    {"bool": {"filter": [LEAF], "must_not": []}},
+    {"bool": {"must_not": LEAF, "minimum_should_match": 1}},
+    {"boosting": {"positive": LEAF, "negative_boost": 0.5}},
+    {"boosting": {"negative": LEAF}},
+    {"constant_score": {"filter": LEAF}},
+    {"dis_max": {"queries": [LEAF]}},
+    {"function_score": {"query": LEAF}},
+    {"function_score": {"functions": [{"filter": LEAF, "weight": 2}, {"weight": 3}, "odd"]}},
+    {"has_child": {"type": "a", "query": LEAF}},
+    {"has_parent": {"parent_type": "a", "query": LEAF}},
+    {"hybrid": {"queries": [LEAF]}},
+    {"hybrid": {"filter": LEAF}},
+    {"knn": {"field": "v", "filter": LEAF}},
+    {"knn": {"field": "v", "filter": [LEAF]}},
+    {"knn": {"v": {"vector": [1], "k": 2, "filter": LEAF}}},
+    {"neural": {"v": {"query_text": "a", "filter": LEAF}}},
+    {"nested": {"path": "a", "query": LEAF}},
+    {"pinned": {"ids": ["1"], "organic": LEAF}},
+    {"script_score": {"query": LEAF, "script": {}}},
+]
+
+
+@pytest.mark.parametrize("query", HOLDERS, ids=lambda query: str(query)[:50])
+def test_every_holder(query: dict[str, Any]) -> None:
+    """A clause is found and replaced wherever a kind can hold one, and the input is kept."""
+    before = copy.deepcopy(query)
+    kind = next(iter(query))
+    assert list(querytree.walk(query)) == [(kind, query[kind]), ("match", LEAF["match"])]
+    new = querytree.rewrite(query, lambda kind, body: {"term": {}} if kind == "match" else None)
+    assert [kind for kind, _ in querytree.walk(new)] == [kind, "term"]
+    assert query == before
+
+
+def test_walk_order() -> None:
+    """Clauses come outer before inner, in the order they stand."""
+    query = {
+        "bool": {
+            "must": [{"nested": {"query": {"a": 1}}}, {"b": 2}],
+            "should": {"c": 3},
+            "filter": [{"d": 4}],
+        }
+    }
+    kinds = [kind for kind, _ in querytree.walk(query)]
+    assert kinds == ["bool", "nested", "a", "b", "c", "d"]
+
+
+def test_rewrite_is_bottom_up_and_once() -> None:
+    """Inner clauses are visited before outer ones, and a replacement is not visited."""
+    seen = []
+
+    def visit(kind: str, body: Any) -> dict[str, Any] | None:
+        seen.append(kind)
+        return (
+            {"bool": {"should": [{"match": body}, {"match": "more"}]}} if kind == "match" else None
+        )
+
+    new = querytree.rewrite({"bool": {"must": [LEAF, {"term": {}}]}}, visit)
+    assert seen == ["match", "term", "bool"]
+    should = [LEAF, {"match": "more"}]
+    assert new == {"bool": {"must": [{"bool": {"should": should}}, {"term": {}}]}}
+
+
+def test_rewrite_of_the_whole() -> None:
+    """The outermost clause can be replaced, too."""
+    assert querytree.rewrite(LEAF, lambda kind, body: {"match_none": {}}) == {"match_none": {}}
+
+
+def test_visit_may_change_what_it_gets() -> None:
+    """`visit` gets a copy: changing the body in place does not reach the input."""
+
+    def visit(kind: str, body: Any) -> None:
+        body["title"]["query"] = "changed"
+        body["list"].append(1)
+
+    query = {"match": {"title": {"query": "phone"}, "list": []}}
+    new = querytree.rewrite(query, visit)
+    assert new["match"] == {"title": {"query": "changed"}, "list": [1]}
+    assert query == {"match": {"title": {"query": "phone"}, "list": []}}
+
+
+@pytest.mark.parametrize("query", [None, 3, "text", [], [LEAF], {}, {"match": None}])
+def test_odd_queries(query: Any) -> None:
+    """What is no clause is left as it is."""
+    assert querytree.rewrite(query, lambda kind, body: None) == query
+    list(querytree.walk(query))
+
+
+def test_wrong_replacement() -> None:
+    """A replacement that is no clause is refused with its type."""
+    with pytest.raises(TypeError, match=r"visit\('match', ...\) returned list"):
+        querytree.rewrite(LEAF, lambda kind, body: [body])
+
+
+def deep(levels: int) -> dict[str, Any]:
+    query: dict[str, Any] = LEAF
+    for _ in range(levels - 1):
+        query = {"bool": {"must": [query]}}
+    return query
+
+
+def test_depth_obeyed() -> None:
+    """Clauses may be nested as deep as the limit."""
+    query = deep(querytree.MAX_DEPTH)
+    assert len(list(querytree.walk(query))) == querytree.MAX_DEPTH
+    assert querytree.rewrite(query, lambda kind, body: None) == query
+
+
+def test_depth_violated() -> None:
+    """One level more is refused."""
+    query = deep(querytree.MAX_DEPTH + 1)
+    with pytest.raises(ValueError, match="deeper than"):
+        list(querytree.walk(query))
+    with pytest.raises(ValueError, match="deeper than"):
+        querytree.rewrite(query, lambda kind, body: None)
+
+
+clauses = st.recursive(
+    st.just(LEAF),
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"bool": st.dictionaries(
+            st.sampled_from(["must", "should", "filter"]), st.one_of(inner, st.lists(inner))
+        )}),
+        st.fixed_dictionaries({"dis_max": st.fixed_dictionaries({"queries": st.lists(inner)})}),
+    ),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@given(clauses)
+def test_walk_and_rewrite_agree(query: dict[str, Any]) -> None:
+    """`rewrite` visits exactly the clauses that `walk` yields, and changes nothing by itself."""
+    visited = []
+    assert querytree.rewrite(query, lambda kind, body: visited.append(kind)) == query
+    assert sorted(visited) == sorted(kind for kind, _ in querytree.walk(query))
