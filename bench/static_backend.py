@@ -13,6 +13,9 @@ from aiohttp import web
 
 from bench.material import search_response
 
+# some 6 KB, the size of ten hits with more text than the catalogue has
+HITS = 17
+
 _MISSING = {"type": "index_not_found_exception", "reason": "no such index [.querymill]"}
 
 
@@ -20,7 +23,7 @@ class StaticBackend:
     """Answers as an OpenSearch without the proxy's store would, from memory."""
 
     def __init__(self) -> None:
-        self._answer = search_response(10).encode()
+        self._answer = search_response(HITS).encode()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         await request.read()

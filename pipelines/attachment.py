@@ -1,4 +1,4 @@
-"""Attachments: the index settings that bind pipelines to an index, alias, data stream or pattern."""
+"""Attachments: index settings that bind pipelines to an index, alias, data stream or pattern."""
 
 from __future__ import annotations
 

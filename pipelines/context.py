@@ -17,8 +17,9 @@ class Context:
 
     `state` and `metadata` are shared by all runs of one request (query stages to result stages).
     `headers` are the request headers a UDF may see, in lower case. `request` is the JSON text of
-    the search request behind a response (result phase). `deadline` is on `time.monotonic()`; `stage_budget_ms` is what the stage that is
-    running has left of its own timeout, over all its tries.
+    the search request behind a response (result phase). `document_id` is the id of the document
+    being written, if the client gave one. `deadline` is on `time.monotonic()`; `stage_budget_ms`
+    is what the stage that is running has left of its own timeout, over all its tries.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Context:
     index: str
     headers: Mapping[str, str] = field(default_factory=dict)
     request: str | None = None
+    document_id: str | None = None
     state: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     pipeline: str = ""

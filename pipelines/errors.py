@@ -1,4 +1,4 @@
-"""The errors of `pipelines`; each class is a different decision for a caller. No HTTP status lives here.
+"""The errors of `pipelines`; each class is another decision for a caller. No HTTP status is here.
 
 PipelineError
 ├── DefinitionError     a definition, UDF package or setting is wrong: refuse it, name the place

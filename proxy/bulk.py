@@ -1,4 +1,4 @@
-"""A bulk body taken apart and put together again: pure, original bytes kept where nothing changed."""
+"""A bulk body taken apart and put together again; what did not change keeps its bytes. Pure."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def _option(setting: Setting) -> Callable[[Callable[..., None]], Callable[..., N
         setting.option,
         setting.name,
         multiple=setting.repeats,
-        metavar="|".join(setting.choices) or setting.kind.removesuffix("s").upper(),
+        metavar=setting.metavar,
         help=f"{setting.help} Default: {setting.default_text}. Environment: {setting.env}.",
     )
 

@@ -62,7 +62,7 @@ class DocumentTraffic:
             body = await read_json_body(exchange, self._max_bytes)
             document = await parse(body, "document")
             try:
-                changed = await runs.run(chosen, "document", document)
+                changed = await runs.run(chosen, "document", document, document_id=target.id)
             except DroppedError:
                 return _dropped_answer(exchange, target, runs)
             sent: Any = await exchange.body(self._max_bytes)
@@ -106,19 +106,17 @@ class DocumentTraffic:
         self, items: list[BulkItem], exchange: Exchange, target: Target, runs: Runs
     ) -> list[BulkItem]:
         done = list(items)
-        places = asyncio.Semaphore(BULK_CONCURRENCY)
         asked = target.query.get("pipeline")
+        waiting = iter(enumerate(items))
 
-        async def run(position: int) -> None:
-            async with places:
-                done[position] = await self._run_item(
-                    items[position], exchange, target, asked, runs
-                )
+        async def work() -> None:
+            for position, item in waiting:
+                if item.action in ("index", "create"):
+                    done[position] = await self._run_item(item, exchange, target, asked, runs)
 
         async with asyncio.TaskGroup() as group:
-            for position, item in enumerate(items):
-                if item.action in ("index", "create"):
-                    group.create_task(run(position), name=f"bulk item {position}")
+            for number in range(min(BULK_CONCURRENCY, len(items))):
+                group.create_task(work(), name=f"bulk worker {number}")
         return done
 
     async def _run_item(
@@ -136,7 +134,9 @@ class DocumentTraffic:
             if not chosen:
                 return item
             document = _parse_item(item, self._max_bytes)
-            changed = await item_runs.run(chosen, "document", document)
+            own_id = item.meta.get("_id")
+            document_id = str(own_id) if own_id is not None else None
+            changed = await item_runs.run(chosen, "document", document, document_id=document_id)
         except DroppedError:
             return item.answered({**_noop(index, item.meta.get("_id")), "status": 200})
         except (ErrorAnswer, PipelineError) as error:

@@ -1,4 +1,4 @@
-"""Index settings of ours inside the backend's: taken out of what is written, added to what is read."""
+"""Our index settings among the backend's: taken out of what is written, added to what is read."""
 
 from __future__ import annotations
 

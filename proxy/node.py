@@ -25,10 +25,10 @@ class Node:
 
     def mark_dead(self, now: float) -> None:
         """Leave the node out for a while, twice as long after each failure in a row."""
-        rest = min(FIRST_REST * 2**self.failures, LONGEST_REST)
+        if not self.failures:
+            _log.warning("backend node marked dead", node=str(self.pool.origin))
+        self.dead_until = now + min(FIRST_REST * 2**self.failures, LONGEST_REST)
         self.failures = min(self.failures + 1, 16)
-        self.dead_until = now + rest
-        _log.warning("backend node marked dead", node=str(self.pool.origin), seconds=rest)
 
     def mark_live(self) -> None:
         """Take the node back in, after it answered."""

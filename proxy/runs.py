@@ -42,6 +42,7 @@ class Runs:
         payload: Payload,
         *,
         request: str | None = None,
+        document_id: str | None = None,
     ) -> Payload:
         """Run pipelines of one phase one after the other.
 
@@ -54,6 +55,7 @@ class Runs:
                 index=self._index,
                 headers=self._headers,
                 request=request,
+                document_id=document_id,
                 state=self.state,
                 metadata=self.metadata,
             )
@@ -85,8 +87,10 @@ class Runs:
             headers.append(("Querymill-Pipelines", ", ".join(labels)))
             headers.append(("Server-Timing", self._timing()))
         degraded = (_degraded(run) for run in self.done if run.outcome == "degraded")
-        for text in dict.fromkeys([*self.warnings, *degraded]):
-            headers.append(("Warning", f'299 querymill "{_quoted(text)}"'))
+        headers.extend(
+            ("Warning", f'299 querymill "{_quoted(text)}"')
+            for text in dict.fromkeys([*self.warnings, *degraded])
+        )
         return headers
 
     def _timing(self) -> str:

@@ -1,4 +1,4 @@
-"""A search with pipelines: the request through query pipelines, the response through result ones."""
+"""A search with pipelines: its request through query pipelines, its response through result ones."""
 
 from __future__ import annotations
 

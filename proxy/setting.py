@@ -15,6 +15,16 @@ Kind = Literal[
     "origins", "address", "secret", "choice", "seconds", "count", "bytes", "names", "path"
 ]
 
+_METAVARS: Final[Mapping[Kind, str]] = {
+    "origins": "URL",
+    "address": "HOST:PORT",
+    "secret": "TEXT",
+    "seconds": "SECONDS",
+    "count": "N",
+    "bytes": "SIZE",
+    "names": "NAMES",
+    "path": "PATH",
+}
 _UNITS: Final = {"": 1, "b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 _BYTES: Final = re.compile(r"([0-9]{1,15})\s*([kmg]?b)?", re.ASCII | re.IGNORECASE)
 _TOKEN: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
@@ -56,6 +66,11 @@ class Setting:
     def option(self) -> str:
         """Name of its command line option."""
         return "--" + self.name.replace("_", "-")
+
+    @property
+    def metavar(self) -> str:
+        """What its value looks like, for a help text."""
+        return "|".join(self.choices) if self.choices else _METAVARS[self.kind]
 
     @property
     def default_text(self) -> str:

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from proxy.setting import Address, BadValueError, Setting
 
@@ -187,7 +187,7 @@ class Settings:
     admin_listen: Address | None
     admin_token: str | None
     backend_authorization: str | None
-    compat: str
+    compat: Literal["auto", "off"]
     backend_connect_timeout: float
     backend_timeout: float
     backend_connections: int
@@ -200,11 +200,11 @@ class Settings:
     sandbox_threads: int
     sandbox_max_live: int
     sandbox_recycle_runs: int
-    on_conflict: str
+    on_conflict: Literal["off", "chain", "error"]
     pipeline_headers: tuple[str, ...]
     store_refresh: float
-    log_level: str
-    log_format: str
+    log_level: Literal["debug", "info", "warning", "error"]
+    log_format: Literal["json", "console"]
     cache_dir: Path | None
 
 

@@ -92,7 +92,7 @@ class PythonStage:
                 payload=payload.text,
                 request=context.request,
                 context={
-                    "id": context.id,
+                    "id": context.document_id,
                     "index": context.index,
                     "pipeline": context.pipeline,
                     "stage": context.stage,

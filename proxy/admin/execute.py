@@ -63,6 +63,7 @@ class ExecuteCalls:
             id=secrets.token_hex(8),
             phase=phase,
             index=index,
+            document_id=doc_id,
             request=orjson.dumps(request or {}).decode() if phase == "result" else None,
         )
         verbose = call.flag("verbose")

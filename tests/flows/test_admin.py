@@ -225,7 +225,7 @@ async def test_execute_shows_every_stage(proxy: Client) -> None:
         "grow", "def query(r, c):\n    log('from', r)\n    return {**r, 'size': 1}\n"
     )
     await proxy.put_pipeline("p", "query", "grow")
-    body = {"input": {"query": {"match_all": {}}}}
+    body: dict[str, Any] = {"input": {"query": {"match_all": {}}}}
     short = (await proxy.post("/_pipeline/p/_execute", body)).data
     assert (short["outcome"], short["output"]["size"]) == ("done", 1)
     assert "input" not in short["stages"][0]

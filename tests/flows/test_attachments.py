@@ -1,4 +1,4 @@
-"""Index settings of ours, on the real OpenSearch: written, read, detached, and found by any name."""
+"""Index settings of ours on the real OpenSearch: written, read, detached, found by any name."""
 
 from __future__ import annotations
 

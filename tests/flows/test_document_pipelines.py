@@ -1,4 +1,4 @@
-"""Document pipelines on the real OpenSearch: what is stored, what is refused, and nothing by half."""
+"""Document pipelines on the real OpenSearch: what is stored, what is refused, nothing by half."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ async def test_a_response_that_is_not_json_passes_with_a_warning(
 async def test_a_response_above_the_limit_streams_through_untouched(
     start_proxy: StartProxy, index_name: str
 ) -> None:
-    """What is too large for a pipeline reaches the client whole, with a Warning; smaller does not."""
+    """What is too large for a pipeline reaches the client whole, with a Warning."""
     async with connect(await start_proxy(max_transform_bytes="64KB")) as proxy:
         filler = {str(n): {"title": "x" * 1000, "popularity": n} for n in range(100)}
         await proxy.index(index_name, filler)

@@ -40,13 +40,13 @@ async def test_another_proxy_follows_within_its_refresh(
         await writer.attach(index_name, query=None)
         await until(reader, f"/{index_name}/_search", 2)
         await writer.delete("/_pipeline/one")
-        while (await reader.get("/_pipeline/one")).status != 404:
+        while (await reader.get("/_pipeline/one")).status != 404:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
 async def until(client: Client, target: str, hits: int) -> None:
     """Ask until the answer has so many hits; the test's own time limit ends it otherwise."""
-    while len((await client.get(target)).ids) != hits:
+    while len((await client.get(target)).ids) != hits:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
 

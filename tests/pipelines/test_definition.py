@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import Any
 
@@ -219,19 +220,15 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_is_read_or_refused(value: Any) -> None:
     """No upload leads to anything but a definition or a `DefinitionError`."""
-    try:
-        read_pipeline(value, KINDS)
-    except DefinitionError as error:
-        assert str(error)
+    with contextlib.suppress(DefinitionError):
+        assert read_pipeline(value, KINDS).stages
 
 
 @given(st.sampled_from(sorted(FULL)), JSON)
 def test_any_member_can_be_anything(key: str, value: Any) -> None:
     """The same for each member of an otherwise sound definition."""
-    try:
-        read_pipeline({**FULL, key: value}, KINDS)
-    except DefinitionError as error:
-        assert error.path.startswith(key)
+    with contextlib.suppress(DefinitionError):
+        assert read_pipeline({**FULL, key: value}, KINDS).stages
 
 
 def test_the_source_can_be_written_out_again() -> None:

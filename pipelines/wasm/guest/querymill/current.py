@@ -103,9 +103,9 @@ def drop() -> NoReturn:
     raise Ended
 
 
-def log(message: object) -> None:
-    """Writes a line to the log of the run."""
-    text = str(message)[:_LOG_CHARS]
+def log(*values: object) -> None:
+    """Writes a line to the log of the run: the values with spaces between them, like `print`."""
+    text = " ".join(map(str, values))[:_LOG_CHARS]
     # half a surrogate pair cannot leave the sandbox, and a log line is no reason to fail
     current.emit(text if text.isascii() else text.encode("utf-8", "replace").decode())
 

@@ -1,0 +1,69 @@
+"""What the figures were made on: machine, versions, and how busy others kept it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from bench.child import Child
+
+_PARTS: Final = ("aiohttp", "uvloop", "orjson", "wasmtime", "componentize-py")
+
+
+def description(backend: str) -> dict[str, str]:
+    """Names and values for a table; nothing that tells whose machine it is."""
+    parts = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PARTS)
+    memory = psutil.virtual_memory().total / 1024**3
+    return {
+        "CPU": f"{_cpu_model()}, {psutil.cpu_count()} logical cores",
+        "Memory": f"{memory:.0f} GiB",
+        "System": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Backend": backend,
+        "Querymill": importlib.metadata.version("querymill"),
+        "Parts": parts,
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return found[0] if found else platform.processor() or "unknown CPU"
+
+
+class Neighbours:
+    """How many cores processes other than the benchmark's kept busy since it was made."""
+
+    def __init__(self, children: Sequence[Child], backend_pid: int) -> None:
+        self._children = children
+        self._backend = psutil.Process(backend_pid)
+        self._began = time.monotonic()
+        self._busy, self._ours = _busy_seconds(), self._our_seconds()
+
+    def cores(self) -> float:
+        """Cores, averaged; what the host took from a virtual machine (steal) counts as others'."""
+        others = _busy_seconds() - self._busy - (self._our_seconds() - self._ours)
+        return max(others / (time.monotonic() - self._began), 0.0)
+
+    def _our_seconds(self) -> float:
+        backend, own = self._backend.cpu_times(), os.times()
+        ours = backend.user + backend.system + own.user + own.system
+        return ours + sum(child.cpu_seconds() for child in self._children)
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    # guest time is part of user time already
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return float(sum(times) - idle - guest)

@@ -1,0 +1,72 @@
+"""Calls to a server that only prepare a measurement: JSON there and back."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any, Final
+from urllib.parse import quote
+
+from bench.material import Example
+
+_TIMEOUT_SECONDS: Final = 60.0
+
+
+class ServerError(Exception):
+    """A server refused what the benchmark needs; the text has its answer."""
+
+
+class Server:
+    """A backend or a proxy at `address` (HOST:PORT)."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """The answer's JSON. Raises ServerError for any status from 300 on, OSError."""
+        content = body if isinstance(body, str | None) else json.dumps(body)
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        connection = http.client.HTTPConnection(self.address, timeout=_TIMEOUT_SECONDS)
+        try:
+            data = None if content is None else content.encode()
+            connection.request(method, path, data, headers)
+            answer = connection.getresponse()
+            raw = answer.read()
+        finally:
+            connection.close()
+        if answer.status >= 300:
+            told = raw[:1000].decode(errors="replace")
+            raise ServerError(f"{method} {path} on {self.address}: {answer.status} {told}")
+        return json.loads(raw)
+
+    def fill(self, index: str, body: object, documents: list[str]) -> None:
+        """Make an index with these documents in one segment. Raises ServerError."""
+        self.call("PUT", f"/{index}", body)
+        lines = [
+            line
+            for number, document in enumerate(documents)
+            for line in (json.dumps({"index": {"_id": str(number)}}), document)
+        ]
+        answer = self.call("POST", f"/{index}/_bulk", "\n".join([*lines, ""]))
+        if answer["errors"]:
+            raise ServerError(f"not every product could be indexed in [{index}]: {answer}"[:1000])
+        self.call("POST", f"/{index}/_forcemerge?max_num_segments=1")
+        self.call("POST", f"/{index}/_refresh")
+
+    def upload(self, example: Example) -> None:
+        """Store an example's UDF and pipeline (of a proxy). Raises ServerError."""
+        self.call("PUT", f"/_udf/{quote(example.package.name)}", example.upload)
+        self.call("PUT", f"/_pipeline/{quote(example.name)}", example.definition)
+
+    def attach(self, index: str, *examples: Example) -> None:
+        """Make pipelines the default ones of an index (of a proxy). Raises ServerError."""
+        settings = {f"index.{e.phase}.default_pipeline": e.name for e in examples}
+        self.call("PUT", f"/{index}/_settings", settings)
+
+    def rewritten(self, example: Example, request: dict[str, Any]) -> dict[str, Any]:
+        """What a query pipeline makes of a search (by a proxy). Raises ServerError."""
+        run = self.call("POST", f"/_pipeline/{quote(example.name)}/_execute", {"input": request})
+        if run["outcome"] != "done":
+            raise ServerError(f"pipeline [{example.name}] does not work: {run}"[:1000])
+        output: dict[str, Any] = run["output"]
+        return output

@@ -1,0 +1,99 @@
+"""Exceptions as answers: the envelope, the table, and the id that is in the log."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from structlog.typing import EventDict
+
+from proxy.bodies import BodyEncodingError, BodyError, BodyTooLargeError
+from proxy.errors import (
+    ANSWERS,
+    ErrorAnswer,
+    MalformedRequest,
+    SlowClient,
+    answer_for,
+    envelope,
+)
+from proxy.upstream_errors import UpstreamBroken, UpstreamBusy, UpstreamTimeout, UpstreamUnreachable
+
+
+def test_envelope() -> None:
+    """The envelope is the backend's: the cause, once in root_cause, and the status."""
+    assert orjson.loads(envelope(404, "x_exception", "gone", extra={"stage": "s"})) == {
+        "error": {
+            "root_cause": [{"type": "x_exception", "reason": "gone", "stage": "s"}],
+            "type": "x_exception",
+            "reason": "gone",
+            "stage": "s",
+        },
+        "status": 404,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (UpstreamUnreachable("u"), 502, "backend_unreachable_exception"),
+        (UpstreamBroken("b"), 502, "backend_unreachable_exception"),
+        (UpstreamTimeout("t"), 504, "backend_timeout_exception"),
+        (UpstreamBusy("b"), 429, "rejected_execution_exception"),
+        (BodyTooLargeError(5), 413, "content_too_long_exception"),
+        (BodyEncodingError("e"), 415, "media_type_header_exception"),
+        (BodyError("e"), 400, "parse_exception"),
+        (MalformedRequest("m"), 400, "illegal_argument_exception"),
+        (SlowClient("s"), 408, "request_timeout_exception"),
+    ],
+)
+def test_table(error: Exception, status: int, kind: str, logged: list[EventDict]) -> None:
+    """Each error has its status and type, and says its own words; from 500 on it has an id."""
+    answer = answer_for(error)
+    assert (answer.status, answer.type, answer.reason) == (status, kind, str(error))
+    assert ("id" in answer.extra) == (status >= 500) == bool(logged)
+    assert all(line["log_level"] == "warning" for line in logged)
+
+
+def test_rows_hold_for_subclasses(logged: list[EventDict]) -> None:
+    """A class without a row takes that of its nearest base."""
+
+    class Special(UpstreamTimeout):
+        pass
+
+    assert answer_for(Special("x")).status == 504
+
+
+def test_overload_says_when_to_retry() -> None:
+    """429 carries Retry-After."""
+    assert answer_for(UpstreamBusy("x")).headers == {"Retry-After": "1"}
+
+
+def test_only_a_lost_framing_closes_the_connection() -> None:
+    """What was refused for its meaning leaves the connection; lost framing ends it."""
+    closing = {kind for kind in ANSWERS if answer_for(_made(kind)).close}
+    assert closing == {MalformedRequest, SlowClient}
+
+
+def _made(kind: type[Exception]) -> Exception:
+    return kind.__new__(kind, "x")
+
+
+def test_answers_keep_what_they_have(logged: list[EventDict]) -> None:
+    """An error that is an answer keeps its members; an id it brings is the one in the log."""
+    given = ErrorAnswer(
+        500, "pipeline_execution_exception", "r", extra={"id": "abc", "pipeline": "p"},
+        headers={"A": "b"}, close=True,
+    )  # fmt: skip
+    answer = answer_for(given)
+    assert (answer.extra, answer.headers, answer.close) == (
+        {"id": "abc", "pipeline": "p"}, {"A": "b"}, True,
+    )  # fmt: skip
+    assert orjson.loads(answer.body())["error"]["pipeline"] == "p"
+    (line,) = logged
+    assert (line["id"], line["pipeline"], line["reason"]) == ("abc", "p", "r")
+
+
+def test_answers_below_500_are_not_logged(logged: list[EventDict]) -> None:
+    """A client's own fault makes no noise in the log."""
+    given = ErrorAnswer(404, "x", "y")
+    assert answer_for(given) is given
+    assert logged == []
