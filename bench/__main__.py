@@ -49,7 +49,7 @@ def main(quick: bool, output: Path | None, results: Path | None) -> None:
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; nothing was written") from None
     # Of a terminal its own width, of a pipe one that holds the widest table.
-    report.show(made, Console(width=None if sys.stdout.isatty() else 180))
+    report.show(made, Console(width=None if sys.stdout.isatty() else 140))
     _write(made, output or (None if quick else _REPORT), results or (None if quick else _RESULTS))
 
 
@@ -64,7 +64,7 @@ def _measure(plan: Plan, quick: bool, console: Console) -> Results:
     tell("everything is stopped")
     return Results(
         made=datetime.now(UTC).date().isoformat(),
-        command="python -m bench" + (" --quick" if quick else ""),
+        command="make bench" + (" ARGS=--quick" if quick else ""),
         plan=plan,
         machine=described,
         other_cores=other_cores,

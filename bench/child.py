@@ -32,8 +32,8 @@ class ChildError(Exception):
 class Child:
     """Owns one process running `python -m module ...` from the constructor to `stop`.
 
-    It has a session of its own, so that Ctrl-C reaches it through its owner only, and is to end
-    when its standard input does.
+    It has a session of its own, so that Ctrl-C reaches it through its owner only. The benchmark's
+    own children also end when their standard input does.
     """
 
     def __init__(self, module: str, *arguments: str) -> None:
@@ -77,7 +77,7 @@ class Child:
             raise self._failed("ended without an answer")
         answer = json.loads(line)
         if "error" in answer:
-            raise ChildError(f"{self.name}: {answer['error']}")
+            raise self._failed(f"says: {answer['error']}")
         return answer
 
     def cpu_seconds(self) -> float:
@@ -122,7 +122,7 @@ class Child:
 
     def _failed(self, what: str) -> ChildError:
         told = "".join(self._last).strip() or "nothing"
-        return ChildError(f"{self.name} {what}. It said last:\n{told}")
+        return ChildError(f"{self.name} {what}. Its last lines:\n{told}\nmend that and run again")
 
 
 def proxy(backend: str) -> Child:

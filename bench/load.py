@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvloop
 
@@ -75,8 +75,8 @@ class Connection(asyncio.Protocol):
         self._error: LoadError | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports have its methods and are none of its instances
+        self._transport = cast(asyncio.Transport, transport)
         self._send()
 
     def data_received(self, data: bytes) -> None:
@@ -149,7 +149,7 @@ def _length(head: bytes) -> int:
 
 
 async def run_job(job: Mapping[str, Any]) -> dict[str, object]:
-    """Do a job: host, port, path, bodies, connections, requests, seconds.
+    """Do a job: case (its name), host, port, path, bodies, connections, requests, seconds.
 
     Raises LoadError, TimeoutError, OSError.
     """
@@ -174,10 +174,13 @@ def main() -> None:
     gc.disable()  # a collection would be measured as the server's
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for line in sys.stdin:
+            job = json.loads(line)
             try:
-                answer = runner.run(run_job(json.loads(line)))
-            except (LoadError, TimeoutError, OSError) as error:
-                answer = {"error": f"{type(error).__name__}: {error}"}
+                answer = runner.run(run_job(job))
+            except TimeoutError:
+                answer = {"error": f"[{job['case']}] was not answered for {_GRACE_SECONDS:g} s"}
+            except (LoadError, OSError) as error:
+                answer = {"error": f"[{job['case']}] could not be measured: {error}"}
             print(json.dumps(answer), flush=True)
             gc.collect()
 

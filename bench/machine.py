@@ -20,11 +20,12 @@ _PARTS: Final = ("aiohttp", "uvloop", "orjson", "wasmtime", "componentize-py")
 def description(backend: str) -> dict[str, str]:
     """Names and values for a table; nothing that tells whose machine it is."""
     parts = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PARTS)
+    kernel = platform.release().partition("-")[0]
     memory = psutil.virtual_memory().total / 1024**3
     return {
         "CPU": f"{_cpu_model()}, {psutil.cpu_count()} logical cores",
         "Memory": f"{memory:.0f} GiB",
-        "System": f"{platform.system()} {platform.release()}, {platform.machine()}",
+        "System": f"{platform.system()} {kernel}, {platform.machine()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "Backend": backend,
         "Querymill": importlib.metadata.version("querymill"),

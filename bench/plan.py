@@ -10,12 +10,13 @@ from typing import Final
 class Plan:
     """A run's bounds.
 
-    rounds: how often each case is measured; the warm-up comes before and is thrown away.
+    warm_up, rounds: how often each case is measured, before it counts and then.
     connections: each case is measured at each of these.
     requests, seconds: a case ends at whichever comes first, in each round.
     stage_rounds, stage_runs, stage_seconds: the same for a stage.
     """
 
+    warm_up: int
     rounds: int
     connections: tuple[int, ...]
     requests: int
@@ -26,15 +27,17 @@ class Plan:
 
 
 FULL: Final = Plan(
+    warm_up=2,
     rounds=7,
     connections=(1, 8),
     requests=3000,
-    seconds=1.5,
+    seconds=1.2,
     stage_rounds=5,
     stage_runs=1000,
     stage_seconds=0.4,
 )
 QUICK: Final = Plan(
+    warm_up=1,
     rounds=2,
     connections=(1, 8),
     requests=200,

@@ -10,12 +10,12 @@ from bench.figures import StageKind
 INTRODUCTION: Final = """\
 What the proxy adds to a search, and what a stage costs. Written by one run on {made} of
 
-    make bench
+    {command}
 
-(`{command}`); `make bench ARGS=--quick` is a short look that writes nothing. All raw figures of
-this run are in `bench/results.json`. In each cell stands the median over the rounds, with the
-lowest and the highest round behind it. A ratio is made within a round, between cases measured
-seconds apart, and then summed up."""
+All raw figures of the run are in `bench/results.json`; `make bench ARGS=--quick` is a short look
+that writes nothing. A cell has the median over the rounds and, in brackets, the lowest and the
+highest round. A ratio is made within a round, between cases measured seconds apart, and then
+summed up."""
 
 SEARCH_NOTE: Final = """\
 Ten hits of a match query on {products:,} products in one shard, on one real OpenSearch node, in
@@ -23,12 +23,12 @@ front of it one `querymill serve` with default settings.
 
 - **direct**: no proxy.
 - **direct, the rewritten query**: no proxy, and the client sends what the query pipeline would have
-  made of its query: more clauses, which OpenSearch itself takes longer for.
+  made of its query: more clauses that find more, for OpenSearch other work than before.
 - **proxy, no pipeline**: bytes stream through; other indices have pipelines attached.
 - **proxy, query pipeline**: `synonym-expansion` is attached to the index.
 - **proxy, query + result pipeline**: `ml-reranking` as well, which reads and reorders all ten hits.
 
-*Times direct* compares with **direct**, the backend's longer work included. *Proxy adds* is the p50
+*Times direct* compares with **direct**, the backend's other work included. *Proxy adds* is the p50
 above the same query sent directly: for the pipelines above **direct, the rewritten query**."""
 
 STATIC_NOTE: Final = """\

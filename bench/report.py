@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -12,6 +12,8 @@ from bench.figures import Case, Row, Spread, StageRow, rows, stage_rows
 from bench.prose import CAVEATS, INTRODUCTION, SEARCH_NOTE, STAGE_KINDS, STAGE_NOTE, STATIC_NOTE
 from bench.results import Results
 from bench.traffic import SEARCH_CASES, STATIC_CASES
+
+Write = Callable[[Spread, int], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,18 +27,23 @@ class Table:
     words: int = 1
 
 
-def tables(results: Results) -> list[Table]:
-    """The report's tables. Raises ValueError when a case was not measured in some round."""
+def tables(results: Results, *, spread: bool = True) -> list[Table]:
+    """The report's tables, of medians alone or with the `spread` over the rounds.
+
+    Raises ValueError when a case was not measured in some round.
+    """
+    write = _with_spread if spread else _median
+    static = "Pass-through to a static backend"
     return [
-        *_traffic("Searches on OpenSearch", SEARCH_NOTE, results, SEARCH_CASES),
-        *_traffic("Pass-through to a static backend", STATIC_NOTE, results, STATIC_CASES),
-        _stages(results),
+        *_traffic("Searches on OpenSearch", SEARCH_NOTE, results, SEARCH_CASES, write),
+        *_traffic(static, STATIC_NOTE, results, STATIC_CASES, write),
+        _stages(results, write),
     ]
 
 
 def show(results: Results, console: Console) -> None:
-    """Print the tables."""
-    for table in tables(results):
+    """Print the tables, of medians alone."""
+    for table in tables(results, spread=False):
         shown = RichTable(title=table.title, title_justify="left")
         for number, column in enumerate(table.columns):
             shown.add_column(column, justify="left" if number < table.words else "right")
@@ -64,7 +71,9 @@ def markdown(results: Results) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _traffic(title: str, note: str, results: Results, cases: Sequence[Case]) -> Iterator[Table]:
+def _traffic(
+    title: str, note: str, results: Results, cases: Sequence[Case], write: Write
+) -> Iterator[Table]:
     names = {case.name for case in cases}
     found = rows([s for s in results.samples if s.case in names], cases)
     for level in sorted({row.connections for row in found}):
@@ -82,45 +91,44 @@ def _traffic(title: str, note: str, results: Results, cases: Sequence[Case]) -> 
                 "requests/s",
                 "proxy CPU, us/request",
             ),
-            lines=[_line(row) for row in found if row.connections == level],
+            lines=[_line(row, write) for row in found if row.connections == level],
         )
 
 
-def _line(row: Row) -> list[str]:
+def _line(row: Row, write: Write) -> list[str]:
     through = row.cpu_us is not None
     return [
         row.case + (f" ({row.degraded} degraded)" if row.degraded else ""),
-        _milliseconds(row.p50_us),
-        _milliseconds(row.p99_us),
-        _spread(row.ratio_p50, 2),
-        _spread(row.ratio_p99, 2),
-        _milliseconds(row.added_us) if through else "",
+        _milliseconds(row.p50_us, write),
+        _milliseconds(row.p99_us, write),
+        write(row.ratio_p50, 2),
+        write(row.ratio_p99, 2),
+        _milliseconds(row.added_us, write) if through else "",
         f"{row.requests_a_second:,.0f}",
         f"{row.cpu_us:,.0f}" if row.cpu_us is not None else "",
     ]
 
 
-def _stages(results: Results) -> Table:
+def _stages(results: Results, write: Write) -> Table:
     found = stage_rows(results.stages)
     native = {(r.function, r.given): r.p50_us.median for r in found if r.kind == "native"}
     return Table(
         title="Stages",
         note=STAGE_NOTE,
         columns=("what", "function", "given", "p50 ms", "p99 ms", "p50, times native", "runs"),
-        lines=[_stage_line(row, native.get((row.function, row.given))) for row in found],
+        lines=[_stage_line(row, native.get((row.function, row.given)), write) for row in found],
         words=3,
     )
 
 
-def _stage_line(row: StageRow, native: float | None) -> list[str]:
-    compared = row.kind in ("warm", "fresh") and native
+def _stage_line(row: StageRow, native: float | None, write: Write) -> list[str]:
     return [
         STAGE_KINDS[row.kind],
         row.function,
         row.given,
-        _milliseconds(row.p50_us),
-        _milliseconds(row.p99_us),
-        f"{row.p50_us.median / native:.1f}" if compared and native else "",
+        _milliseconds(row.p50_us, write),
+        _milliseconds(row.p99_us, write),
+        f"{row.p50_us.median / native:.1f}" if native and row.kind == "warm" else "",
         f"{row.runs:,}",
     ]
 
@@ -148,12 +156,16 @@ def _markdown_lines(columns: Sequence[str], lines: Sequence[Sequence[str]], word
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
 
 
-def _milliseconds(spread: Spread) -> str:
+def _milliseconds(spread: Spread, write: Write) -> str:
     thousandth = Spread(spread.median / 1000, spread.low / 1000, spread.high / 1000)
-    return _spread(thousandth, 3 if abs(thousandth.median) < 1 else 2)
+    return write(thousandth, 3 if abs(thousandth.median) < 1 else 2)
 
 
-def _spread(spread: Spread, digits: int) -> str:
+def _median(spread: Spread, digits: int) -> str:
+    return f"{spread.median:.{digits}f}"
+
+
+def _with_spread(spread: Spread, digits: int) -> str:
     if f"{spread.low:.{digits}f}" == f"{spread.high:.{digits}f}":
         return f"{spread.median:.{digits}f}"
     return f"{spread.median:.{digits}f} ({spread.low:.{digits}f} to {spread.high:.{digits}f})"

@@ -161,7 +161,8 @@ def _example(
 
 def _package_text(work: Work) -> str:
     size = sum(map(len, work.package.files.values())) + len(work.package.source)
-    return f"{size / 1024:.1f} KB of source and files"
+    text = f"{size} bytes" if size < 1024 else f"{size / 1024:.0f} KB"
+    return f"{text} of source and files"
 
 
 _IDENTITY: Final = "def query(request, context):\n    return request\n"

@@ -109,18 +109,18 @@ def static_routes(static: Child, proxy: Child) -> list[Route]:
 
 
 def measure(load: Child, routes: Sequence[Route], plan: Plan, tell: Tell) -> list[Sample]:
-    """All rounds; each begins with another case, and a warm-up round is thrown away.
+    """All rounds; each begins with another case, and those that warm up are thrown away.
 
     `tell` is given a line for each round. Raises ServerError, ChildError.
     """
     samples: list[Sample] = []
-    for number in range(plan.rounds + 1):
-        tell(f"round {number} of {plan.rounds}" if number else "warming up")
+    for number in range(1 - plan.warm_up, plan.rounds + 1):
+        tell(f"round {number} of {plan.rounds}" if number > 0 else "warming up")
         shift = number % len(routes)
         for connections in plan.connections:
             for route in (*routes[shift:], *routes[:shift]):
                 sample = _sample(load, route, plan, connections, number)
-                if number:
+                if number > 0:
                     samples.append(sample)
     return samples
 
@@ -130,6 +130,7 @@ def _sample(load: Child, route: Route, plan: Plan, connections: int, number: int
     job = {
         "host": host,
         "port": int(port),
+        "case": route.case,
         "path": f"/{route.index}/_search",
         "bodies": [json.dumps(request) for request in route.requests],
         "connections": connections,

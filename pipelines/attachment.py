@@ -10,13 +10,17 @@ from pipelines.context import PHASES, Phase
 NONE = "_none"
 SEARCH_DEFAULT = "index.search.default_pipeline"
 DEFAULTS: Mapping[Phase, str] = {phase: f"index.{phase}.default_pipeline" for phase in PHASES}
-SETTINGS: tuple[str, ...] = (*DEFAULTS.values(), SEARCH_DEFAULT)
+FINALS: Mapping[Phase, str] = {phase: f"index.{phase}.final_pipeline" for phase in PHASES}
+SETTINGS: tuple[str, ...] = (*DEFAULTS.values(), SEARCH_DEFAULT, *FINALS.values())
 """Every setting of ours, in full. `index.search.default_pipeline` is also OpenSearch's own."""
 
 
 def setting_phase(setting: str) -> Phase | None:
     """The phase a setting is for; None for `index.search.default_pipeline`, which takes any."""
-    return next((phase for phase, name in DEFAULTS.items() if name == setting), None)
+    return next(
+        (phase for phase in PHASES if setting in (DEFAULTS[phase], FINALS[phase])),
+        None,
+    )
 
 
 def is_pattern(expression: str) -> bool:
@@ -37,6 +41,9 @@ class Attachments:
             key=lambda name: (-len(name.replace("*", "")), name),
         )
 
+        named = {setting for settings in self.entries.values() for setting in settings}
+        self.final_phases = frozenset(phase for phase in PHASES if FINALS[phase] in named)
+
     def __bool__(self) -> bool:
         return bool(self.entries)
 
@@ -44,11 +51,29 @@ class Attachments:
         """All settings in force for one concrete name."""
         found: dict[str, str] = {}
         for pattern in reversed(self._patterns):
-            if fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]")):
+            if _matches(name, pattern):
                 found.update(self.entries[pattern])
         found.update(self.entries.get(name, {}))
         return found
 
+    def finals(self, name: str, phase: Phase) -> list[str]:
+        """The final pipelines of a phase for one concrete name: those of every entry it matches.
+
+        A more specific entry adds to a general one and cannot take its place.
+        """
+        matching = [p for p in self._patterns if _matches(name, p)]
+        found = [
+            self.entries[entry].get(FINALS[phase])
+            for entry in (*matching, name)
+            if entry in self.entries
+        ]
+        return list(dict.fromkeys(pipeline for pipeline in found if pipeline is not None))
+
     def users(self, pipeline: str) -> list[str]:
         """The expressions a pipeline is attached to."""
         return sorted(n for n, settings in self.entries.items() if pipeline in settings.values())
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a name fits a pattern, in which only ``*`` is special."""
+    return fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]"))

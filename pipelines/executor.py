@@ -24,11 +24,16 @@ _log = structlog.get_logger("pipelines.executor")
 
 @dataclass(frozen=True, slots=True)
 class CompiledPipeline:
-    """A definition with its stages ready to run; a disabled stage has no `ObservedStage`."""
+    """A definition with its stages ready to run; a disabled stage has no `ObservedStage`.
+
+    A `final` one fails closed: a run that is not done ends the request, whatever the definition
+    says of errors.
+    """
 
     definition: PipelineDefinition
     revision: int
     stages: tuple[tuple[StageDefinition, ObservedStage | None], ...]
+    final: bool = False
 
     @property
     def name(self) -> str:
@@ -84,7 +89,8 @@ class Executor:
         except StageError as error:
             error.pipeline = pipeline.name
             run.error = error
-            run.outcome = "degraded" if definition.on_error == "continue" else "failed"
+            goes_on = definition.on_error == "continue" and not pipeline.final
+            run.outcome = "degraded" if goes_on else "failed"
             run.payload = payload
             context.state, context.metadata = state, metadata
         except RejectedError as error:
@@ -118,7 +124,7 @@ class Executor:
             if verdict is not None:
                 raise verdict
             if report.error is not None:
-                if stage_definition.on_failure != "continue":
+                if stage_definition.on_failure != "continue" or run.pipeline.final:
                     raise report.error
                 run.outcome, run.error = "degraded", report.error
 

@@ -20,7 +20,7 @@ class Stage(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class StageReport:
-    """What one stage did in one run. `output` and `before` are kept for traced runs only."""
+    """What one stage did in one run. `before` and `after` are kept for traced runs only."""
 
     name: str
     outcome: StageOutcome
@@ -67,9 +67,9 @@ class ObservedStage:
                 report.error = error
                 stats.errors[error.kind] += 1
             except RejectedError as error:
-                report.outcome, verdict = "rejected", error
+                report.outcome, report.error, verdict = "rejected", None, error
             except DroppedError as error:
-                report.outcome, verdict = "dropped", error
+                report.outcome, report.error, verdict = "dropped", None, error
             if report.outcome != "failure" or isinstance(report.error, StageTimeoutError):
                 break
             spent_ms = (time.perf_counter() - started) * 1000

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.attachment import (
     DEFAULTS,
+    FINALS,
     NONE,
     SEARCH_DEFAULT,
     SETTINGS,
@@ -157,7 +158,7 @@ class Registry:
 
     def check_attachment(self, setting: str, value: str) -> None:
         """Raise `DefinitionError` unless `value` can be attached through `setting`."""
-        if value == NONE:
+        if value == NONE and setting not in FINALS.values():
             return
         pipeline = self.find(value)
         if pipeline is None:
@@ -189,13 +190,27 @@ class Registry:
         """The default pipeline of a phase for one concrete index, alias or data stream name."""
         return self._default(self.attachments.settings(name), phase)
 
+    def finals_for(self, name: str, phase: Phase) -> list[CompiledPipeline]:
+        """The final pipelines of a phase for one concrete name.
+
+        Raises `StageError` (load) where one is attached that cannot be run: nobody may get past
+        it for that reason.
+        """
+        return [self._final(named, name, phase) for named in self.attachments.finals(name, phase)]
+
+    def _final(self, named: str, name: str, phase: Phase) -> CompiledPipeline:
+        pipeline = self._pipelines.get(named)
+        if pipeline is None or pipeline.definition.type != phase:
+            reason = f"the final pipeline [{named}] of [{name}] is not there or cannot be read"
+            raise StageError("load", reason)
+        return replace(pipeline, final=True)
+
     def _default(self, settings: Mapping[str, str], phase: Phase) -> CompiledPipeline | None:
-        named = settings.get(DEFAULTS[phase])
-        if named is not None:
-            return self._pipelines.get(named)
-        general = self._pipelines.get(settings.get(SEARCH_DEFAULT, ""))
-        if general is not None and general.definition.type == phase:
-            return general
+        named = settings.get(DEFAULTS[phase], settings.get(SEARCH_DEFAULT, NONE))
+        pipeline = self._pipelines.get(named)
+        # Another proxy may have made it anew with another type while this one attached it.
+        if pipeline is not None and pipeline.definition.type == phase:
+            return pipeline
         return None
 
     # Everything at once
@@ -206,9 +221,10 @@ class Registry:
         udfs: UdfRegistry,
         attachments: Mapping[str, Mapping[str, str]],
     ) -> dict[str, str]:
-        """Take the whole content of the store; pipelines that did not change keep running as is.
+        """Take the whole content of the store; runs that are on end with what they began with.
 
-        Gives the reasons of those that cannot be read, by name.
+        Figures of pipelines that are gone are forgotten. Gives the reasons of those that cannot be
+        read, by name.
         """
         self.udfs = udfs
         compiled: dict[str, CompiledPipeline] = {}
@@ -220,6 +236,8 @@ class Registry:
                 broken[stored.name] = str(error)
                 continue
             compiled[stored.name] = self.compile(definition, stored.revision)
+        for name in self._pipelines.keys() - compiled.keys():
+            self.statistics.forget(name)
         self._pipelines = compiled
         self.attachments = Attachments(attachments)
         return broken

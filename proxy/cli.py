@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -11,10 +12,11 @@ from typing import Any, Literal
 import click
 from rich.console import Console
 
+from pipelines.cache import cache_folder
 from pipelines.errors import DefinitionError
 from pipelines.wasm import BuildError
 from proxy import __version__, logs
-from proxy.serve import run
+from proxy.serve import open_runtime, run
 from proxy.server import ListenError, ProxyServer
 from proxy.setting import Setting
 from proxy.settings import SETTINGS, Settings, SettingsError, load
@@ -111,6 +113,63 @@ def cluster(
     except (KeyboardInterrupt, SystemExit):
         # Being told to stop is how this command ends well.
         console.print("stopped", highlight=False)
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="End after the showcases.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=9200,
+    show_default=True,
+    help="Of OpenSearch; 0 takes free ports for it and for the proxy.",
+)
+@click.option("--listen", metavar="HOST:PORT", help="Of the proxy. Default: 127.0.0.1:9280.")
+@click.option("--examples", type=_FOLDER, help="Default: those of this checkout.")
+@click.option("--write", is_flag=True, hidden=True, help="Fill the examples' README files.")
+def demo(once: bool, port: int, listen: str | None, examples: Path | None, write: bool) -> None:
+    """Show what pipelines do, on an embedded OpenSearch with a catalogue of products.
+
+    It stays up for you to try things, until interrupted. Ends with exit code 1 if a showcase did
+    not do what it should.
+    """
+    # Loads the downloader and the Elasticsearch client.
+    from proxy.demo import DemoError, DemoOptions, run_demo
+    from proxy.embedded import EmbeddedError
+
+    logs.configure("warning", "console")
+    options = DemoOptions(
+        port=port,
+        listen=listen or ("127.0.0.1:9280" if port else "127.0.0.1:0"),
+        once=once,
+        write=write,
+        **({"examples": examples} if examples else {}),
+    )
+    try:
+        if not run_demo(options):
+            raise _Failure("a showcase did not do what it should; see above")
+    except SettingsError as exc:
+        raise click.UsageError(str(exc)) from exc
+    except (DemoError, EmbeddedError, ListenError, BuildError, DefinitionError) as exc:
+        raise _Failure(str(exc)) from exc
+    except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):
+        raise _Failure("interrupted before all showcases were run") from None
+
+
+@main.command()
+@click.option("--cache-dir", type=_FOLDER, help="Folder for what is built once and reused.")
+def prepare(cache_dir: Path | None) -> None:
+    """Build the sandbox runtime into the cache, so that the first start need not."""
+    console = Console(stderr=True)
+    try:
+        settings = load({"cache_dir": cache_dir and str(cache_dir)}, os.environ)
+        open_runtime(settings, console).close()
+        folder = cache_folder(settings.cache_dir)
+    except SettingsError as exc:
+        raise click.UsageError(str(exc)) from exc
+    except (BuildError, DefinitionError) as exc:
+        raise _Failure(str(exc)) from exc
+    console.print(f"the sandbox runtime is in {folder}", highlight=False, soft_wrap=True)
 
 
 def _say_ready(console: Console, settings: Settings, server: ProxyServer) -> None:

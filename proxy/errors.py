@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import orjson
 import structlog
 
-from pipelines.errors import ConflictError, DefinitionError, MissingError
+from pipelines.errors import ConflictError, DefinitionError, MissingError, StageError
 from proxy.bodies import BodyEncodingError, BodyError, BodyTooLargeError
 from proxy.upstream_errors import (
     UpstreamBroken,
@@ -90,6 +90,7 @@ ANSWERS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     DefinitionError: (400, "illegal_argument_exception"),
     MissingError: (404, "resource_not_found_exception"),
     ConflictError: (409, "version_conflict_exception"),
+    StageError: (500, "pipeline_execution_exception"),
 }
 
 # exception -> the members its cause carries beside type and reason.

@@ -84,7 +84,7 @@ class Exchange:
         if self._body is None:
             if self.length is not None and self.length > limit:
                 raise BodyTooLargeError(limit)
-            self._body = b"".join([chunk async for chunk in self._counted(limit)])
+            self._body = await self._whole(limit)
         if len(self._body) > limit:
             raise BodyTooLargeError(limit)
         return self._body
@@ -183,6 +183,14 @@ class Exchange:
                 close=True,
             )
         return self.has_body
+
+    async def _whole(self, limit: int) -> bytes:
+        payload = self._request.content
+        if payload.is_eof() and payload.exception() is None:
+            # All of it came with the head, which is what small requests do.
+            self._expects = False
+            return payload.read_nowait()
+        return b"".join([chunk async for chunk in self._counted(limit)])
 
     async def _counted(self, limit: int) -> AsyncIterator[bytes]:
         await self._go_on()

@@ -10,7 +10,7 @@ import orjson
 
 from proxy.errors import ErrorAnswer
 from proxy.store import INDEX
-from proxy.target import Operation, Target
+from proxy.target import Target
 
 # Members of bodies that hold index names, wherever they stand.
 _INDEX_MEMBERS = frozenset({"index", "indices", "_index"})
@@ -29,7 +29,7 @@ def check_target(method: str, target: Target) -> None:
     hidden = {"hidden", "all"} & set((target.query.get("expand_wildcards") or "").split(","))
     if method in ("GET", "HEAD") and not _METADATA.isdisjoint(target.segments):
         return
-    if not target.names and (target.operation is Operation.OTHER or not hidden):
+    if not target.names and not (hidden and target.bypasses | target.phases):
         return
     for expression in target.names or ("*",):
         if _reaches(expression) and (hidden or expression.startswith(".")):

@@ -8,6 +8,7 @@ would lose what is none; a value that is not UTF-8 is read as Latin-1, as HTTP o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from multidict import CIMultiDict
@@ -17,31 +18,35 @@ RawHeaders = Iterable[tuple[bytes, bytes]]
 
 _HOP_BY_HOP: Final = frozenset(
     {
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
     }
 )
 # Host is written anew for the backend, and Expect is between the client and this proxy.
-_REQUEST_ONLY: Final = _HOP_BY_HOP | {b"host", b"expect"}
+_REQUEST_ONLY: Final = _HOP_BY_HOP | {"host", "expect"}
 # A message whose Connection field names these would change its own framing or meaning.
-_NEVER_NAMED: Final = frozenset({b"content-length", b"content-type", b"content-encoding", b"host"})
+_NEVER_NAMED: Final = frozenset({"content-length", "content-type", "content-encoding", "host"})
 
 
 def request_headers(raw: RawHeaders) -> Headers:
     """Return the fields of a request that the backend gets; Host is for the upstream to add."""
-    return Headers([(decode(name), decode(value)) for name, value in _kept(raw, _REQUEST_ONLY)])
+    return Headers([(name, decode(value)) for name, value in _kept(raw, _REQUEST_ONLY)])
 
 
 def response_headers(raw: RawHeaders) -> Headers:
     """Return the fields of an answer that the client gets."""
-    return Headers([(decode(name), _printable(value)) for name, value in _kept(raw, _HOP_BY_HOP)])
+    kept = _kept(raw, _HOP_BY_HOP)
+    try:
+        return Headers([(name, value.decode()) for name, value in kept])
+    except UnicodeDecodeError:
+        return Headers([(name, _printable(value)) for name, value in kept])
 
 
 def encode(text: str) -> bytes:
@@ -54,16 +59,23 @@ def decode(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
-def _kept(raw: RawHeaders, hop: frozenset[bytes]) -> list[tuple[bytes, bytes]]:
-    fields = [(name.lower(), name, value) for name, value in raw]
-    for lowered, _, value in fields:
-        if lowered == b"connection":
+def _kept(raw: RawHeaders, hop: frozenset[str]) -> list[tuple[str, bytes]]:
+    fields = [(_name(name), value) for name, value in raw]
+    for (_, lowered), value in fields:
+        if lowered == "connection":
             hop = hop | (_named(value) - _NEVER_NAMED)
-    return [(name, value) for lowered, name, value in fields if lowered not in hop]
+    return [(name, value) for (name, lowered), value in fields if lowered not in hop]
 
 
-def _named(value: bytes) -> frozenset[bytes]:
-    return frozenset(part.strip().lower() for part in value.split(b","))
+# Clients and backends send the same few names all day.
+@lru_cache(maxsize=1024)
+def _name(raw: bytes) -> tuple[str, str]:
+    name = decode(raw)
+    return name, name.lower()
+
+
+def _named(value: bytes) -> frozenset[str]:
+    return frozenset(part.strip().lower() for part in decode(value).split(","))
 
 
 def _printable(value: bytes) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import structlog
 
-from proxy.backend import Backend
+from proxy.backend import Backend, BackendRefusedError
 from proxy.upstream_errors import UpstreamError
 
 ALL = "_all"
@@ -37,36 +37,59 @@ class Resolver:
     def __init__(self, backend: Backend, *, ttl: float = TTL_SECONDS) -> None:
         self._backend = backend
         self._ttl = ttl
-        self._cache: OrderedDict[str, tuple[float, tuple[Concrete, ...]]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str], tuple[float, tuple[Concrete, ...]]] = (
+            OrderedDict()
+        )
 
     def forget(self) -> None:
         self._cache.clear()
 
-    async def resolve(self, names: tuple[str, ...]) -> tuple[Concrete, ...]:
-        """What `names` (none: all) mean. A name the backend does not know stands for itself."""
+    async def resolve(
+        self, names: tuple[str, ...], expand: str | None = None, *, strict: bool = False
+    ) -> tuple[Concrete, ...]:
+        """What `names` (none: all) mean. A name the backend does not know stands for itself.
+
+        `expand` is the request's ``expand_wildcards``. With `strict` a backend that cannot tell
+        is an error (`UpstreamError`, `BackendRefusedError`); otherwise names are taken as written.
+        """
         expression = ",".join(names) or ALL
-        cached = self._cache.get(expression)
+        key = (expression, expand or "")
+        cached = self._cache.get(key)
         if cached is not None and cached[0] > time.monotonic():
             return cached[1]
-        resolved = await self._ask(expression, names)
+        try:
+            resolved = await self._ask(expression, names, expand)
+        except (UpstreamError, BackendRefusedError) as error:
+            if strict:
+                raise
+            _log.warning("names cannot be resolved", expression=expression, reason=str(error))
+            return _literal(names)
         if len(self._cache) >= CACHE_SIZE:
             self._cache.popitem(last=False)
-        self._cache[expression] = (time.monotonic() + self._ttl, resolved)
+        self._cache[key] = (time.monotonic() + self._ttl, resolved)
         return resolved
 
-    async def _ask(self, expression: str, names: tuple[str, ...]) -> tuple[Concrete, ...]:
-        itself = tuple(Concrete(name) for name in names if "*" not in name and name != ALL)
+    async def _ask(
+        self, expression: str, names: tuple[str, ...], expand: str | None
+    ) -> tuple[Concrete, ...]:
+        itself = _literal(names)
         target = f"/_resolve/index/{quote(expression.replace(ALL, '*'), safe=',*')}"
-        try:
-            answer = await self._backend.call("GET", target, retry=True)
-        except UpstreamError as error:
-            _log.warning("names cannot be resolved", expression=expression, reason=str(error))
+        if expand is not None:
+            target += f"?expand_wildcards={quote(expand, safe=',')}"
+        answer = await self._backend.call("GET", target, retry=True)
+        if answer.status in (400, 404) or not isinstance(answer.data, dict):
+            # A name that does not exist, or is none; the backend will say so itself.
             return itself
-        if answer.status != 200 or not isinstance(answer.data, dict):
-            return itself
+        answer.require(200)
         known = _concretes(answer.data)
         missing = {name for name in names if "*" not in name} - _answered(answer.data)
         return tuple(known) + tuple(each for each in itself if each.name in missing)
+
+
+def _literal(names: tuple[str, ...]) -> tuple[Concrete, ...]:
+    return tuple(
+        Concrete(name) for name in names if "*" not in name and name != ALL and name[:1] != "-"
+    )
 
 
 def _concretes(data: dict[str, Any]) -> list[Concrete]:

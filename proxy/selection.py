@@ -1,4 +1,4 @@
-"""Which pipelines run on a request: named on it, or attached to what it targets."""
+"""Which pipelines run on a request: named on it, attached to what it targets, and final ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipelines.context import Phase
 from pipelines.executor import CompiledPipeline
 from pipelines.registry import Registry
 from proxy.errors import ErrorAnswer
-from proxy.resolver import Resolver
+from proxy.resolver import Concrete, Resolver
 
 OnConflict = Literal["off", "chain", "error"]
 Chosen = tuple[CompiledPipeline, ...]
@@ -50,31 +50,47 @@ class Selector:
         """
         if asked is not None and any(self._registry.find(name) for name in asked.split(",")):
             return True
-        return self._registry.has_document_pipelines
+        return self._registry.has_document_pipelines or self.guarded("document")
 
     def not_ours(self, asked: str) -> str | None:
         """What of a ``pipeline`` parameter is the backend's to run."""
         rest = [name for name in asked.split(",") if name and self._registry.find(name) is None]
         return ",".join(rest) or None
 
-    async def for_search(self, names: tuple[str, ...], asked: str | None) -> Selection:
-        """The query and result pipelines of a search; `asked` is its ``pipeline`` parameter.
+    def guarded(self, *phases: Phase) -> bool:
+        """Whether there is a final pipeline of one of these phases anywhere."""
+        return not self._registry.attachments.final_phases.isdisjoint(phases)
 
-        Raises `MissingError` for an unknown name, `ErrorAnswer` for one of the wrong type.
+    async def for_search(
+        self,
+        names: tuple[str, ...],
+        asked: str | None,
+        *,
+        expand: str | None = None,
+        phases: tuple[Phase, ...] = ("query", "result"),
+    ) -> Selection:
+        """The query and result pipelines of a read; `asked` is its ``pipeline`` parameter.
+
+        `expand` is its ``expand_wildcards``. `phases` are those that run on its endpoint: a
+        default of another one is left out, but one that is named has to fit. Raises
+        `MissingError` for an unknown name, `ErrorAnswer` for one of the wrong type.
         """
+        selection = Selection()
+        chosen: dict[Phase, Chosen] = {}
         if asked is not None:
             named = self._named(asked)
             for pipeline in named:
                 if pipeline.definition.type == "document":
                     raise _wrong_type(pipeline, "a search takes query and result pipelines")
-            return Selection(
-                query=tuple(p for p in named if p.definition.type == "query"),
-                result=tuple(p for p in named if p.definition.type == "result"),
-            )
-        selection = Selection()
-        if not self.idle:
-            selection.query = await self._defaults(names, "query", selection.warnings)
-            selection.result = await self._defaults(names, "result", selection.warnings)
+            for phase in phases:
+                chosen[phase] = tuple(p for p in named if p.definition.type == phase)
+        elif not self.idle:
+            for phase in phases:
+                chosen[phase] = await self._defaults(names, phase, expand, selection.warnings)
+        for phase in phases:
+            chosen[phase] = chosen.get(phase, ()) + await self.finals(names, phase, expand)
+        selection.query = chosen.get("query", ())
+        selection.result = chosen.get("result", ())
         return selection
 
     async def for_document(
@@ -85,10 +101,11 @@ class Selector:
         The backend's own parameter names an ingest pipeline: names that are ours are taken, any
         other, and ``_none``, goes on.
         """
+        finals = await self.finals((index,), "document", None)
         if asked is None:
             if self.idle:
                 return (), None
-            return await self._defaults((index,), "document", warnings), None
+            return await self._defaults((index,), "document", None, warnings) + finals, None
         rest = self.not_ours(asked)
         ours = [name for name in asked.split(",") if self._registry.find(name) is not None]
         chosen = self._named(",".join(ours)) if ours else ()
@@ -97,8 +114,32 @@ class Selector:
                 raise _wrong_type(pipeline, "a write takes document pipelines")
         if not ours and rest != NONE and not self.idle:
             # Only an ingest pipeline of the backend was named: our defaults are not its affair.
-            chosen = await self._defaults((index,), "document", warnings)
-        return chosen, rest
+            chosen = await self._defaults((index,), "document", None, warnings)
+        return chosen + finals, rest
+
+    async def finals(
+        self, names: tuple[str, ...], phase: Phase, expand: str | None = None
+    ) -> Chosen:
+        """The final pipelines of all targets, each once.
+
+        Raises `StageError` for one that cannot be run, `UpstreamError` or `ErrorAnswer` where the
+        targets cannot be known.
+        """
+        if not self.guarded(phase):
+            return ()
+        found: dict[str, CompiledPipeline] = {}
+        for concrete in await self._resolver.resolve(names, expand, strict=True):
+            for name in (concrete.name, *concrete.aliases):
+                found |= {p.name: p for p in self._registry.finals_for(name, phase)}
+        return tuple(found.values())
+
+    async def check_bypass(
+        self, names: tuple[str, ...], phases: Iterable[Phase], what: str, expand: str | None = None
+    ) -> None:
+        """Refuse (403) a request that would get past a final pipeline of one of these phases."""
+        for phase in phases:
+            for pipeline in await self.finals(names, phase, expand):
+                raise bypass_refused(pipeline, what)
 
     def _named(self, asked: str) -> Chosen:
         names = [name for name in asked.split(",") if name]
@@ -109,10 +150,12 @@ class Selector:
             raise ErrorAnswer(400, "illegal_argument_exception", reason)
         return tuple(self._registry.get(name) for name in names)
 
-    async def _defaults(self, names: tuple[str, ...], phase: Phase, warnings: list[str]) -> Chosen:
+    async def _defaults(
+        self, names: tuple[str, ...], phase: Phase, expand: str | None, warnings: list[str]
+    ) -> Chosen:
         found: dict[str, CompiledPipeline | None] = {}
-        for concrete in await self._resolver.resolve(names):
-            pipeline = self._attached((*concrete.aliases, concrete.name), phase)
+        for concrete in await self._resolver.resolve(names, expand):
+            pipeline = self._attached(concrete, phase)
             found[pipeline.name if pipeline else ""] = pipeline
         chosen = tuple(p for p in found.values() if p is not None)
         if len(found) < 2 or not chosen:
@@ -129,13 +172,23 @@ class Selector:
         warnings.append(f"{reason}; none was run")
         return ()
 
-    def _attached(self, names: Iterable[str], phase: Phase) -> CompiledPipeline | None:
-        *aliases, index = names
+    def _attached(self, concrete: Concrete, phase: Phase) -> CompiledPipeline | None:
         entries = self._registry.attachments.entries
-        for alias in aliases:
+        for alias in concrete.aliases:
             if alias in entries and (found := self._registry.for_index(alias, phase)):
                 return found
-        return self._registry.for_index(index, phase)
+        return self._registry.for_index(concrete.name, phase)
+
+
+def bypass_refused(pipeline: CompiledPipeline, what: str) -> ErrorAnswer:
+    """The answer to a request that would get past a final pipeline."""
+    return ErrorAnswer(
+        403,
+        "security_exception",
+        f"[{what}] would get past the final {pipeline.definition.type} pipeline"
+        f" [{pipeline.name}] of its target and is refused",
+        extra={"pipeline": pipeline.name},
+    )
 
 
 def _wrong_type(pipeline: CompiledPipeline, rule: str) -> ErrorAnswer:

@@ -24,7 +24,7 @@ def run(settings: Settings, console: Console, ready: Ready) -> None:
     Raises ListenError, BuildError, and DefinitionError for a cache folder that cannot be used.
     For the main thread, whose signal handlers it takes.
     """
-    runtime = _open_runtime(settings, console)
+    runtime = open_runtime(settings, console)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, runtime, ready))
@@ -42,8 +42,13 @@ async def _serve(settings: Settings, runtime: Runtime, ready: Ready) -> None:
         await stopped.wait()
 
 
-def _open_runtime(settings: Settings, console: Console) -> Runtime:
-    """Open the sandbox runtime; a bar shows how far it is where it has to be built first."""
+def open_runtime(settings: Settings, console: Console) -> Runtime:
+    """Open the sandbox runtime, telling how far it is where it has to be built first.
+
+    A terminal gets a bar, anything else a line a step. Raises BuildError and DefinitionError.
+    """
+    if not console.is_terminal:
+        return Runtime.open(_line_a_step(console), settings.cache_dir)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:
         bar = bars.add_task("sandbox", total=1.0)
@@ -52,3 +57,15 @@ def _open_runtime(settings: Settings, console: Console) -> Runtime:
             bars.update(bar, description=f"sandbox: {phase}", completed=fraction)
 
         return Runtime.open(progress, settings.cache_dir)
+
+
+def _line_a_step(console: Console) -> Callable[[str, float], None]:
+    told: set[str] = set()
+
+    def progress(phase: str, fraction: float) -> None:
+        # A step that is told only as done was not needed: its result is in the cache.
+        if phase not in told and fraction < 1:
+            told.add(phase)
+            console.print(phase, highlight=False, soft_wrap=True)
+
+    return progress

@@ -28,6 +28,7 @@ _BACKLOG: Final = 1024
 _LINGER_SECONDS: Final = 2.0
 # Time for a last answer to leave the socket, after its handler is done.
 _FLUSH_SECONDS: Final = 2.0
+_CUT_SECONDS: Final = 0.1
 
 
 class ListenError(Exception):
@@ -124,13 +125,15 @@ class ProxyServer:
     async def _drain(self) -> None:
         for clients in self._clients:
             clients.close_idle()
+        patience = _FLUSH_SECONDS
         try:
             async with asyncio.timeout(self._settings.shutdown_timeout):
                 await self._quiet.wait()
         except TimeoutError:
             _log.warning("requests cut off at shutdown", count=self._in_flight)
+            patience = _CUT_SECONDS
         for clients in self._clients:
-            await clients.shutdown(_FLUSH_SECONDS)
+            await clients.shutdown(patience)
 
     async def _handle(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
         self._in_flight += 1

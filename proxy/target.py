@@ -1,26 +1,20 @@
-"""What a request is: pure, from the method and the raw target to an operation and its indices."""
+"""What a request is: pure, from the method and the raw target to an endpoint and its indices."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from pipelines.context import Phase
+from proxy.endpoints import SAFE_BELOW_INDEX, SAFE_ON_CLUSTER, Operation, find_endpoint
 from proxy.query_string import QueryString
 
+__all__ = ["Operation", "Target", "read_target"]
 
-class Operation(Enum):
-    """What the proxy has to know of a request; everything else is `OTHER` and passes."""
-
-    SEARCH = "search"
-    DOCUMENT = "document"
-    BULK = "bulk"
-    GET_SETTINGS = "get settings"
-    PUT_SETTINGS = "put settings"
-    CREATE_INDEX = "create index"
-    DELETE_INDEX = "delete index"
-    NAMES_IN_BODY = "names in body"
-    OTHER = "other"
+_ALL_PHASES: frozenset[Phase] = frozenset({"query", "result", "document"})
+# A verb behind a typed document (/{index}/{type}/{id}/_update) and its untyped place.
+_TYPED_VERBS = frozenset({"_update", "_create", "_source", "_explain", "_termvectors"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +22,23 @@ class Target:
     """A request's operation, the index expressions it names (none: all), and a document's id.
 
     `path` is the raw path, `query` the raw query string; both go on as they came. `segments` are
-    the parts of the path, decoded.
+    the parts of the path, decoded once. `phases` are those whose pipelines run on the endpoint,
+    `bypasses` those a mere pass-through would get past.
     """
 
     operation: Operation
     path: str
     query: QueryString
     names: tuple[str, ...] = ()
-    id: str | None = None
     segments: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    phases: frozenset[Phase] = frozenset()
+    bypasses: frozenset[Phase] = frozenset()
+
+    @property
+    def id(self) -> str | None:
+        """The document's id (or the scroll's or the search's), where the path has one."""
+        return self.values.get("id")
 
     @property
     def index(self) -> str:
@@ -44,51 +46,61 @@ class Target:
         return ",".join(self.names)
 
 
-# Endpoints whose bodies name indices, and so could name the store.
-_NAMES_IN_BODY = frozenset({"_msearch", "_mget", "_reindex", "_aliases", "_mtermvectors"})
-_NAMES_IN_BODY_PATHS = frozenset({("_msearch", "template"), ("_search", "template")})
-
-
 def read_target(method: str, raw_target: str) -> Target:
-    """Classify a request. `raw_target` is the path and query of the request line, undecoded."""
+    """Classify a request. `raw_target` is the path and query of the request line, undecoded.
+
+    An endpoint nobody knows can bypass every phase: on a protected index it is refused.
+    """
     path, _, raw_query = raw_target.partition("?")
     query = QueryString(raw_query)
     # Segments are told apart before they are decoded: an id may hold an encoded slash.
-    segments = [unquote(part) for part in path.split("/") if part]
-    operation, names, doc_id = _classify(method, segments)
+    segments = tuple(unquote(part) for part in path.split("/") if part)
+    index, rest = _split_index(segments)
+    names = expressions(index or "")
     if not names and "index" in raw_query:
-        names = _expressions(query.get("index") or "")
-    return Target(operation, path, query, names, doc_id, tuple(segments))
+        names = expressions(query.get("index") or "")
+    found = find_endpoint(method, _untyped(rest) if index else rest, has_index=index is not None)
+    if found is None:
+        harmless = not rest or rest[0] in (SAFE_BELOW_INDEX if index else SAFE_ON_CLUSTER)
+        operation = Operation.SAFE if harmless else Operation.OTHER
+        bypasses = frozenset[Phase]() if harmless else _ALL_PHASES
+        return Target(operation, path, query, names, segments, bypasses=bypasses)
+    endpoint, values = found
+    return Target(
+        endpoint.operation,
+        path,
+        query,
+        names,
+        segments,
+        values,
+        endpoint.phases,
+        endpoint.bypasses,
+    )
 
 
-def _classify(method: str, segments: list[str]) -> tuple[Operation, tuple[str, ...], str | None]:
-    index = ""
-    if (segments and not segments[0].startswith("_")) or (segments and segments[0] == "_all"):
-        index, *segments = segments
-    names = _expressions(index)
-    match method, segments:
-        case (("GET" | "POST"), ["_search"]):
-            return Operation.SEARCH, names, None
-        case (("PUT" | "POST"), ["_doc" | "_create", doc_id]) if names:
-            return Operation.DOCUMENT, names, doc_id
-        case "POST", ["_doc"] if names:
-            return Operation.DOCUMENT, names, None
-        case (("PUT" | "POST"), ["_bulk"]):
-            return Operation.BULK, names, None
-        case "GET", ["_settings", *_]:
-            return Operation.GET_SETTINGS, names, None
-        case "PUT", ["_settings"]:
-            return Operation.PUT_SETTINGS, names, None
-        case "PUT", [] if names:
-            return Operation.CREATE_INDEX, names, None
-        case "DELETE", [] if names:
-            return Operation.DELETE_INDEX, names, None
-        case _, [endpoint] if endpoint in _NAMES_IN_BODY:
-            return Operation.NAMES_IN_BODY, names, None
-        case _, [first, second] if (first, second) in _NAMES_IN_BODY_PATHS:
-            return Operation.NAMES_IN_BODY, names, None
-    return Operation.OTHER, names, None
-
-
-def _expressions(text: str) -> tuple[str, ...]:
+def expressions(text: str) -> tuple[str, ...]:
+    """The parts of an index expression."""
     return tuple(part for part in text.split(",") if part)
+
+
+def _split_index(segments: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """The segment that names indices, and what stands behind it."""
+    if segments and (segments[0] == "_all" or not segments[0].startswith("_")):
+        return segments[0], segments[1:]
+    return None, segments
+
+
+def _untyped(rest: tuple[str, ...]) -> tuple[str, ...]:
+    """A path below an index without the type that 7.x clients may put there."""
+    if len(rest) == 3 and rest[0] == "_doc" and rest[2] in _TYPED_VERBS:
+        return (rest[2], rest[1])
+    if not rest or rest[0].startswith("_"):
+        return rest
+    below = rest[1:]
+    if not below:
+        return ("_doc",)
+    if below[0].startswith("_"):
+        return below
+    if len(below) == 2 and below[1] in _TYPED_VERBS:
+        return (below[1], below[0])
+    return ("_doc", *below)

@@ -50,7 +50,11 @@ class Traffic:
             Operation.CREATE_INDEX: indices.create,
             Operation.DELETE_INDEX: indices.delete,
             Operation.NAMES_IN_BODY: self._checked,
-            Operation.OTHER: self._other,
+            Operation.MSEARCH: self._checked,
+            Operation.SEARCH_TEMPLATE: self._checked,
+            Operation.MSEARCH_TEMPLATE: self._checked,
+            Operation.MGET: self._checked,
+            Operation.REINDEX: self._checked,
         }
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
@@ -58,7 +62,7 @@ class Traffic:
         status = 500
         try:
             check_target(exchange.method, target)
-            answer = await self._answers[target.operation](exchange, target)
+            answer = await self._answers.get(target.operation, self._other)(exchange, target)
             status = answer.status
             return answer
         except Exception as error:

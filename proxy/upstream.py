@@ -84,6 +84,12 @@ class UpstreamResponse:
         """Return the whole body. Raises UpstreamTooLarge above `limit` bytes, or UpstreamError."""
         if not self._payload.is_eof() and self.length is not None and self.length > limit:
             raise self._too_large(limit)
+        payload = self._payload
+        if payload.is_eof() and payload.exception() is None:
+            whole = payload.read_nowait()
+            if len(whole) > limit:
+                raise self._too_large(limit)
+            return whole
         pieces: list[bytes] = []
         size = 0
         async for chunk in self.chunks():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,12 +13,15 @@ from pipelines.context import Context
 from pipelines.errors import DefinitionError, DroppedError, RejectedError, StageTimeoutError
 from pipelines.fields import NAME, NAME_RULE, Fields
 from pipelines.payload import Payload
-from pipelines.wasm import Call, Limits, Package, SandboxPool
+from pipelines.wasm import Call, Limits, Package, Reply, SandboxPool
 
 MIB = 1024 * 1024
 MEMORY_MIN_MB, MEMORY_MB, MEMORY_MAX_MB = 32, 64, 1024
 SIZE_MIN, SIZE, SIZE_MAX = 1024, 10 * MIB, 100 * MIB
 LOG_BYTES, LOG_MAX_BYTES = 16 * 1024, MIB
+
+# The pool's own timeouts say more, so they get this long to come first.
+GRACE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,35 +88,7 @@ class PythonStage:
         budget_ms = min(self._timeout_ms, context.stage_budget_ms, int(left * 1000))
         if budget_ms < 1:
             raise StageTimeoutError("no time was left to run this stage")
-        reply = await self._pool.run(
-            self.package,
-            self._config.parameters,
-            Call(
-                phase=context.phase,
-                payload=payload.text,
-                request=context.request,
-                context={
-                    "id": context.document_id,
-                    "index": context.index,
-                    "pipeline": context.pipeline,
-                    "stage": context.stage,
-                    "state": context.state,
-                    "metadata": context.metadata,
-                    "headers": dict(context.headers),
-                    "deadline_ms": budget_ms,
-                },
-            ),
-            Limits(
-                timeout_ms=budget_ms,
-                memory_mb=self._config.memory_mb,
-                input_bytes=self._config.input_bytes,
-                output_bytes=self._config.output_bytes,
-                log_bytes=self._config.log_bytes,
-            ),
-            isolation=self._config.isolation,
-            on_log=context.log.append,
-            run_timeout=left,
-        )
+        reply = await self._reply(payload, context, budget_ms, left)
         context.state = reply.state
         context.metadata.update(reply.metadata)
         if reply.rejected is not None:
@@ -122,3 +98,51 @@ class PythonStage:
         if not reply.changed:
             return payload
         return Payload(reply.payload, reply.data, changed=True)
+
+    async def _reply(
+        self, payload: Payload, context: Context, budget_ms: int, left: float
+    ) -> Reply:
+        """The pool's answer within the `left` seconds of the run, waiting for it included."""
+        try:
+            async with asyncio.timeout(left + GRACE_SECONDS):
+                return await self._pool.run(
+                    self.package,
+                    self._config.parameters,
+                    _call(payload, context, budget_ms),
+                    self._limits(budget_ms),
+                    isolation=self._config.isolation,
+                    on_log=context.log.append,
+                    run_timeout=left,
+                )
+        except TimeoutError as error:
+            raise StageTimeoutError(
+                f"UDF [{self.package}]: the pipeline's time was over after waiting for a sandbox; "
+                "add workers, or raise the pipeline's timeout_ms"
+            ) from error
+
+    def _limits(self, budget_ms: int) -> Limits:
+        return Limits(
+            timeout_ms=budget_ms,
+            memory_mb=self._config.memory_mb,
+            input_bytes=self._config.input_bytes,
+            output_bytes=self._config.output_bytes,
+            log_bytes=self._config.log_bytes,
+        )
+
+
+def _call(payload: Payload, context: Context, budget_ms: int) -> Call:
+    return Call(
+        phase=context.phase,
+        payload=payload.text,
+        request=context.request,
+        context={
+            "id": context.document_id,
+            "index": context.index,
+            "pipeline": context.pipeline,
+            "stage": context.stage,
+            "state": context.state,
+            "metadata": context.metadata,
+            "headers": dict(context.headers),
+            "deadline_ms": budget_ms,
+        },
+    )

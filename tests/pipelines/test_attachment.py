@@ -73,14 +73,23 @@ def test_users_are_the_expressions_a_pipeline_is_attached_to() -> None:
     assert (held.users("p"), held.users("x"), held.users("y")) == (["a", "z-*"], ["a", "b"], [])
 
 
-def test_each_phase_has_a_setting_and_the_backends_own_takes_any() -> None:
-    """`index.search.default_pipeline` is for no phase in particular."""
-    assert {name: setting_phase(name) for name in SETTINGS} == {
-        "index.query.default_pipeline": "query",
-        "index.document.default_pipeline": "document",
-        "index.result.default_pipeline": "result",
-        "index.search.default_pipeline": None,
-    }
+def test_each_setting_is_for_a_phase_but_the_backends_own() -> None:
+    """`index.search.default_pipeline` takes a pipeline of any type."""
+    phases = {setting: setting_phase(setting) for setting in SETTINGS}
+    assert phases.pop("index.search.default_pipeline") is None
+    assert {setting: setting.split(".")[1] for setting in phases} == phases
+    assert setting_phase("index.number_of_shards") is None
+
+
+def test_final_pipelines_add_up() -> None:
+    """A more specific expression cannot take the place of a general one's; each counts once."""
+    final = "index.query.final_pipeline"
+    held = Attachments(
+        {"*": {final: "all"}, "logs-*": {final: "logs"}, "logs-1": {final: "all", QUERY: "p"}}
+    )
+    assert sorted(held.finals("logs-1", "query")) == ["all", "logs"]
+    assert held.finals("other", "query") == ["all"]
+    assert held.finals("logs-1", "result") == []
 
 
 NAMES = st.text("ab-", min_size=1, max_size=6)

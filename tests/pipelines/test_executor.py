@@ -98,7 +98,11 @@ async def test_retry_succeeds_with_a_later_try(core: Core) -> None:
     """It gets the same input and state again; nothing is left of the tries that failed."""
     core.udf("a", appends("a"))
     core.udf("flaky", FLAKY)
-    options = {"on_failure": "retry", "retries": 3, "config": {"parameters": {"failures": 2}}}
+    options: dict[str, Any] = {
+        "on_failure": "retry",
+        "retries": 3,
+        "config": {"parameters": {"failures": 2}},
+    }
     run = await core.run(core.pipeline("a", stage("flaky", **options)))
     assert run.outcome == "done"
     assert run.payload.data == {"trail": "a", "calls": 3, "state": {}}
@@ -112,7 +116,11 @@ async def test_retry_succeeds_with_a_later_try(core: Core) -> None:
 async def test_retry_aborts_when_every_try_failed(core: Core) -> None:
     """One more try than `retries`, then the run ends like any failure."""
     core.udf("flaky", FLAKY)
-    options = {"on_failure": "retry", "retries": 2, "config": {"parameters": {"failures": 9}}}
+    options: dict[str, Any] = {
+        "on_failure": "retry",
+        "retries": 2,
+        "config": {"parameters": {"failures": 9}},
+    }
     run = await core.run(core.pipeline(stage("flaky", **options), on_error="fail"))
     assert run.outcome == "failed"
     assert isinstance(run.error, StageError)
@@ -213,15 +221,16 @@ SECOND = {"seconds": 1}
 
 
 async def test_a_run_ends_with_its_pipelines_timeout(core: Core) -> None:
-    """A stage with time of its own left is stopped when the pipeline has none."""
+    """A stage with time of its own left is stopped when the pipeline has none; none follows."""
     core.udf("spins", SPINS)
     core.udf("a", appends("a"))
-    endless = stage("spins", config={"parameters": {"seconds": 3600}})
-    run = await core.run(core.pipeline("a", endless, stage("a", "never"), timeout_ms=1500))
+    endless = stage("spins", config={"parameters": {"seconds": 3600}}, on_failure="continue")
+    run = await core.run(core.pipeline(endless, stage("a", "never"), timeout_ms=200))
     assert run.outcome == "degraded"
     assert isinstance(run.error, StageTimeoutError)
-    assert run.error.stage == "spins"
-    assert reports(run) == [("a", "success"), ("spins", "failure")]
+    assert run.error.stage == "never"
+    assert run.error.reason == "the pipeline passed its 200 ms"
+    assert reports(run) == [("spins", "failure")]
     assert core.registry.stats("p").as_dict()["timeouts"] == 1
 
 

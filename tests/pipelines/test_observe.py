@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -50,17 +51,19 @@ async def test_all_tries_share_the_stages_timeout(core: Core) -> None:
     assert report.tries <= 3
     told = [int(line) for line in report.log]
     assert told[0] == 1000
-    for earlier, later in zip(told, told[1:], strict=False):
+    for earlier, later in pairwise(told):
         assert later <= earlier - 400
     figures = core.registry.stats("p").as_dict()["stages"]["tells"]
     assert figures["retries"] == report.tries - 1
     assert sum(figures["errors"].values()) == report.tries
 
 
-async def test_a_timeout_is_not_tried_again(core: Core) -> None:
-    """There is no time for it: the budget is that of all tries."""
+@pytest.mark.parametrize(("stage_ms", "pipeline_ms"), [(100, 40_000), (20_000, 100)])
+async def test_a_timeout_is_not_tried_again(core: Core, stage_ms: int, pipeline_ms: int) -> None:
+    """There is no time for it, whether it was the stage's, of all tries, or the pipeline's."""
     core.udf("tells", TELLS_ITS_TIME)
-    run = await core.run(core.pipeline(retried("tells", 3600, timeout_ms=100)))
+    endless = retried("tells", 3600, timeout_ms=stage_ms)
+    run = await core.run(core.pipeline(endless, timeout_ms=pipeline_ms))
     assert isinstance(run.error, StageTimeoutError)
     assert run.stages[0].tries == 1
     figures = core.registry.stats("p").as_dict()["stages"]["tells"]
@@ -146,7 +149,7 @@ async def test_a_log_belongs_to_its_stage(core: Core) -> None:
     """Each report has the lines of its own stage, those of failed tries included."""
     core.udf("loud", "def query(request, context):\n    log('loud')\n    return request")
     core.udf("bad", "def query(request, context):\n    log('bad')\n    raise ValueError")
-    options = {"on_failure": "retry", "retries": 2}
+    options: dict[str, Any] = {"on_failure": "retry", "retries": 2}
     run = await core.run(core.pipeline("loud", stage("bad", **options)))
     assert [report.log for report in run.stages] == [["loud"], ["bad"] * 3]
 

@@ -15,8 +15,8 @@ from tests.pipelines.conftest import SAME, STAGE_MS, Core, stage
 SHOWS = """
 def query(request, context):
     return {
-        "index": context.index, "phase": context.phase, "pipeline": context.pipeline,
-        "stage": context.stage, "headers": context.headers, "params": context.params,
+        "id": context.id, "index": context.index, "phase": context.phase,
+        "pipeline": context.pipeline, "stage": context.stage, "headers": context.headers, "params": context.params,
         "state": context.state, "metadata": context.metadata,
     }
 """
@@ -38,13 +38,16 @@ async def failure(core: Core, source: str, data: dict[str, Any], **config: Any) 
 
 
 async def test_a_udf_sees_its_surroundings(core: Core) -> None:
-    """Index, phase, pipeline, stage, headers, parameters, state and metadata."""
+    """The document's id, index, phase, names, headers, parameters, state and metadata."""
     core.udf("shows", SHOWS)
     parameters = {"boost": 2.5, "words": ["é", None], "nested": {"a": [1]}}
     pipeline = core.pipeline(stage("shows", "first", config={"parameters": parameters}))
-    context = core.context(headers={"accept-language": "de"}, state={"s": 1}, metadata={"m": [2]})
+    context = core.context(
+        document_id="7", headers={"accept-language": "de"}, state={"s": 1}, metadata={"m": [2]}
+    )
     run = await core.run(pipeline, {}, context)
     assert run.payload.data == {
+        "id": "7",
         "index": "products",
         "phase": "query",
         "pipeline": "p",

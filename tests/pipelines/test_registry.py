@@ -1,0 +1,336 @@
+"""The registry: what is defined and attached, compiled and found again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipelines.context import PHASES, Phase
+from pipelines.errors import ConflictError, DefinitionError, MissingError, StageError
+from pipelines.executor import CompiledPipeline
+from pipelines.registry import StoredPipeline
+from pipelines.udf import UdfRegistry
+from pipelines.wasm import Package
+from tests.pipelines.conftest import RAISES, SAME, Core, stage
+
+QUERY = "index.query.default_pipeline"
+RESULT = "index.result.default_pipeline"
+SEARCH = "index.search.default_pipeline"
+
+
+def versioned(number: str) -> str:
+    return f"def query(request, context): return {{'version': {number!r}}}"
+
+
+def names(pipelines: list[CompiledPipeline]) -> list[str]:
+    return [pipeline.name for pipeline in pipelines]
+
+
+def found(core: Core, index: str, phase: Phase = "query") -> str | None:
+    pipeline = core.registry.for_index(index, phase)
+    return pipeline.name if pipeline else None
+
+
+@pytest.fixture(autouse=True)
+def _same(core: Core) -> None:
+    core.udf("same", SAME)
+
+
+# Definitions
+
+
+def test_registered_is_found_by_name(core: Core) -> None:
+    """With its revision, and the last one registered under a name is the one that counts."""
+    first = core.pipeline("same", version="1.0.0")
+    assert core.registry.get("p") is first
+    definition = core.registry.read({**first.definition.source, "version": "2.0.0"})
+    second = core.registry.register(definition, revision=2)
+    assert core.registry.get("p") is core.registry.find("p") is second
+    assert (second.definition.label, second.revision) == ("p@2.0.0", 2)
+
+
+def test_a_name_nobody_registered_is_missing(core: Core) -> None:
+    """`get` says what to do about it, `find` gives None."""
+    with pytest.raises(MissingError, match=r"pipeline \[p\] does not exist; create it with PUT"):
+        core.registry.get("p")
+    assert core.registry.find("p") is None
+
+
+def test_create_refuses_a_taken_name(core: Core) -> None:
+    """The pipeline that has it stays."""
+    first = core.pipeline("same")
+    with pytest.raises(ConflictError, match=r"pipeline \[p\] already exists"):
+        core.registry.register(first.definition, create=True)
+    assert core.registry.get("p") is first
+    other = core.registry.read({**first.definition.source, "name": "q"})
+    assert core.registry.register(other, create=True).name == "q"
+
+
+def test_all_are_listed_by_name_and_by_type(core: Core) -> None:
+    """In alphabetical order, whatever the order they came in."""
+    core.udf("any", "def udf_main(): return {}")
+    core.pipeline("any", name="c")
+    core.pipeline("any", name="a", type="result")
+    assert not core.registry.has_document_pipelines
+    core.pipeline("any", name="d", type="document")
+    core.pipeline("any", name="b")
+    assert core.registry.has_document_pipelines
+    assert names(core.registry.all()) == ["a", "b", "c", "d"]
+    assert names(core.registry.all("query")) == ["b", "c"]
+    assert names(core.registry.all("document")) == ["d"]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"udf_name": "nobody"}, "stages[0].config.udf_name: udf [nobody] does not exist"),
+        ({"udf_name": "same", "udf_version": "2"}, "stages[0].config.udf_version: udf [same@2]"),
+    ],
+)
+def test_an_unknown_udf_is_refused_by_its_path(
+    core: Core, config: dict[str, str], message: str
+) -> None:
+    """At the upload of the pipeline, not when it runs."""
+    definition = {"type": "query", "stages": [{"name": "s", "type": "python", "config": config}]}
+    with pytest.raises(DefinitionError) as caught:
+        core.registry.read(definition, name="p")
+    assert str(caught.value).startswith(message)
+
+
+def test_a_udf_made_for_another_type_is_refused(core: Core) -> None:
+    """Its `category` header decides; one without a category fits everywhere."""
+    core.udf("results", "# @udf: category=result_pipeline\ndef udf_main(): return {}")
+    assert core.pipeline("results", type="result")
+    with pytest.raises(DefinitionError) as caught:
+        core.pipeline("same", "results", type="query")
+    assert caught.value.path == "stages[1].config.udf_name"
+    assert "made for result pipelines, this is a query one" in caught.value.reason
+
+
+def test_an_attached_pipeline_keeps_its_type(core: Core) -> None:
+    """Until it is detached; any other change is welcome."""
+    core.udf("any", "def udf_main(): return {}")
+    core.pipeline("any")
+    core.registry.associate("i", {QUERY: "p"})
+    core.pipeline("any", version="2.0.0")
+    with pytest.raises(ConflictError, match="attached as a query pipeline and cannot become a res"):
+        core.pipeline("any", type="result")
+    core.registry.associate("i", {QUERY: None})
+    assert core.pipeline("any", type="result").definition.type == "result"
+
+
+def test_unregistered_is_gone_with_its_figures(core: Core) -> None:
+    """Another of that name begins with nothing counted."""
+    core.pipeline("same")
+    core.registry.stats("p").outcomes["done"] += 1
+    core.registry.unregister("p")
+    assert core.registry.find("p") is None
+    for call in (core.registry.unregister, core.registry.stats):
+        with pytest.raises(MissingError):
+            call("p")
+    core.pipeline("same")
+    assert core.registry.stats("p").as_dict()["count"] == 0
+
+
+def test_an_attached_pipeline_is_unregistered_only_by_force(core: Core) -> None:
+    """The refusal names where it is attached; afterwards nothing runs there."""
+    core.pipeline("same")
+    core.registry.associate("b-*", {QUERY: "p"})
+    core.registry.associate("a", {SEARCH: "p"})
+    with pytest.raises(ConflictError, match=r"pipeline \[p\] is attached to a, b-\*; detach"):
+        core.registry.unregister("p")
+    assert core.registry.find("p") is not None
+    core.registry.unregister("p", force=True)
+    assert (found(core, "a"), found(core, "b-1")) == (None, None)
+
+
+# UDFs
+
+
+async def test_a_new_version_is_picked_up_where_the_latest_is_asked_for(core: Core) -> None:
+    """From the next run on; a stage that names its version keeps it; figures go on."""
+    core.udf("u", versioned("1"), "1")
+    core.pipeline("u", name="latest")
+    core.pipeline(stage("u", config={"udf_version": "1"}), name="pinned")
+    others = core.pipeline("same", name="other")
+    for expected in ("1", "2"):
+        run = await core.run(core.registry.get("latest"))
+        assert run.payload.data == {"version": expected}
+        run = await core.run(core.registry.get("pinned"))
+        assert run.payload.data == {"version": "1"}
+        core.udf("u", versioned("2"), "2")
+        core.registry.udf_changed("u")
+    assert core.registry.stats("latest").as_dict()["count"] == 2
+    assert core.registry.get("other") is others
+
+
+async def test_a_stage_whose_udf_is_gone_fails_with_the_reason(core: Core) -> None:
+    """The other stages are none the worse for it."""
+    core.udf("u", versioned("1"))
+    core.pipeline("same", stage("u", on_failure="continue"))
+    core.registry.udfs.remove("u", ["1.0.0"])
+    core.registry.udf_changed("u")
+    run = await core.run(core.registry.get("p"), {"size": 1})
+    assert (run.outcome, run.payload.data) == ("degraded", {"size": 1})
+    assert isinstance(run.error, StageError)
+    assert (run.error.kind, run.error.stage) == ("load", "u")
+    assert "udf [u] does not exist; upload it with PUT /_udf/u" in run.error.reason
+
+
+def test_the_users_of_a_udf(core: Core) -> None:
+    """All of them, or those that name one version."""
+    core.udf("u", versioned("1"), "1")
+    core.pipeline("u", name="latest")
+    core.pipeline("same", stage("u", config={"udf_version": "1"}), name="pinned")
+    core.pipeline("same", name="other")
+    assert core.registry.udf_users("u") == ["latest", "pinned"]
+    assert core.registry.udf_users("u", "1") == ["pinned"]
+    assert core.registry.udf_users("u", "latest") == ["latest"]
+
+
+# Attachments
+
+
+def test_associating_and_detaching(core: Core) -> None:
+    """Settings are added one by one, None takes one away, and the last takes the entry along."""
+    core.udf("any", "def udf_main(): return {}")
+    core.pipeline("any", name="q")
+    core.pipeline("any", name="r", type="result")
+    assert core.registry.associate("i", {QUERY: "q"}) == {QUERY: "q"}
+    assert core.registry.associate("i", {RESULT: "r"}) == {QUERY: "q", RESULT: "r"}
+    assert (found(core, "i"), found(core, "i", "result")) == ("q", "r")
+    assert found(core, "i", "document") is None
+    assert core.registry.associate("i", {QUERY: None, SEARCH: None}) == {RESULT: "r"}
+    assert (found(core, "i"), found(core, "i", "result")) == (None, "r")
+    core.registry.associate("i", {RESULT: None})
+    assert not core.registry.attachments
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "reason"),
+    [
+        ({RESULT: "p"}, RESULT, "[p] is a query pipeline, not a result pipeline"),
+        ({QUERY: "nobody"}, QUERY, "pipeline [nobody] does not exist"),
+        ({SEARCH: "nobody"}, SEARCH, "pipeline [nobody] does not exist"),
+        ({"index.query.pipeline": "p"}, "index.query.pipeline", "unknown; known are index.query."),
+    ],
+)
+def test_what_cannot_be_attached_is_refused(
+    core: Core, settings: dict[str, str], path: str, reason: str
+) -> None:
+    """With the setting at fault; nothing that came along with it is attached."""
+    core.pipeline("same")
+    with pytest.raises(DefinitionError) as caught:
+        core.registry.associate("i", {QUERY: "p", **settings})
+    assert caught.value.path == path
+    assert caught.value.reason.startswith(reason)
+    assert not core.registry.attachments
+
+
+def test_the_most_specific_attachment_is_in_force(core: Core) -> None:
+    """The index's own, then the pattern with most letters; `_none` is a choice like any other."""
+    for name in ("all", "logs", "errors", "own"):
+        core.pipeline("same", name=name)
+    core.registry.associate("*", {QUERY: "all"})
+    core.registry.associate("logs-*", {QUERY: "logs"})
+    core.registry.associate("logs-error-*", {QUERY: "errors"})
+    core.registry.associate("logs-error-1", {QUERY: "own"})
+    core.registry.associate("logs-quiet", {QUERY: "_none"})
+    assert [
+        found(core, index)
+        for index in ("products", "logs-1", "logs-error-2", "logs-error-1", "logs-quiet")
+    ] == ["all", "logs", "errors", "own", None]
+
+
+def test_the_backends_own_setting_takes_a_pipeline_of_any_type(core: Core) -> None:
+    """Its type says what it does; the setting of the phase itself comes first."""
+    core.udf("any", "def udf_main(): return {}")
+    for phase in PHASES:
+        core.pipeline("any", name=f"my-{phase}", type=phase)
+        core.registry.associate(phase, {SEARCH: f"my-{phase}"})
+        for other in PHASES:
+            assert found(core, phase, other) == (f"my-{phase}" if other == phase else None)
+    core.registry.associate("query", {QUERY: "_none"})
+    assert found(core, "query") is None
+
+
+def test_an_attachment_of_the_wrong_type_is_not_in_force(core: Core) -> None:
+    """As it can be found in the store when two proxies wrote at once."""
+    core.registry.set_attachment("i", {RESULT: "p"})
+    core.pipeline("same")
+    assert found(core, "i", "result") is None
+
+
+FINAL = "index.query.final_pipeline"
+
+
+async def test_a_final_pipeline_fails_closed(core: Core) -> None:
+    """Whatever its definition says of errors; the same pipeline as a default goes on."""
+    core.udf("bad", RAISES)
+    core.pipeline(stage("bad", on_failure="continue"), on_error="continue")
+    core.registry.associate("i", {QUERY: "p", FINAL: "p"})
+    default = core.registry.for_index("i", "query")
+    (final,) = core.registry.finals_for("i", "query")
+    assert default is not None
+    assert (await core.run(default)).outcome == "degraded"
+    assert (await core.run(final)).outcome == "failed"
+
+
+def test_a_final_pipeline_that_is_not_there_stops_everything(core: Core) -> None:
+    """No request gets past it for that reason, and it cannot be switched off with `_none`."""
+    with pytest.raises(DefinitionError):
+        core.registry.associate("i", {FINAL: "_none"})
+    core.registry.set_attachment("i", {FINAL: "gone"})
+    with pytest.raises(StageError, match=r"the final pipeline \[gone\] of \[i\]"):
+        core.registry.finals_for("i", "query")
+    assert core.registry.finals_for("other", "query") == []
+
+
+# Everything at once
+
+
+def stored(name: str, **changed: Any) -> StoredPipeline:
+    definition = {"type": "query", "stages": [stage("u")], **changed}
+    return StoredPipeline(name=name, revision=7, definition=definition)
+
+
+async def test_replace_takes_the_whole_store(core: Core) -> None:
+    """What was there before is gone, with its figures; those of what stays are kept."""
+    core.pipeline("same", name="gone")
+    core.pipeline("same", name="stays")
+    for name in ("gone", "stays"):
+        await core.run(core.registry.get(name))
+    udfs = UdfRegistry()
+    udfs.put(Package(name="u", version="1", source=versioned("1")))
+    broken = core.registry.replace([stored("stays"), stored("new")], udfs, {"i": {QUERY: "new"}})
+    assert broken == {}
+    assert names(core.registry.all()) == ["new", "stays"]
+    assert (core.registry.get("new").revision, found(core, "i")) == (7, "new")
+    assert core.registry.udfs.names() == ["u"]
+    run = await core.run(core.registry.get("new"))
+    assert run.payload.data == {"version": "1"}
+    assert core.registry.stats("stays").as_dict()["count"] == 1
+    core.registry.replace([stored("gone")], udfs, {})
+    assert core.registry.stats("gone").as_dict()["count"] == 0
+
+
+async def test_replace_survives_what_it_cannot_read(core: Core) -> None:
+    """Its reason is given; the others run, those whose UDF is missing fail with that reason."""
+    broken = core.registry.replace(
+        [stored("sound"), stored("other", type="bogus")], UdfRegistry(), {"i": {QUERY: "other"}}
+    )
+    assert broken == {"other": "type: [bogus] is not one of query, document, result"}
+    assert names(core.registry.all()) == ["sound"]
+    assert found(core, "i") is None
+    run = await core.run(core.registry.get("sound"))
+    assert isinstance(run.error, StageError)
+    assert run.error.kind == "load"
+
+
+async def test_a_run_that_is_on_ends_with_the_pipeline_it_began_with(core: Core) -> None:
+    """Replacing, or taking it out, does not touch what is compiled."""
+    core.udf("u", versioned("1"), "1")
+    old = core.pipeline("u")
+    core.registry.replace([], UdfRegistry(), {})
+    assert (await core.run(old)).payload.data == {"version": "1"}
