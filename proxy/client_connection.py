@@ -27,13 +27,19 @@ _SLOW: Final = (
 class ClientConnection(web.RequestHandler):
     """One connection of a client. The head of each request has to come in `header_timeout` s."""
 
-    __slots__ = ("_header_timeout", "_received", "_watchdog")
+    __slots__ = ("_ends", "_header_timeout", "_received", "_watchdog")
 
     def __init__(self, manager: web.Server, *, header_timeout: float, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
         self._header_timeout = header_timeout
         self._watchdog: asyncio.TimerHandle | None = None
         self._received = False
+        self._ends = False
+
+    @property
+    def ends(self) -> bool:
+        """Whether the next answer has to be the last, as nobody knows what stands behind it."""
+        return self._ends
 
     @property
     def busy(self) -> bool:
@@ -50,10 +56,12 @@ class ClientConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         before = self._request_count
+        idle = not self.busy
         super().data_received(data)
         if self._request_count != before:
             self._unwatch()
             self._tell_reader()
+            self._look_behind_upgrade(data if idle and self._request_count == before + 1 else b"")
         elif not self.busy:
             self._received = True
             if self._watchdog is None:
@@ -72,6 +80,29 @@ class ClientConnection(web.RequestHandler):
         _log.debug("bad request", peer=request.remote, reason=first_line(exc))
         error = answer_for(MalformedRequest(f"not a valid HTTP/1.1 request: {first_line(exc)}"))
         return refusal(error)
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        """Log what aiohttp could not handle; a body whose framing broke was answered already."""
+        error = kwargs.get("exc_info")
+        if not isinstance(error, web.RequestPayloadError):
+            _log.error("connection failed", exc_info=error)
+
+    def _look_behind_upgrade(self, data: bytes) -> None:
+        """End the connection where bytes behind a request to change the protocol may be lost.
+
+        The parser stops at such a request. Most of them go on as if nothing had been asked for,
+        and then it loses what came in one piece with them. `data` is that piece where it holds
+        nothing before the request.
+        """
+        message = self._messages[-1][0] if self._messages else None
+        if not isinstance(message, RawRequestMessage) or not message.upgrade:
+            return
+        head, end, body = data.partition(b"\r\n\r\n")
+        length = message.headers.get("Content-Length", "0")
+        alone = bool(head and end) and not message.chunked and len(body) == int(length)
+        # What comes later is kept for a web socket, and read by other ways after the answer.
+        web_socket = message.headers.get("Upgrade", "").lower() == "websocket"
+        self._ends = self._ends or web_socket or not alone
 
     def _tell_reader(self) -> None:
         """Wake whoever reads a body whose framing broke; aiohttp queues the error behind it."""
@@ -118,3 +149,9 @@ class ClientServer(web.Server):
         for connection in self.connections:
             if isinstance(connection, ClientConnection) and not connection.busy:
                 connection.force_close()
+
+
+def ends_with(request: web.BaseRequest) -> bool:
+    """Whether the connection has to end with the answer to `request`."""
+    connection = request.protocol
+    return isinstance(connection, ClientConnection) and connection.ends

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
@@ -19,6 +20,9 @@ from proxy.headers import Headers
 JSON: Final = "application/json; charset=UTF-8"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_HEADERS: Final[Mapping[str, str]] = {}
+_NONE: Final[list[str]] = []
+# The characters of RFC 3986, 3.2.2 and 3.2.3; an empty one is legal.
+_HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 
 
 class Exchange:
@@ -49,7 +53,10 @@ class Exchange:
         self.method = request.method
         self.headers: CIMultiDictProxy[str] = request.headers
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = request.raw_headers
-        self.target = origin_form(request.raw_path, self.headers.get("Host", ""))
+        host = self.headers.get("Host", "")
+        if _HOST.fullmatch(host) is None:
+            raise MalformedRequest("the header Host has to be a host, with or without a port")
+        self.target = origin_form(request.raw_path, host)
         self.raw_path, mark, query = self.target.partition("?")
         self.query: str | None = query if mark else None
         self.length = self._length()
@@ -166,16 +173,20 @@ class Exchange:
             answer.force_close()
 
     def _length(self) -> int | None:
-        length = self.headers.get("Content-Length")
-        if length is not None:
-            return int(length)
-        return None if "Transfer-Encoding" in self.headers else 0
+        coding = self.headers.get("Transfer-Encoding")
+        if coding is None:
+            return int(self.headers.get("Content-Length", 0))
+        # The parser undoes "chunked" at the end of any list, and whoever gets the body after us
+        # would not know of what stands before it.
+        if coding.lower() != "chunked":
+            raise MalformedRequest("the header Transfer-Encoding can only be chunked")
+        return None
 
     def _expectation(self) -> bool:
-        expect = self.headers.get("Expect")
-        if expect is None or self._request.version < HttpVersion11:
+        expect = self.headers.getall("Expect", _NONE)
+        if not expect or self._request.version < HttpVersion11:
             return False
-        if expect.lower() != "100-continue":
+        if any(value.lower() != "100-continue" for value in expect):
             raise ErrorAnswer(
                 417,
                 "illegal_argument_exception",

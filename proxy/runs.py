@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import orjson
 
 from pipelines.context import Context, Phase
 from pipelines.errors import DroppedError, PipelineError, RejectedError, StageError
@@ -68,11 +70,28 @@ class Runs:
             payload = run.payload
         return payload
 
-    def skipped(self, pipelines: Iterable[CompiledPipeline], reason: str) -> None:
-        """Note that pipelines could not run on what came back."""
+    def skipped(self, pipelines: Sequence[CompiledPipeline], reason: str) -> None:
+        """Note that pipelines could not run on what came back.
+
+        Raises `ErrorAnswer` where a final one is among them.
+        """
+        for pipeline in pipelines:
+            if pipeline.final:
+                error = StageError("input_type", f"it could not run: {reason}")
+                error.pipeline = pipeline.name
+                raise answer_of(error, self.id)
         self.warnings += [
             f"pipeline [{p.definition.label}] did not run: {reason}" for p in pipelines
         ]
+
+    def with_metadata(self, text: str) -> str:
+        """A response's text with ``_pipeline_metadata`` at its top, if there is any."""
+        if not self.metadata:
+            return text
+        metadata = orjson.dumps(self.metadata).decode()
+        rest = text.lstrip()[1:].lstrip()
+        comma = "" if rest.startswith("}") else ","
+        return f'{{"_pipeline_metadata":{metadata}{comma}{rest}'
 
     def take(self, other: Runs) -> None:
         """Add what the runs of one item of a bulk came to; equal warnings are told once."""

@@ -39,6 +39,14 @@ def merge_url(body: dict[str, Any], query: QueryString) -> tuple[dict[str, Any],
     return merged, query.without(taken) if taken else query
 
 
+def merge_query(body: dict[str, Any], query: QueryString) -> tuple[dict[str, Any], QueryString]:
+    """The same for endpoints that take a query only: ``q`` and its companions."""
+    merged = dict(body)
+    taken: set[str] = {"source", "source_content_type"} & query.names()
+    _merge_q(merged, query, taken)
+    return merged, query.without(taken) if taken else query
+
+
 def body_in_url(query: QueryString) -> bytes | None:
     """The body given as ``?source=``; None if there is none, or not one in JSON."""
     source = query.get("source")

@@ -10,7 +10,7 @@ from typing import Final, Self
 import structlog
 from aiohttp import http_parser, web
 
-from proxy.client_connection import ClientServer
+from proxy.client_connection import ClientServer, ends_with
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange, Handler, refusal
 from proxy.settings import Address, Settings
@@ -19,6 +19,8 @@ _log = structlog.get_logger("proxy.server")
 
 ADMIN_SEGMENTS: Final = frozenset({"_pipeline", "_udf", "_querymill"})
 
+# TRACE would show a client's credentials, and the proxy is no tunnel.
+_REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT"})
 # The backend has its own, lower limits and says so in its own words; these only bound memory.
 _MAX_LINE: Final = 64 * 1024
 _MAX_FIELDS: Final = 256
@@ -152,10 +154,11 @@ class ProxyServer:
                 request,
                 max_body=self._settings.max_request_bytes,
                 body_timeout=self._settings.body_timeout,
-                closing=lambda: self._stopping,
+                closing=lambda: self._stopping or ends_with(request),
             )
-            if exchange.method == "TRACE":
-                raise ErrorAnswer(405, "method_not_allowed_exception", "TRACE is not allowed")
+            if exchange.method in _REFUSED_METHODS:
+                reason = f"{exchange.method} is not allowed"
+                raise ErrorAnswer(405, "method_not_allowed_exception", reason, close=True)
             return await handler(exchange)
         except Exception as exc:
             if exchange is None:

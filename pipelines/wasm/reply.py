@@ -75,7 +75,7 @@ def read(
         data = _payload(text, limits.output_bytes)
         changed = _differs(call.payload, text, before, data)
         if "\n" in text or "\r" in text:
-            text = orjson.dumps(data).decode()
+            text = _written(data, "its result").decode()
     return Reply(
         payload=text,
         data=data,
@@ -104,7 +104,7 @@ def _payload(text: str, limit: int) -> dict[str, Any]:
 def _differs(old_text: str, new_text: str, old: dict[str, Any], new: dict[str, Any]) -> bool:
     if old_text == new_text:
         return False
-    if orjson.dumps(old) != orjson.dumps(new):
+    if _written(old, "its input") != _written(new, "its result"):
         return True
     if _LONG_NUMBER.search(old_text) or _LONG_NUMBER.search(new_text):
         return _exact(old_text) != _exact(new_text)
@@ -120,7 +120,18 @@ def _object(header: dict[str, Any], name: str) -> dict[str, Any]:
     value = header.get(name, {})
     if not isinstance(value, dict):
         raise StageError("invalid_result", f"context.{name} has to be an object")
+    # It travels on inside other objects.
+    _written([[[[value]]]], f"context.{name}")
     return value
+
+
+def _written(value: object, what: str) -> bytes:
+    """JSON text of what was parsed before: only nesting can keep it from being written again."""
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:
+        reason = f"{what} is nested too deeply; 250 levels are allowed"
+        raise StageError("invalid_result", reason) from error
 
 
 def _rejected(header: dict[str, Any]) -> tuple[str, int] | None:

@@ -52,7 +52,8 @@ async def test_a_hostile_udf_costs_one_request(proxy: Client, index_name: str, c
         "query",
         f"{HEAD}    {body}\n",
         on_error="fail",
-        stage={"timeout_ms": DEADLINE_MS},
+        # What ends by itself gets time for it even on a busy machine.
+        stage={"timeout_ms": DEADLINE_MS if kind == "timeout" else 20 * DEADLINE_MS},
     )
     neighbour = f"/{index_name}/_search?pipeline=neighbour"
     assert (await proxy.get(neighbour)).data["_pipeline_metadata"] == {"calls": 1}
@@ -61,8 +62,8 @@ async def test_a_hostile_udf_costs_one_request(proxy: Client, index_name: str, c
     took = time.monotonic() - started
     assert answer.status == 500, answer.body
     assert answer.error["kind"] == kind, answer.error
-    # Generous, as the machine may be busy; far below what any of these would take by itself.
-    assert took < 2.5
+    # Generous, as the machine may be busy; far below what an endless one would take by itself.
+    assert took < 5
     assert (await proxy.get(neighbour)).data["_pipeline_metadata"] == {"calls": 2}
     assert (await proxy.get(f"/{index_name}/_search")).status == 200
 

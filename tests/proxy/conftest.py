@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from proxy.exchange import Handler
 from proxy.relay import Relay
 from proxy.server import ProxyServer
 from proxy.settings import load
-from proxy.upstream import Upstream
+from proxy.upstream import Upstream, UpstreamRequest
 from tests.proxy.wire import Client, ScriptedBackend
 
 
@@ -117,3 +118,41 @@ async def proxy(start_proxy: StartProxy) -> Proxy:
 async def client(proxy: Proxy) -> Client:
     """A connection to the proxy."""
     return await proxy.client()
+
+
+OpenUpstream = Callable[..., Awaitable[Upstream]]
+
+
+@pytest.fixture
+async def open_upstream(
+    backend: ScriptedBackend, logged: list[EventDict]
+) -> AsyncIterator[OpenUpstream]:
+    """Open an upstream to the scripted backend, or to others; closed at the end of the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*urls: str, connections: int = 4, idle_timeout: float = 30.0) -> Upstream:
+            upstream = Upstream(
+                urls or (backend.url,),
+                connect_timeout=2.0,
+                idle_timeout=idle_timeout,
+                connections=connections,
+            )
+            return await stack.enter_async_context(upstream)
+
+        yield start
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def get(upstream: Upstream, target: str = "/", *, retry: bool = False) -> bytes:
+    """The body of a GET."""
+    request = UpstreamRequest(method="GET", target=target, retry=retry)
+    async with await upstream.send(request) as response:
+        return await response.read(10_000)

@@ -16,8 +16,8 @@ SHOWS = """
 def query(request, context):
     return {
         "id": context.id, "index": context.index, "phase": context.phase,
-        "pipeline": context.pipeline, "stage": context.stage, "headers": context.headers, "params": context.params,
-        "state": context.state, "metadata": context.metadata,
+        "pipeline": context.pipeline, "stage": context.stage, "headers": context.headers,
+        "params": context.params, "state": context.state, "metadata": context.metadata,
     }
 """
 COUNTS = """

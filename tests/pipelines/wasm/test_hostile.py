@@ -125,13 +125,15 @@ async def test_hostile_udf(runner: Runner, case: str) -> None:
     assert (await runner.run(NEIGHBOUR)).data == {"runs": 1}
 
     started = time.monotonic()
-    error = await runner.fails(source, limits=Limits(timeout_ms=DEADLINE_MS))
+    # What ends by itself gets time for it even on a busy machine.
+    deadline_ms = DEADLINE_MS if kind == "timeout" else 20 * DEADLINE_MS
+    error = await runner.fails(source, limits=Limits(timeout_ms=deadline_ms))
     elapsed_ms = (time.monotonic() - started) * 1000
 
     assert error.kind == kind
     assert said in str(error)
     assert str(error).startswith("UDF [sample@1.0.0]")
-    assert elapsed_ms < (1000 if kind == "load" else DEADLINE_MS) + GRACE_MS
+    assert elapsed_ms < max(1000, deadline_ms) + GRACE_MS
     assert (await runner.run(NEIGHBOUR)).data == {"runs": 2}
 
 

@@ -149,3 +149,27 @@ async def test_big_payload(runner: Runner) -> None:
     """Ten megabytes pass in and out within the default memory."""
     limits = replace(PLENTY, timeout_ms=20_000)
     assert not (await runner.run(SAME, payload_of(10 * 1024 * 1024), limits=limits)).changed
+
+
+def nested(levels: int) -> str:
+    """Source of a UDF that nests its result that deeply."""
+    return (
+        "def query(r, c):\n"
+        "    x = 1\n"
+        f"    for _ in range({levels}): x = {{'x': x}}\n"
+        "    return {**r, 'x': x}\n"
+    )
+
+
+async def test_nesting_of_a_result_obeyed_and_violated(runner: Runner) -> None:
+    """What could not be written out again is an error of the stage, not of the proxy."""
+    assert (await runner.run(nested(200), {})).changed
+    error = await runner.fails(nested(300), {})
+    assert (error.kind, "nested too deeply" in str(error)) == ("invalid_result", True)
+
+
+async def test_nesting_of_the_state_violated(runner: Runner) -> None:
+    """The same for what is carried on in the context."""
+    source = nested(300).replace("return {**r, 'x': x}", "c.state['x'] = x\n    return r")
+    error = await runner.fails(source, {})
+    assert (error.kind, "context.state" in str(error)) == ("invalid_result", True)

@@ -25,7 +25,7 @@ def test_the_material_of_the_checkout_is_complete() -> None:
 
 def test_a_missing_folder_is_told_with_what_to_do(tmp_path: Path) -> None:
     """An installed package has no examples beside it."""
-    with pytest.raises(DemoError, match="no examples in .*run the demo from a checkout"):
+    with pytest.raises(DemoError, match=r"no examples in .*run the demo from a checkout"):
         load_material(tmp_path)
 
 

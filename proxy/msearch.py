@@ -1,0 +1,234 @@
+"""`_msearch` with pipelines: every item on its own; one bad item fails alone."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from pipelines.errors import PipelineError
+from pipelines.executor import Executor
+from pipelines.payload import Payload
+from proxy.errors import ErrorAnswer, answer_for
+from proxy.exchange import Exchange
+from proxy.guard import check_names
+from proxy.headers import Headers, request_headers
+from proxy.msearch_body import MsearchItem, MsearchSyntaxError, read_msearch, write_msearch
+from proxy.relay import Relay
+from proxy.runs import Runs
+from proxy.selection import Selection, Selector
+from proxy.spans import elements, member, replaced
+from proxy.target import Target
+from proxy.templates import Templates
+from proxy.transform import inflated, new_body_headers, read_json_body, visible_headers
+
+ANSWER_MAX = 200 * 1024 * 1024
+# Items that are under way at once; more would only wait for the same sandboxes.
+CONCURRENCY = 8
+
+
+@dataclass(slots=True)
+class _Work:
+    """An item with its pipelines and runs."""
+
+    item: MsearchItem
+    selection: Selection
+    runs: Runs
+    request: str = "{}"
+    touched: bool = False
+    failure: dict[str, Any] | None = field(default=None)
+
+
+class MsearchTraffic:
+    """Answers `_msearch` and `_msearch/template`. Without pipelines they are relayed untouched."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        selector: Selector,
+        executor: Executor,
+        templates: Templates,
+        *,
+        max_bytes: int,
+        visible: frozenset[str],
+    ) -> None:
+        self._relay = relay
+        self._selector = selector
+        self._executor = executor
+        self._templates = templates
+        self._max_bytes = max_bytes
+        self._visible = visible
+
+    async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        asked = target.query.get("pipeline")
+        body = await inflated(exchange, self._max_bytes)
+        if asked is None and self._selector.idle and b'"pipeline"' not in body:
+            check_names(_names(body))
+            return await self._send_untouched(exchange)
+        body = await read_json_body(exchange, self._max_bytes, lines=True)
+        try:
+            items = await asyncio.to_thread(read_msearch, body)
+        except MsearchSyntaxError as error:
+            raise ErrorAnswer(400, "illegal_argument_exception", str(error)) from error
+        check_names(name for item in items for name in item.names)
+        templated = target.segments[-1] == "template"
+        works = [await self._prepare(item, exchange, target, asked) for item in items]
+        await _each(works, lambda work: self._rewrite(work, exchange, templated))
+        return await self._send(exchange, target, works, templated)
+
+    async def _prepare(
+        self, item: MsearchItem, exchange: Exchange, target: Target, asked: str | None
+    ) -> _Work:
+        names = item.names or target.names
+        runs = Runs(
+            self._executor,
+            index=",".join(names),
+            headers=visible_headers(exchange, self._visible),
+        )
+        work = _Work(item, Selection(), runs)
+        try:
+            work.selection = await self._selector.for_search(
+                names,
+                item.pipeline if item.pipeline is not None else asked,
+                expand=item.expand or target.query.get("expand_wildcards"),
+            )
+        except (ErrorAnswer, PipelineError) as error:
+            work.failure = _failure(error)
+        runs.warnings += work.selection.warnings
+        if item.pipeline is not None:
+            work.item, work.touched = item.without_pipeline(), True
+        return work
+
+    async def _rewrite(self, work: _Work, exchange: Exchange, templated: bool) -> None:
+        """Run the query pipelines of an item; a template is rendered before that."""
+        selection = work.selection
+        if work.failure is not None or not (selection.query or selection.result or templated):
+            return
+        try:
+            text = work.item.body.decode()
+            if templated:
+                text = await self._templates.render(text, exchange)
+                work.item, work.touched = work.item.with_body(text), True
+            request = _parse(text, work.item.line + 1)
+            rewritten = await work.runs.run(selection.query, "query", request)
+        except (ErrorAnswer, PipelineError, UnicodeDecodeError) as error:
+            work.failure = _failure(error)
+            return
+        work.request = rewritten.text
+        if rewritten.changed:
+            work.item, work.touched = work.item.with_body(rewritten.text), True
+
+    async def _send(
+        self, exchange: Exchange, target: Target, works: list[_Work], templated: bool
+    ) -> web.StreamResponse:
+        for work in works:
+            if work.failure is not None:
+                work.item = replace(work.item, local=work.failure)
+        items = [work.item for work in works]
+        sent = await exchange.body(self._max_bytes)
+        headers = request_headers(exchange.raw_headers)
+        touched = any(work.touched or work.failure for work in works)
+        if touched:
+            sent, headers = write_msearch(items), new_body_headers(exchange)
+        runs = _together(works)
+        if touched and not sent:
+            body = orjson.dumps({"took": 0, "responses": [item.local for item in items]})
+            return exchange.respond_json(200, body, Headers(runs.answer_headers()))
+        query = target.query.without({"pipeline"})
+        path = target.path.removesuffix("/template") if templated else target.path
+        wanted = any(w.failure or w.selection.result or w.runs.metadata for w in works)
+        if wanted:
+            headers.popall("Accept-Encoding", None)
+        async with await self._relay.send(
+            exchange, target=query.after(path), headers=headers, body=sent, retry=True
+        ) as response:
+            if not wanted or response.status != 200:
+                _add(response.headers, runs)
+                return await self._relay.answer(exchange, response)
+            raw = await response.read(ANSWER_MAX)
+        text = await self._finish(raw.decode(), works)
+        fields = response.headers.copy()
+        fields.popall("Content-Length", None)
+        _add(fields, _together(works))
+        return exchange.respond(200, fields, text.encode(), reason=response.reason)
+
+    async def _finish(self, text: str, works: list[_Work]) -> str:
+        """Result pipelines over the backend's answers, and our own answers in their places."""
+        whole = member(text, "responses")
+        if whole is None:
+            raise ErrorAnswer(500, "proxy_exception", "the backend's answer has no [responses]")
+        remaining = iter([text[s.start : s.end] for s in elements(text, whole.start)])
+        answers: list[str] = []
+        for work in works:
+            if work.failure is not None:
+                answers.append(orjson.dumps(work.failure).decode())
+            else:
+                answers.append(await self._result(next(remaining), work))
+        return replaced(text, [(whole, f"[{','.join(answers)}]")])
+
+    async def _result(self, text: str, work: _Work) -> str:
+        payload = Payload.parse(text)
+        if payload.data.get("status", 200) != 200:
+            return text
+        try:
+            result = await work.runs.run(
+                work.selection.result, "result", payload, request=work.request
+            )
+        except (ErrorAnswer, PipelineError) as error:
+            return orjson.dumps(_failure(error)).decode()
+        return work.runs.with_metadata(result.text)
+
+    async def _send_untouched(self, exchange: Exchange) -> web.StreamResponse:
+        raw = await exchange.body(self._max_bytes) if exchange.has_body else None
+        async with await self._relay.send(exchange, body=raw) as response:
+            return await self._relay.answer(exchange, response)
+
+
+async def _each(works: list[_Work], run: Any) -> None:
+    waiting = iter(works)
+
+    async def work_off() -> None:
+        for work in waiting:
+            await run(work)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(min(CONCURRENCY, len(works))):
+            group.create_task(work_off(), name=f"msearch worker {number}")
+
+
+def _parse(text: str, line: int) -> Payload:
+    try:
+        return Payload.parse(text)
+    except ValueError as error:
+        reason = f"line {line}: the search cannot be used: {error}"
+        raise ErrorAnswer(400, "parse_exception", reason) from error
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """An item's answer to an error, as the backend gives it."""
+    answered: dict[str, Any] = orjson.loads(answer_for(error).body())
+    return answered
+
+
+def _together(works: list[_Work]) -> Runs:
+    first, *others = (work.runs for work in works)
+    for runs in others:
+        first.take(runs)
+    return first
+
+
+def _add(headers: Headers, runs: Runs) -> None:
+    for name, value in runs.answer_headers():
+        headers.add(name, value)
+
+
+def _names(body: bytes) -> list[str]:
+    """The indices that the headers of an msearch body name, however broken it is."""
+    try:
+        return [name for item in read_msearch(body) for name in item.names]
+    except MsearchSyntaxError:
+        # The backend refuses it too.
+        return []

@@ -1,0 +1,123 @@
+"""Endpoints that take a query and nothing more: count, explain, validate, and by query."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from pipelines.attachment import NONE
+from pipelines.executor import Executor
+from pipelines.payload import Payload
+from proxy.exchange import Exchange
+from proxy.headers import request_headers
+from proxy.query_string import QueryString
+from proxy.relay import Relay, request_body
+from proxy.runs import Runs
+from proxy.search_request import body_in_url, merge_query
+from proxy.selection import Selection, Selector
+from proxy.spans import member, replaced
+from proxy.target import Operation, Target
+from proxy.transform import new_body_headers, parse, read_json_body, visible_headers
+
+
+class QueryTraffic:
+    """Runs query pipelines on requests whose only part for them is the query clause."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        selector: Selector,
+        executor: Executor,
+        *,
+        max_bytes: int,
+        visible: frozenset[str],
+    ) -> None:
+        self._relay = relay
+        self._selector = selector
+        self._executor = executor
+        self._max_bytes = max_bytes
+        self._visible = visible
+
+    async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        asked, query = self._asked(target)
+        selection = await self._selector.for_search(
+            target.names,
+            asked,
+            expand=target.query.get("expand_wildcards"),
+            phases=("query",),
+        )
+        if not selection:
+            body = await request_body(exchange)
+            async with await self._relay.send(
+                exchange, target=query.after(target.path), body=body
+            ) as response:
+                return await self._relay.answer(exchange, response)
+        return await self._run(exchange, target, query, selection)
+
+    def _asked(self, target: Target) -> tuple[str | None, QueryString]:
+        """The pipelines to run, and the query string that goes on.
+
+        What changes documents by query gets defaults never: a rewritten query could delete or
+        update others than were meant. `_update_by_query` has a ``pipeline`` of the backend's own.
+        """
+        asked = target.query.get("pipeline")
+        if target.operation is not Operation.BY_QUERY:
+            return asked, target.query if asked is None else target.query.without({"pipeline"})
+        if asked is None:
+            return NONE, target.query
+        rest = self._selector.not_ours(asked)
+        ours = [name for name in asked.split(",") if name and name not in (rest or "").split(",")]
+        query = target.query.without({"pipeline"})
+        if rest is not None:
+            query = query.with_parameter("pipeline", rest)
+        return ",".join(ours) or NONE, query
+
+    async def _run(
+        self, exchange: Exchange, target: Target, query: QueryString, selection: Selection
+    ) -> web.StreamResponse:
+        runs = Runs(
+            self._executor,
+            index=target.index,
+            headers=visible_headers(exchange, self._visible),
+            warnings=selection.warnings,
+        )
+        body = await read_json_body(exchange, self._max_bytes)
+        source = (body or body_in_url(query) or b"{}").decode()
+        given = (await parse(source.encode(), "request")).data
+        merged, remaining = merge_query(given, query)
+        clause = _clause(source, given, merged)
+        rewritten = await runs.run(selection.query, "query", Payload.parse(clause))
+        headers = request_headers(exchange.raw_headers)
+        sent = await exchange.body(self._max_bytes) if exchange.has_body else None
+        if rewritten.changed:
+            sent = _with_query(source, rewritten.text).encode()
+            query = remaining
+            headers = new_body_headers(exchange, "" if body else "application/json")
+        async with await self._relay.send(
+            exchange, target=query.after(target.path), headers=headers, body=sent
+        ) as response:
+            for name, value in runs.answer_headers():
+                response.headers.add(name, value)
+            return await self._relay.answer(exchange, response)
+
+
+def _clause(source: str, given: dict[str, Any], merged: dict[str, Any]) -> str:
+    """The part a query pipeline may see, with the client's own text where it gave one."""
+    if "query" not in merged:
+        return "{}"
+    found = member(source, "query") if merged.get("query") is given.get("query") else None
+    text = source[found.start : found.end] if found else orjson.dumps(merged["query"]).decode()
+    return f'{{"query":{text}}}'
+
+
+def _with_query(source: str, rewritten: str) -> str:
+    """The request with another query; all else that a pipeline put beside it is left out."""
+    new = member(rewritten, "query")
+    query = rewritten[new.start : new.end] if new else '{"match_all":{}}'
+    old = member(source, "query")
+    if old is not None:
+        return replaced(source, [(old, query)])
+    rest = source.strip()[1:].lstrip()
+    return f'{{"query":{query}{"" if rest.startswith("}") else ","}{rest}'
