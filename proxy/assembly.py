@@ -17,6 +17,8 @@ from proxy.definitions import Definitions
 from proxy.documents import DocumentTraffic
 from proxy.indices import IndexTraffic
 from proxy.metrics import Metrics
+from proxy.msearch import MsearchTraffic
+from proxy.queries import QueryTraffic
 from proxy.relay import Relay
 from proxy.resolver import Resolver
 from proxy.search import SearchTraffic
@@ -25,6 +27,7 @@ from proxy.server import ProxyServer
 from proxy.settings import Settings
 from proxy.store import ClusterStore
 from proxy.tasks import Tasks
+from proxy.templates import Templates
 from proxy.traffic import Traffic
 from proxy.upstream import Upstream
 
@@ -68,20 +71,30 @@ async def open_proxy(settings: Settings, runtime: Runtime) -> AsyncIterator[Prox
         relay = Relay(upstream, BackendInfo(upstream), compat=settings.compat == "auto")
         executor = Executor(stats)
         visible = frozenset(name.lower() for name in settings.pipeline_headers)
+        templates = Templates(backend)
+        largest = settings.max_transform_bytes
         traffic = Traffic(
             relay,
-            SearchTraffic(
-                relay, selector, executor, max_bytes=settings.max_transform_bytes, visible=visible
-            ),
+            SearchTraffic(relay, selector, executor, templates, max_bytes=largest, visible=visible),
             DocumentTraffic(
                 relay,
                 selector,
                 executor,
-                max_bytes=settings.max_transform_bytes,
+                max_bytes=largest,
                 max_bulk_bytes=settings.max_request_bytes,
                 visible=visible,
             ),
             IndexTraffic(relay, backend, definitions, resolver),
+            MsearchTraffic(
+                relay,
+                selector,
+                executor,
+                templates,
+                max_bytes=settings.max_request_bytes,
+                visible=visible,
+            ),
+            QueryTraffic(relay, selector, executor, max_bytes=largest, visible=visible),
+            selector,
             resolver,
             metrics,
             max_body=settings.max_request_bytes,

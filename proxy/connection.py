@@ -8,12 +8,14 @@ header fields, adds its own, and sends some requests twice.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from typing import Final
 
 from aiohttp import StreamReader
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
 from aiohttp.http_writer import StreamWriter
 
@@ -27,6 +29,7 @@ _JOIN_LIMIT: Final = 64 * 1024
 # Backends may send long Warning fields; nothing here is as exposed as the client's side.
 _MAX_FIELD: Final = 64 * 1024
 _MAX_FIELDS: Final = 512
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class _Protocol(ResponseHandler):
@@ -99,10 +102,17 @@ class Connection:
         return Upload(self, writer, source, idle_timeout)
 
     async def receive(self) -> tuple[RawResponseMessage, StreamReader]:
-        """Return the head of the final answer, and the reader of its body."""
+        """Return the head of the final answer, and the reader of its body.
+
+        Raises HttpProcessingError for a head that is not HTTP, besides what the protocol raises.
+        """
         while True:
             message, payload = await self._protocol.read()
             if message.code >= 200 or message.code == 101:
+                # The parser lets these through, and no client could be sent them.
+                text = b" ".join([value for _, value in message.raw_headers])
+                if _CONTROLS.search(text) or not (message.reason or "").isprintable():
+                    raise HttpProcessingError(message="control character in the head of an answer")
                 return message, payload
 
     def start_timeout(self) -> None:

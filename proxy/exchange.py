@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -53,6 +53,8 @@ class Exchange:
         self.method = request.method
         self.headers: CIMultiDictProxy[str] = request.headers
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = request.raw_headers
+        if request.version not in (HttpVersion11, HttpVersion10):
+            raise MalformedRequest("the protocol has to be HTTP/1.1 or HTTP/1.0")
         host = self.headers.get("Host", "")
         if _HOST.fullmatch(host) is None:
             raise MalformedRequest("the header Host has to be a host, with or without a port")
@@ -178,8 +180,8 @@ class Exchange:
             return int(self.headers.get("Content-Length", 0))
         # The parser undoes "chunked" at the end of any list, and whoever gets the body after us
         # would not know of what stands before it.
-        if coding.lower() != "chunked":
-            raise MalformedRequest("the header Transfer-Encoding can only be chunked")
+        if coding.lower() != "chunked" or self._request.version < HttpVersion11:
+            raise MalformedRequest("Transfer-Encoding can only be chunked, and needs HTTP/1.1")
         return None
 
     def _expectation(self) -> bool:

@@ -62,6 +62,15 @@ def check_body(body: bytes) -> None:
                     raise _refusal(INDEX) from None
 
 
+def named_in(body: bytes) -> list[str]:
+    """The index expressions a JSON body names, for requests that name them nowhere else."""
+    try:
+        found = _index_names(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return []
+    return [part for name in found if isinstance(name, str) for part in name.split(",") if part]
+
+
 def _is_one_value(body: bytes) -> bool:
     try:
         orjson.loads(body)

@@ -20,18 +20,20 @@ from proxy.runs import Runs
 from proxy.search_request import body_in_url, dump, merge_url
 from proxy.selection import Selection, Selector
 from proxy.target import Target
+from proxy.templates import Templates
 from proxy.transform import new_body_headers, parse, read_json_body, visible_headers
 from proxy.upstream import UpstreamResponse
 
 
 class SearchTraffic:
-    """Answers `_search`. Without pipelines the request is relayed untouched."""
+    """Answers `_search` and its template. Without pipelines the request is relayed untouched."""
 
     def __init__(
         self,
         relay: Relay,
         selector: Selector,
         executor: Executor,
+        templates: Templates,
         *,
         max_bytes: int,
         visible: frozenset[str],
@@ -39,12 +41,24 @@ class SearchTraffic:
         self._relay = relay
         self._selector = selector
         self._executor = executor
+        self._templates = templates
         self._max_bytes = max_bytes
         self._visible = visible
 
     async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        return await self._answer(exchange, target, templated=False)
+
+    async def template(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """``_search/template``: what the template comes to is searched for as any other request."""
+        return await self._answer(exchange, target, templated=True)
+
+    async def _answer(
+        self, exchange: Exchange, target: Target, *, templated: bool
+    ) -> web.StreamResponse:
         asked = target.query.get("pipeline")
-        selection = await self._selector.for_search(target.names, asked)
+        selection = await self._selector.for_search(
+            target.names, asked, expand=target.query.get("expand_wildcards")
+        )
         query = target.query if asked is None else target.query.without({"pipeline"})
         if not selection:
             body = await request_body(exchange)
@@ -52,10 +66,15 @@ class SearchTraffic:
                 exchange, target=query.after(target.path), body=body
             ) as response:
                 return await self._relay.answer(exchange, response)
-        return await self._run(exchange, target, query, selection)
+        return await self._run(exchange, target, query, selection, templated)
 
     async def _run(
-        self, exchange: Exchange, target: Target, query: QueryString, selection: Selection
+        self,
+        exchange: Exchange,
+        target: Target,
+        query: QueryString,
+        selection: Selection,
+        templated: bool,
     ) -> web.StreamResponse:
         runs = Runs(
             self._executor,
@@ -65,18 +84,22 @@ class SearchTraffic:
         )
         body = await read_json_body(exchange, self._max_bytes)
         source = body or body_in_url(query) or b"{}"
+        path = target.path
+        if templated:
+            source = (await self._templates.render(source.decode(), exchange)).encode()
+            path = path.removesuffix("/template")
         request, remaining = await _merged(source, query)
         rewritten = await runs.run(selection.query, "query", request)
         headers = request_headers(exchange.raw_headers)
         sent: bytes | None = await exchange.body(self._max_bytes) if exchange.has_body else None
-        if rewritten.changed:
+        if rewritten.changed or templated:
             sent, query = rewritten.text.encode(), remaining
             headers = new_body_headers(exchange, "" if body else "application/json")
         wants_response = bool(selection.result or runs.metadata)
         if wants_response:
             headers.popall("Accept-Encoding", None)
         async with await self._relay.send(
-            exchange, target=query.after(target.path), headers=headers, body=sent, retry=True
+            exchange, target=query.after(path), headers=headers, body=sent, retry=True
         ) as response:
             if not wants_response or response.status != 200:
                 return await self._pass(exchange, response, runs)

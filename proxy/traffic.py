@@ -8,17 +8,21 @@ from aiohttp import web
 
 from proxy.documents import DocumentTraffic
 from proxy.exchange import Exchange
-from proxy.guard import check_body, check_target
+from proxy.guard import check_body, check_target, named_in
 from proxy.indices import IndexTraffic
 from proxy.metrics import Metrics
+from proxy.msearch import MsearchTraffic
+from proxy.queries import QueryTraffic
 from proxy.relay import Relay
 from proxy.resolver import Resolver
 from proxy.search import SearchTraffic
+from proxy.selection import Selector
 from proxy.target import Operation, Target, read_target
 from proxy.transform import inflated
 
 Answer = Callable[[Exchange, Target], Awaitable[web.StreamResponse]]
 
+_NAMES_IN_BODY = frozenset({Operation.NAMES_IN_BODY, Operation.REINDEX, Operation.MGET})
 # Calls that change what a name means.
 _RENAMING = frozenset({"_alias", "_aliases", "_data_stream", "_rollover", "_shrink", "_split"})
 
@@ -32,12 +36,16 @@ class Traffic:
         search: SearchTraffic,
         documents: DocumentTraffic,
         indices: IndexTraffic,
+        msearch: MsearchTraffic,
+        queries: QueryTraffic,
+        selector: Selector,
         resolver: Resolver,
         metrics: Metrics,
         *,
         max_body: int,
     ) -> None:
         self._relay = relay
+        self._selector = selector
         self._resolver = resolver
         self._metrics = metrics
         self._max_body = max_body
@@ -50,9 +58,13 @@ class Traffic:
             Operation.CREATE_INDEX: indices.create,
             Operation.DELETE_INDEX: indices.delete,
             Operation.NAMES_IN_BODY: self._checked,
-            Operation.MSEARCH: self._checked,
-            Operation.SEARCH_TEMPLATE: self._checked,
-            Operation.MSEARCH_TEMPLATE: self._checked,
+            Operation.MSEARCH: msearch,
+            Operation.MSEARCH_TEMPLATE: msearch,
+            Operation.SEARCH_TEMPLATE: search.template,
+            Operation.COUNT: queries,
+            Operation.EXPLAIN: queries,
+            Operation.VALIDATE: queries,
+            Operation.BY_QUERY: queries,
             Operation.MGET: self._checked,
             Operation.REINDEX: self._checked,
         }
@@ -62,6 +74,8 @@ class Traffic:
         status = 500
         try:
             check_target(exchange.method, target)
+            if self._selector.guarded(*target.bypasses):
+                await self._check_bypass(exchange, target)
             answer = await self._answers.get(target.operation, self._other)(exchange, target)
             status = answer.status
             return answer
@@ -70,6 +84,18 @@ class Traffic:
             raise
         finally:
             self._metrics.count_request(target.operation.value, status)
+
+    async def _check_bypass(self, exchange: Exchange, target: Target) -> None:
+        """Refuse what would get past a final pipeline; indices named in the body count."""
+        names = target.names
+        if target.operation in _NAMES_IN_BODY and exchange.has_body:
+            names = tuple(named_in(await inflated(exchange, self._max_body))) or names
+        await self._selector.check_bypass(
+            names,
+            target.bypasses,
+            f"{exchange.method} {target.path}",
+            target.query.get("expand_wildcards"),
+        )
 
     async def _other(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         answer = await self._relay(exchange)

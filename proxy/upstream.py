@@ -240,7 +240,11 @@ class Upstream:
             if not isinstance(exc, _FOREIGN):
                 raise
             failure = _failure(exc, node, upload)
-            if connection.reused and isinstance(failure, UpstreamBroken):
+            # Where something came that is no answer, the backend had the request.
+            silent = isinstance(failure, UpstreamBroken) and not isinstance(
+                exc, HttpProcessingError
+            )
+            if connection.reused and silent:
                 raise _StaleConnection(failure) from exc
             raise failure from exc
         node.mark_live()

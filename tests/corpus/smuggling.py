@@ -114,9 +114,9 @@ LENGTHS: Final[Mapping[str, Case]] = {
     "length with underscore": _length(b"1_0", b"0123456789"),
     "length with exponent": _length(b"5e0"),
     "fractional length": _length(b"5.0"),
-    "length in Arabic digits": _length("٥".encode()),
-    "length in fullwidth digits": _length("５".encode()),
-    "superscript length": _length("⁵".encode()),
+    "length in Arabic digits": _length("\u0665".encode()),
+    "length in fullwidth digits": _length("\uff15".encode()),
+    "superscript length": _length("\u2075".encode()),
     "quoted length": _length(b'"5"'),
     "length with a space in it": _length(b"5 5"),
     "length with a tab in it": _length(b"5\t5"),
@@ -156,9 +156,7 @@ CODINGS: Final[Mapping[str, Case]] = {
     "identity before chunked": _coding(b"identity, chunked"),
     "gzip before chunked": _coding(b"gzip, chunked"),
     "chunked twice in a list": _coding(b"chunked, chunked"),
-    "chunked in two fields": Case(
-        _chunked(b"0\r\n\r\n", b"Transfer-Encoding: chunked") + HIDDEN
-    ),
+    "chunked in two fields": Case(_chunked(b"0\r\n\r\n", b"Transfer-Encoding: chunked") + HIDDEN),
     "chunked and identity in two fields": Case(
         _chunked(b"0\r\n\r\n", b"Transfer-Encoding: identity") + HIDDEN
     ),
@@ -192,14 +190,10 @@ CODINGS: Final[Mapping[str, Case]] = {
     "chunked in HTTP/1.0": Case(
         _post(b"3\r\nabc\r\n0\r\n\r\n", b"Transfer-Encoding: chunked", version=b"1.0") + HIDDEN
     ),
-    "space before the colon": Case(
-        _post(b"0\r\n\r\n", b"Transfer-Encoding : chunked") + HIDDEN
-    ),
+    "space before the colon": Case(_post(b"0\r\n\r\n", b"Transfer-Encoding : chunked") + HIDDEN),
     "tab before the colon": Case(_post(b"0\r\n\r\n", b"Transfer-Encoding\t: chunked") + HIDDEN),
     "return before the colon": Case(_post(b"0\r\n\r\n", b"Transfer-Encoding\r: chunked") + HIDDEN),
-    "null byte in the name": Case(
-        _post(b"0\r\n\r\n", b"Transfer-\x00Encoding: chunked") + HIDDEN
-    ),
+    "null byte in the name": Case(_post(b"0\r\n\r\n", b"Transfer-\x00Encoding: chunked") + HIDDEN),
     "underscore in the name": _passes(
         _post(b"", b"Transfer_Encoding: chunked", b"Content_Length: 5"),
         Sent("POST", b"/a", b"", (b"Transfer_Encoding: chunked", b"Content_Length: 5")),
@@ -210,9 +204,7 @@ CODINGS: Final[Mapping[str, Case]] = {
     "chunked behind a tab": _passes(
         _post(b"3\r\nabc\r\n0\r\n\r\n", b"Transfer-Encoding:\tchunked"), _ABC
     ),
-    "chunked before spaces": _passes(
-        _post(b"3\r\nabc\r\n0\r\n\r\n", b"Transfer-Encoding: chunked \t"), _ABC
-    ),
+    "chunked before spaces": _coding(b"chunked \t"),
     "chunked without a space": _passes(
         _post(b"3\r\nabc\r\n0\r\n\r\n", b"Transfer-Encoding:chunked"), _ABC
     ),
@@ -237,14 +229,12 @@ CHUNKS: Final[Mapping[str, Case]] = {
     ),
     "chunk extension": _passes(_chunked(b"3;a=b\r\nabc\r\n0;c\r\n\r\n"), _ABC),
     "quoted chunk extension": _passes(_chunked(b'3;a="b;c"\r\nabc\r\n0\r\n\r\n'), _ABC),
-    "trailers": _passes(
-        _chunked(b"3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n", b"Trailer: X-T"), _ABC
+    "trailers": _passes(_chunked(b"3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n", b"Trailer: X-T"), _ABC),
+    "trailer that looks like a length": Case(
+        _chunked(b"3\r\nabc\r\n0\r\nContent-Length: 35\r\n\r\n") + HIDDEN
     ),
-    "trailer that looks like framing": _passes(
-        _chunked(b"3\r\nabc\r\n0\r\nContent-Length: 40\r\n\r\n"), _ABC
-    ),
-    "trailer that looks like a coding": _passes(
-        _chunked(b"3\r\nabc\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n"), _ABC
+    "trailer that looks like a coding": Case(
+        _chunked(b"3\r\nabc\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n") + HIDDEN
     ),
     "last chunk ended by line feeds": Case(_chunked(b"0\n\r\n") + HIDDEN),
     "end of the body by line feed": Case(_chunked(b"0\r\n\n") + HIDDEN),
@@ -261,7 +251,7 @@ CHUNKS: Final[Mapping[str, Case]] = {
     "negative size": Case(_chunked(b"-3\r\nabc\r\n0\r\n\r\n") + HIDDEN),
     "size with a prefix": Case(_chunked(b"0x3\r\nabc\r\n0\r\n\r\n") + HIDDEN),
     "size with an underscore": Case(_chunked(b"1_0\r\n0123456789abcdef\r\n0\r\n\r\n") + HIDDEN),
-    "size in Arabic digits": Case(_chunked("٣".encode() + b"\r\nabc\r\n0\r\n\r\n") + HIDDEN),
+    "size in Arabic digits": Case(_chunked("\u0663".encode() + b"\r\nabc\r\n0\r\n\r\n") + HIDDEN),
     "size behind a space": Case(_chunked(b" 3\r\nabc\r\n0\r\n\r\n") + HIDDEN),
     "size before a space": Case(_chunked(b"3 \r\nabc\r\n0\r\n\r\n") + HIDDEN),
     "size before a tab": Case(_chunked(b"3\t;a=b\r\nabc\r\n0\r\n\r\n") + HIDDEN),
@@ -305,8 +295,8 @@ HEADS: Final[Mapping[str, Case]] = {
     "version 0.9": Case(b"GET /a\r\n\r\n" + HIDDEN),
     "version with a zero in front": Case(_get(version=b"01.1") + HIDDEN),
     "version in lower case": Case(b"GET /a http/1.1\r\nHost: x\r\n\r\n" + HIDDEN),
-    "two spaces before the target": Case(b"GET  /a HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN),
-    "two spaces behind the target": Case(b"GET /a  HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN),
+    "two spaces before the target": _passes(b"GET  /a HTTP/1.1\r\nHost: x\r\n\r\n", _A),
+    "two spaces behind the target": _passes(b"GET /a  HTTP/1.1\r\nHost: x\r\n\r\n", _A),
     "tab before the target": Case(b"GET\t/a HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN),
     "space behind the version": Case(b"GET /a HTTP/1.1 \r\nHost: x\r\n\r\n" + HIDDEN),
     "space before the method": Case(b" GET /a HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN),
@@ -317,7 +307,7 @@ HEADS: Final[Mapping[str, Case]] = {
     "start of HTTP/2": Case(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HIDDEN),
     "start of TLS": Case(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + HIDDEN),
     "connect": Case(b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n" + HIDDEN),
-    "connect with a path": Case(b"CONNECT /a HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN),
+    "connect with a path": Case(b"CONNECT /a HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN, (), (405,)),
     "trace": Case(b"TRACE /a HTTP/1.1\r\nHost: x\r\n\r\n" + HIDDEN, (), (405,)),
     "expectation of something else": Case(_get(b"Expect: 200-ok") + HIDDEN, (), (417,)),
     "expectation of more": Case(
@@ -332,9 +322,7 @@ HEADS: Final[Mapping[str, Case]] = {
     "value too long": Case(_get(b"X-A: " + b"a" * 65_537) + HIDDEN),
     "name too long": Case(_get(b"a" * 65_537 + b": b") + HIDDEN),
     "too many fields": Case(_get(*[b"X-%d: b" % n for n in range(256)]) + HIDDEN),
-    "long target": _passes(
-        _get(target=b"/" + b"a" * 65_000), Sent("GET", b"/" + b"a" * 65_000)
-    ),
+    "long target": _passes(_get(target=b"/" + b"a" * 65_000), Sent("GET", b"/" + b"a" * 65_000)),
     "long value": _passes(
         _get(b"X-A: " + b"a" * 65_000), Sent("GET", b"/a", b"", (b"X-A: " + b"a" * 65_000,))
     ),
@@ -342,7 +330,9 @@ HEADS: Final[Mapping[str, Case]] = {
         _get(*[b"X-%d: b" % n for n in range(255)]), Sent("GET", b"/a", b"", (b"X-254: b",))
     ),
     "empty value": _passes(_get(b"X-A:", b"X-B: "), Sent("GET", b"/a", b"", (b"X-A: ", b"X-B: "))),
-    "field twice": _passes(_get(b"X-A: 1", b"x-a: 2"), Sent("GET", b"/a", b"", (b"X-A: 1", b"x-a: 2"))),
+    "field twice": _passes(
+        _get(b"X-A: 1", b"x-a: 2"), Sent("GET", b"/a", b"", (b"X-A: 1", b"x-a: 2"))
+    ),
     "bytes outside ASCII in a value": _passes(
         _get(b"X-A: \xe9\xff"), Sent("GET", b"/a", b"", (b"X-A: \xe9\xff",))
     ),
@@ -431,29 +421,6 @@ CONNECTIONS: Final[Mapping[str, Case]] = {
         _chunked(b"3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n") + _get(), _ABC, _A
     ),
     "empty lines between requests": _passes(_get() + b"\r\n\r\n" + _get(), _A, _A),
-    "upgrade to a web socket": _passes(
-        _get(
-            b"Connection: upgrade",
-            b"Upgrade: websocket",
-            b"Sec-WebSocket-Version: 13",
-            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-        )
-        + _get(target=b"/2"),
-        _A,
-        Sent("GET", b"/2"),
-    ),
-    "upgrade to HTTP/2": _passes(
-        _get(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABk")
-        + _get(target=b"/2"),
-        _A,
-        Sent("GET", b"/2"),
-    ),
-    "upgrade with a body": _passes(
-        _post(b"abc", b"Content-Length: 3", b"Connection: upgrade", b"Upgrade: h2c")
-        + _get(target=b"/2"),
-        Sent("POST", b"/a", b"abc"),
-        Sent("GET", b"/2"),
-    ),
     "upgrade nobody connected": _passes(
         _get(b"Upgrade: websocket") + _get(target=b"/2"), _A, Sent("GET", b"/2")
     ),
@@ -464,10 +431,29 @@ CONNECTIONS: Final[Mapping[str, Case]] = {
     ),
 }
 
-# The same bytes would be another request if the proxy read on after them.
+# What ends a connection: nothing behind it is read, so the request itself may be refused with it.
+_UPGRADE: Final = (b"Connection: upgrade", b"Upgrade: h2c")
+_SOCKET: Final = (b"Connection: upgrade", b"Upgrade: websocket", b"Sec-WebSocket-Version: 13")
 ENDINGS: Final[Mapping[str, Case]] = {
     "close": Case(_get(b"Connection: close") + HIDDEN, (_A,), (200,)),
     "close in a list": Case(_get(b"Connection: X-A, close") + HIDDEN, (_A,), (200,)),
+    "close in capitals": Case(_get(b"CONNECTION: CLOSE") + HIDDEN, (_A,), (200,)),
     "HTTP/1.0": Case(_get(version=b"1.0") + HIDDEN, (_A,), (200,)),
     "HTTP/1.0 without a host": Case(b"GET /a HTTP/1.0\r\n\r\n" + HIDDEN, (_A,), (200,)),
+    "upgrade to HTTP/2": Case(_get(*_UPGRADE) + HIDDEN, (_A,), (200,)),
+    "upgrade to HTTP/2 with a body": Case(
+        _post(b"abc", b"Content-Length: 3", *_UPGRADE) + HIDDEN,
+        (Sent("POST", b"/a", b"abc"),),
+        (200,),
+    ),
+    "upgrade to HTTP/2 with chunks": Case(
+        _chunked(b"3\r\nabc\r\n0\r\n\r\n", *_UPGRADE) + HIDDEN, (_ABC,), (200,)
+    ),
+    "upgrade to a web socket": Case(_get(*_SOCKET) + HIDDEN, (_A,), (200,)),
+    "upgrade to a web socket with a body": Case(
+        _post(b"abc", b"Content-Length: 3", *_SOCKET) + HIDDEN,
+        (Sent("POST", b"/a", b"abc"),),
+        (200,),
+    ),
+    "upgrade twice": Case(_get(*_SOCKET) + _get(*_UPGRADE) + HIDDEN, (_A,), (200,)),
 }
