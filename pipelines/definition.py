@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -11,7 +12,17 @@ from pipelines.errors import DefinitionError
 from pipelines.fields import NAME, NAME_RULE, VERSION, VERSION_RULE, Fields
 
 OnFailure = Literal["continue", "abort", "retry"]
-OnError = Literal["continue", "fail"]
+OnError = Literal["continue", "fail", "skip", "pass", "dead_letter"]
+OnUpdate = Literal["upsert", "doc", "merge"]
+AppliesTo = Literal["search", "get"]
+
+ON_ERROR: Mapping[Phase, tuple[OnError, ...]] = {
+    "query": ("continue", "fail"),
+    "result": ("continue", "fail"),
+    "document": ("fail", "skip", "pass", "dead_letter"),
+}
+INDEX_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
+INDEX_RULE = "must be an index name of lower-case letters, digits, '_', '-' or '.'"
 
 STAGE_TIMEOUT_MS = 250
 STAGE_TIMEOUT_MAX_MS = 30_000
@@ -46,7 +57,14 @@ class StageDefinition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineDefinition:
-    """A validated pipeline. `source` is the JSON it was read from, as it is given back."""
+    """A validated pipeline. `source` is the JSON it was read from, as it is given back.
+
+    `on_error` says what a failed run does to its request: query and result pipelines `continue`
+    or `fail`; document pipelines `fail`, `skip` the document, `pass` it on as it was, or store it
+    in `dead_letter_index`. `applies_to` (result) are the reads it runs on; `on_update` (document)
+    is what it does with a partial document: nothing beyond an upsert, run on the `doc` alone, or
+    run on what the stored document and it `merge` to.
+    """
 
     name: str
     version: str
@@ -55,6 +73,9 @@ class PipelineDefinition:
     on_error: OnError
     timeout_ms: int
     stages: tuple[StageDefinition, ...]
+    applies_to: tuple[AppliesTo, ...]
+    on_update: OnUpdate
+    dead_letter_index: str | None
     source: Mapping[str, Any]
 
     @property
@@ -78,12 +99,8 @@ def read_pipeline(
         raise DefinitionError("name", f"[{own_name}] differs from the [{name}] it is stored under")
     phase: Phase = fields.string("type", choices=PHASES)  # type: ignore[assignment]
     on_error: OnError = fields.string(  # type: ignore[assignment]
-        "on_error",
-        default="fail" if phase == "document" else "continue",
-        choices=("continue", "fail"),
+        "on_error", default=ON_ERROR[phase][0], choices=ON_ERROR[phase]
     )
-    if phase == "document" and on_error != "fail":
-        raise DefinitionError("on_error", "a document pipeline can only [fail]")
     definition = PipelineDefinition(
         name=own_name,
         version=fields.string("version", default="1.0.0", pattern=VERSION, rule=VERSION_RULE),
@@ -97,10 +114,40 @@ def read_pipeline(
             maximum=PIPELINE_TIMEOUT_MAX_MS,
         ),
         stages=_read_stages(fields.array("stages"), kinds),
+        applies_to=_read_applies_to(fields, phase),
+        on_update=_read_on_update(fields, phase),
+        dead_letter_index=_read_dead_letter_index(fields, on_error),
         source=value if isinstance(value, dict) else {},
     )
     fields.done()
     return definition
+
+
+def _read_applies_to(fields: Fields, phase: Phase) -> tuple[AppliesTo, ...]:
+    values = fields.array("applies_to", default=["search"])
+    if phase != "result" and values != ["search"]:
+        raise DefinitionError("applies_to", "is for result pipelines")
+    for position, value in enumerate(values):
+        if value not in ("search", "get"):
+            reason = f"[{str(value)[:100]}] is not one of search, get"
+            raise DefinitionError(f"applies_to[{position}]", reason)
+    if not values:
+        raise DefinitionError("applies_to", "is empty; name search, get or both")
+    return tuple(values)
+
+
+def _read_on_update(fields: Fields, phase: Phase) -> OnUpdate:
+    mode = fields.string("on_update", default="upsert", choices=("upsert", "doc", "merge"))
+    if phase != "document" and mode != "upsert":
+        raise DefinitionError("on_update", "is for document pipelines")
+    return mode  # type: ignore[return-value]
+
+
+def _read_dead_letter_index(fields: Fields, on_error: OnError) -> str | None:
+    index = fields.string("dead_letter_index", default=None, pattern=INDEX_NAME, rule=INDEX_RULE)
+    if (index is not None) != (on_error == "dead_letter"):
+        raise DefinitionError("dead_letter_index", "goes with on_error [dead_letter]")
+    return index
 
 
 def _read_stages(values: list[Any], kinds: Mapping[str, StageKind]) -> tuple[StageDefinition, ...]:

@@ -89,7 +89,7 @@ class Executor:
         except StageError as error:
             error.pipeline = pipeline.name
             run.error = error
-            goes_on = definition.on_error == "continue" and not pipeline.final
+            goes_on = definition.on_error in ("continue", "pass") and not pipeline.final
             run.outcome = "degraded" if goes_on else "failed"
             run.payload = payload
             context.state, context.metadata = state, metadata

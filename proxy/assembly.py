@@ -13,12 +13,15 @@ from proxy.admin import Admin
 from proxy.admin.routes import admin_routes
 from proxy.backend import Backend
 from proxy.backend_info import BackendInfo
+from proxy.bulk_traffic import BulkTraffic
 from proxy.definitions import Definitions
 from proxy.documents import DocumentTraffic
+from proxy.failures import Failures
 from proxy.indices import IndexTraffic
 from proxy.metrics import Metrics
 from proxy.msearch import MsearchTraffic
 from proxy.queries import QueryTraffic
+from proxy.reads import ReadTraffic
 from proxy.relay import Relay
 from proxy.resolver import Resolver
 from proxy.search import SearchTraffic
@@ -29,6 +32,7 @@ from proxy.store import ClusterStore
 from proxy.tasks import Tasks
 from proxy.templates import Templates
 from proxy.traffic import Traffic
+from proxy.updates import Updates
 from proxy.upstream import Upstream
 
 
@@ -72,6 +76,7 @@ async def open_proxy(settings: Settings, runtime: Runtime) -> AsyncIterator[Prox
         executor = Executor(stats)
         visible = frozenset(name.lower() for name in settings.pipeline_headers)
         templates = Templates(backend)
+        updates, failures = Updates(backend), Failures(backend)
         largest = settings.max_transform_bytes
         traffic = Traffic(
             relay,
@@ -80,10 +85,23 @@ async def open_proxy(settings: Settings, runtime: Runtime) -> AsyncIterator[Prox
                 relay,
                 selector,
                 executor,
+                updates,
+                failures,
+                backend,
+                max_bytes=largest,
+                visible=visible,
+            ),
+            BulkTraffic(
+                relay,
+                selector,
+                executor,
+                updates,
+                failures,
                 max_bytes=largest,
                 max_bulk_bytes=settings.max_request_bytes,
                 visible=visible,
             ),
+            ReadTraffic(relay, selector, executor, visible=visible),
             IndexTraffic(relay, backend, definitions, resolver),
             MsearchTraffic(
                 relay,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,8 @@ class BulkSyntaxError(ValueError):
 class BulkItem:
     """One action with its document. `header` and `source` are the lines as received.
 
-    `local` is the answer of an item that never reaches the backend.
+    `local` is the answer of an item that never reaches the backend; a `renamed` one goes there as
+    another action and is answered under its own.
     """
 
     line: int
@@ -28,6 +29,13 @@ class BulkItem:
     header: bytes
     source: bytes | None
     local: dict[str, Any] | None = None
+    renamed: bool = False
+
+    @property
+    def id(self) -> str | None:
+        """The document's id, if the action has one."""
+        given = self.meta.get("_id")
+        return None if given is None else str(given)
 
     def answered(self, answer: dict[str, Any]) -> BulkItem:
         """This item with an answer of our own: ``{action: {...}}`` is made of it."""
@@ -35,6 +43,15 @@ class BulkItem:
 
     def with_source(self, text: str) -> BulkItem:
         return replace(self, source=text.encode())
+
+    def as_write(self, kind: str, text: str, seq_no: int, primary_term: int) -> BulkItem:
+        """This update as a write of the whole document, if it is still the one that was read."""
+        kept = ("_index", "_id", "routing", "require_alias")
+        meta = {key: self.meta[key] for key in kept if key in self.meta}
+        if kind == "index":
+            meta |= {"if_seq_no": seq_no, "if_primary_term": primary_term}
+        header = orjson.dumps({kind: meta})
+        return replace(self, header=header, source=text.encode(), renamed=True)
 
     def without_pipeline(self, forwarded: str | None) -> BulkItem:
         """This item with its `pipeline` set to what is the backend's to run, if anything."""
@@ -105,6 +122,16 @@ def merge_answer(items: Sequence[BulkItem], answer: dict[str, Any]) -> dict[str,
     if len(theirs) != sum(item.local is None for item in items):
         raise ValueError("the backend answered another number of items than it was sent")
     remaining = iter(theirs)
-    merged = [next(remaining) if item.local is None else item.local for item in items]
+    merged = [_answered(item, remaining) for item in items]
     failed = any("error" in item.local[item.action] for item in items if item.local is not None)
     return {**answer, "errors": bool(answer.get("errors")) or failed, "items": merged}
+
+
+def _answered(item: BulkItem, remaining: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    if item.local is not None:
+        return item.local
+    answer = next(remaining)
+    if not item.renamed:
+        return answer
+    (inner,) = answer.values()
+    return {item.action: inner}

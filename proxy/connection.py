@@ -109,10 +109,7 @@ class Connection:
         while True:
             message, payload = await self._protocol.read()
             if message.code >= 200 or message.code == 101:
-                # The parser lets these through, and no client could be sent them.
-                text = b" ".join([value for _, value in message.raw_headers])
-                if _CONTROLS.search(text) or not (message.reason or "").isprintable():
-                    raise HttpProcessingError(message="control character in the head of an answer")
+                _require_final(message)
                 return message, payload
 
     def start_timeout(self) -> None:
@@ -128,6 +125,17 @@ class Connection:
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the connection was closed by the backend")
         return transport
+
+
+def _require_final(message: RawResponseMessage) -> None:
+    """Raise HttpProcessingError for what the parser lets through and no client can be sent."""
+    if message.code == 101:
+        raise HttpProcessingError(message="change to a protocol that nobody asked for")
+    if message.chunked and message.headers["Transfer-Encoding"].lower() != "chunked":
+        raise HttpProcessingError(message="transfer coding that nobody asked for")
+    text = b" ".join([value for _, value in message.raw_headers])
+    if _CONTROLS.search(text) or not (message.reason or "").isprintable():
+        raise HttpProcessingError(message="control character in the head of an answer")
 
 
 class Upload:

@@ -24,6 +24,7 @@ SMALL: Final = 64 * 1024
 _READING_POSTS: Final = frozenset(
     {"_search", "_msearch", "_count", "_mget", "_explain", "_field_caps", "_validate"}
 )
+_ONCE: Final = frozenset({"scroll", "point_in_time", "_async_search", "_asynchronous_search"})
 
 
 class Relay:
@@ -123,11 +124,13 @@ async def request_body(exchange: Exchange) -> bytes | AsyncIterator[bytes] | Non
 def only_reads(method: str, raw_path: str) -> bool:
     """Whether a request may be sent twice without any effect but the load.
 
-    Scrolling moves a cursor, so it is not among them, whatever its method.
+    Scrolling moves a cursor, and a point in time is opened once more, so they are not among them.
+    What counts is the first word of the API in the path: what follows may be a document's id.
     """
     segments = raw_path.split("/")
-    if "scroll" in segments or "_async_search" in segments:
+    if not _ONCE.isdisjoint(segments):
         return False
     if method in ("GET", "HEAD"):
         return True
-    return method == "POST" and not _READING_POSTS.isdisjoint(segments)
+    words = (segment for segment in segments if segment.startswith("_") and segment != "_all")
+    return method == "POST" and next(words, "") in _READING_POSTS

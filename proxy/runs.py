@@ -15,6 +15,14 @@ from pipelines.payload import Payload
 from proxy.errors import ErrorAnswer
 
 
+class RunFailedError(ErrorAnswer):
+    """A run that did not let its request go on because a stage failed."""
+
+    def __init__(self, answer: ErrorAnswer, run: Run) -> None:
+        super().__init__(answer.status, answer.type, answer.reason, extra=answer.extra)
+        self.run = run
+
+
 class Runs:
     """The runs of one request, in order. State and metadata pass from one to the next."""
 
@@ -65,7 +73,10 @@ class Runs:
             self.done.append(run)
             if run.outcome in ("failed", "rejected", "dropped"):
                 assert run.error is not None
-                raise answer_of(run.error, self.id)
+                error = answer_of(run.error, self.id)
+                if run.outcome == "failed" and isinstance(error, ErrorAnswer):
+                    raise RunFailedError(error, run)
+                raise error
             self.state, self.metadata = context.state, context.metadata
             payload = run.payload
         return payload

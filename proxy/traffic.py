@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from proxy.bulk_traffic import BulkTraffic
 from proxy.documents import DocumentTraffic
 from proxy.exchange import Exchange
 from proxy.guard import check_body, check_target, named_in
@@ -13,6 +14,7 @@ from proxy.indices import IndexTraffic
 from proxy.metrics import Metrics
 from proxy.msearch import MsearchTraffic
 from proxy.queries import QueryTraffic
+from proxy.reads import ReadTraffic
 from proxy.relay import Relay
 from proxy.resolver import Resolver
 from proxy.search import SearchTraffic
@@ -35,6 +37,8 @@ class Traffic:
         relay: Relay,
         search: SearchTraffic,
         documents: DocumentTraffic,
+        bulk: BulkTraffic,
+        reads: ReadTraffic,
         indices: IndexTraffic,
         msearch: MsearchTraffic,
         queries: QueryTraffic,
@@ -46,13 +50,18 @@ class Traffic:
     ) -> None:
         self._relay = relay
         self._selector = selector
+        self._reads = reads
         self._resolver = resolver
         self._metrics = metrics
         self._max_body = max_body
         self._answers: Mapping[Operation, Answer] = {
             Operation.SEARCH: search,
             Operation.DOCUMENT: documents.one,
-            Operation.BULK: documents.bulk,
+            Operation.UPDATE: documents.update,
+            Operation.BULK: bulk,
+            Operation.GET_DOCUMENT: reads.one,
+            Operation.GET_SOURCE: reads.one,
+            Operation.MGET: self._mget,
             Operation.PUT_SETTINGS: indices.put_settings,
             Operation.GET_SETTINGS: indices.get_settings,
             Operation.CREATE_INDEX: indices.create,
@@ -65,7 +74,6 @@ class Traffic:
             Operation.EXPLAIN: queries,
             Operation.VALIDATE: queries,
             Operation.BY_QUERY: queries,
-            Operation.MGET: self._checked,
             Operation.REINDEX: self._checked,
         }
 
@@ -102,6 +110,11 @@ class Traffic:
         if not _RENAMING.isdisjoint(target.segments) and exchange.method not in ("GET", "HEAD"):
             self._resolver.forget()
         return answer
+
+    async def _mget(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        if exchange.has_body:
+            check_body(await inflated(exchange, self._max_body))
+        return await self._reads.many(exchange, target)
 
     async def _checked(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """Relay a request whose body names indices, none of which may be the store."""

@@ -240,11 +240,9 @@ class Upstream:
             if not isinstance(exc, _FOREIGN):
                 raise
             failure = _failure(exc, node, upload)
-            # Where something came that is no answer, the backend had the request.
-            silent = isinstance(failure, UpstreamBroken) and not isinstance(
-                exc, HttpProcessingError
-            )
-            if connection.reused and silent:
+            # Where something came, if only nonsense, the backend had the request.
+            nonsense = isinstance(exc, HttpProcessingError)
+            if connection.reused and isinstance(failure, UpstreamBroken) and not nonsense:
                 raise _StaleConnection(failure) from exc
             raise failure from exc
         node.mark_live()

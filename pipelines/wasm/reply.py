@@ -4,19 +4,16 @@ it is believed before it is checked.
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any
 
 import orjson
 
 from pipelines.errors import StageError
+from pipelines.graft import graft, loses_nothing
+from pipelines.json_text import fits_orjson, one_line, parse, same
 from pipelines.wasm.call import Call, Limits, Reply
 
 HEADER_BYTES = 1024 * 1024
-
-# orjson reads integers of more than 64 bits as floats, and so cannot compare them
-_LONG_NUMBER = re.compile(r"[0-9]{19}")
 
 _GUEST_KINDS = {"memory", "udf_exception", "invalid_result", "output_too_large", "input_type"}
 
@@ -74,8 +71,9 @@ def read(
     else:
         data = _payload(text, limits.output_bytes)
         changed = _differs(call.payload, text, before, data)
-        if "\n" in text or "\r" in text:
-            text = _written(data, "its result").decode()
+        text = one_line(text)
+        if changed and not loses_nothing(call.payload, before):
+            text = graft(call.payload, text)
     return Reply(
         payload=text,
         data=data,
@@ -106,14 +104,9 @@ def _differs(old_text: str, new_text: str, old: dict[str, Any], new: dict[str, A
         return False
     if _written(old, "its input") != _written(new, "its result"):
         return True
-    if _LONG_NUMBER.search(old_text) or _LONG_NUMBER.search(new_text):
-        return _exact(old_text) != _exact(new_text)
-    return False
-
-
-def _exact(text: str) -> str:
-    """The text in a normal form in which numbers stand as they were written."""
-    return json.dumps(json.loads(text, parse_int=str, parse_float=str))
+    if fits_orjson(old_text) and fits_orjson(new_text):
+        return False
+    return not same(parse(old_text), parse(new_text))
 
 
 def _object(header: dict[str, Any], name: str) -> dict[str, Any]:

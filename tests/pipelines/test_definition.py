@@ -122,7 +122,7 @@ def test_defaults_depend_on_the_type(phase: str, on_error: str) -> None:
         ("stages", {}, "stages: must be an array, not an object"),
         ("stages", [], "stages: has 0 stages; 1 to 50 are allowed"),
         ("stages", ["x"], "stages[0]: must be an object, not a string"),
-        ("surprise", 1, "surprise: unknown key; known are description, name"),
+        ("surprise", 1, "surprise: unknown key; known are applies_to, dead"),
         ("stages/0/surprise", 1, "stages[0].surprise: unknown key"),
         ("stages/0/name", ..., "stages[0].name: required"),
         ("stages/0/type", "painless", "stages[0].type: [painless] is not one of python"),
@@ -191,8 +191,49 @@ def test_two_stages_cannot_share_a_name() -> None:
 
 
 def test_a_document_pipeline_cannot_continue_on_an_error() -> None:
-    """A document that failed to be transformed is never stored as it was."""
-    assert fault(changed("type", "document")) == "on_error: a document pipeline can only [fail]"
+    """Storing what failed to be transformed has a name of its own, which nobody picks unawares."""
+    message = "on_error: [continue] is not one of fail, skip, pass, dead_letter"
+    assert fault(changed("type", "document")) == message
+
+
+@pytest.mark.parametrize(
+    ("phase", "members", "message"),
+    [
+        ("document", {"on_error": "dead_letter"}, "dead_letter_index: goes with on_error"),
+        ("document", {"dead_letter_index": "x"}, "dead_letter_index: goes with on_error"),
+        (
+            "document",
+            {"on_error": "dead_letter", "dead_letter_index": ".querymill"},
+            "dead_letter_index: [.querymill] must be an index name",
+        ),
+        ("document", {"applies_to": ["get"]}, "applies_to: is for result pipelines"),
+        ("result", {"applies_to": ["get", "put"]}, "applies_to[1]: [put] is not one of"),
+        ("result", {"applies_to": []}, "applies_to: is empty"),
+        ("result", {"on_update": "merge"}, "on_update: is for document pipelines"),
+        ("document", {"on_update": "all"}, "on_update: [all] is not one of upsert, doc, merge"),
+    ],
+)
+def test_members_of_one_type_are_refused_on_others(
+    phase: str, members: dict[str, Any], message: str
+) -> None:
+    """What would have no effect is an error, not a surprise."""
+    stage = {"name": "s", "type": "python", "config": {"udf_name": "u"}}
+    value = {"type": phase, "stages": [stage], **members}
+    assert fault(value, name="p").startswith(message)
+
+
+def test_members_of_one_type_are_read() -> None:
+    """Where a result pipeline applies, and what a document pipeline does with updates."""
+    stage = {"name": "s", "type": "python", "config": {"udf_name": "u"}}
+    result = {"type": "result", "stages": [stage], "applies_to": ["search", "get"]}
+    assert read_pipeline(result, KINDS, name="p").applies_to == ("search", "get")
+    letters = {"on_error": "dead_letter", "dead_letter_index": "failed", "on_update": "merge"}
+    document = read_pipeline({"type": "document", "stages": [stage], **letters}, KINDS, name="p")
+    assert (document.on_error, document.dead_letter_index, document.on_update) == (
+        "dead_letter",
+        "failed",
+        "merge",
+    )
 
 
 def test_the_name_inside_must_be_the_one_it_is_stored_under() -> None:

@@ -1,0 +1,228 @@
+"""`_bulk` with document pipelines: item by item; order and count of the answer stay."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from pipelines.errors import DroppedError, PipelineError
+from pipelines.executor import Executor
+from pipelines.payload import Payload
+from proxy.bulk import BulkItem, BulkSyntaxError, merge_answer, read_bulk, write_bulk
+from proxy.documents import item_error, noop, pipeline_left
+from proxy.errors import ErrorAnswer, answer_for
+from proxy.exchange import Exchange
+from proxy.failures import Failures
+from proxy.guard import check_body, check_names
+from proxy.headers import Headers, request_headers
+from proxy.query_string import QueryString
+from proxy.relay import Relay
+from proxy.runs import RunFailedError, Runs
+from proxy.selection import Chosen, Selector
+from proxy.target import Target
+from proxy.transform import (
+    credentials_of,
+    inflated,
+    new_body_headers,
+    read_json_body,
+    visible_headers,
+)
+from proxy.updates import Updates
+from proxy.upstream_errors import UpstreamError
+
+ANSWER_MAX = 200 * 1024 * 1024
+# Items of one bulk that are under way at once; more would only wait for the same sandboxes.
+CONCURRENCY = 8
+
+
+class BulkTraffic:
+    """Answers `_bulk`. Without document pipelines anywhere it is relayed untouched."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        selector: Selector,
+        executor: Executor,
+        updates: Updates,
+        failures: Failures,
+        *,
+        max_bytes: int,
+        max_bulk_bytes: int,
+        visible: frozenset[str],
+    ) -> None:
+        self._relay = relay
+        self._selector = selector
+        self._executor = executor
+        self._updates = updates
+        self._failures = failures
+        self._max_bytes = max_bytes
+        self._max_bulk_bytes = max_bulk_bytes
+        self._visible = visible
+
+    async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        asked = target.query.get("pipeline")
+        if not self._selector.writes_have_pipelines(asked):
+            return await self._untouched(exchange)
+        body = await read_json_body(exchange, self._max_bulk_bytes, lines=True)
+        try:
+            items = await asyncio.to_thread(read_bulk, body)
+        except BulkSyntaxError as error:
+            raise ErrorAnswer(400, "illegal_argument_exception", str(error)) from error
+        check_names(item.meta.get("_index") for item in items)
+        runs = self._runs(exchange, target.index)
+        done = await self._run_items(items, exchange, target, runs)
+        query = target.query
+        if asked is not None:
+            query = pipeline_left(query, asked, self._selector.not_ours(asked))
+        return await self._send(exchange, target, query, items, done, runs)
+
+    async def _untouched(self, exchange: Exchange) -> web.StreamResponse:
+        # Read whole all the same: an item could name the store.
+        await asyncio.to_thread(check_body, await inflated(exchange, self._max_bulk_bytes))
+        raw = await exchange.body(self._max_bulk_bytes) if exchange.has_body else None
+        async with await self._relay.send(exchange, body=raw) as response:
+            return await self._relay.answer(exchange, response)
+
+    async def _run_items(
+        self, items: list[BulkItem], exchange: Exchange, target: Target, runs: Runs
+    ) -> list[BulkItem]:
+        done = list(items)
+        waiting = iter(enumerate(items))
+
+        async def work() -> None:
+            for position, item in waiting:
+                if item.action != "delete":
+                    done[position] = await self._run_item(item, exchange, target, runs)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(min(CONCURRENCY, len(items))):
+                group.create_task(work(), name=f"bulk worker {number}")
+        return done
+
+    async def _run_item(
+        self, item: BulkItem, exchange: Exchange, target: Target, all_runs: Runs
+    ) -> BulkItem:
+        index = str(item.meta.get("_index") or target.index)
+        runs = self._runs(exchange, index)
+        try:
+            item, chosen = await self._select(item, index, target, runs)
+            return await self._process(item, index, chosen, runs, exchange) if chosen else item
+        except DroppedError:
+            return item.answered({**noop(index, item.id), "status": 200})
+        except RunFailedError as failure:
+            return await self._settled(item, index, failure, exchange)
+        except (ErrorAnswer, PipelineError, UpstreamError) as error:
+            return item.answered(item_error(index, item.id, answer_for(error)))
+        finally:
+            all_runs.take(runs)
+
+    async def _select(
+        self, item: BulkItem, index: str, target: Target, runs: Runs
+    ) -> tuple[BulkItem, Chosen]:
+        own = item.meta.get("pipeline")
+        named = isinstance(own, str)
+        chosen, rest = await self._selector.for_document(
+            index, own if named else target.query.get("pipeline"), runs.warnings
+        )
+        return (item.without_pipeline(rest) if named and rest != own else item), chosen
+
+    async def _process(
+        self, item: BulkItem, index: str, chosen: Chosen, runs: Runs, exchange: Exchange
+    ) -> BulkItem:
+        document = _parse(item, self._max_bytes)
+        if item.action != "update":
+            changed = await runs.run(chosen, "document", document, document_id=item.id)
+            return item.with_source(changed.text) if changed.changed else item
+        self._updates.check(chosen, document.data, runs)
+        if not self._updates.merges(chosen, document.data):
+            text, rewritten = await self._updates.rewrite(document.text, chosen, runs, item.id)
+            return item.with_source(text) if rewritten else item
+        routing = item.meta.get("routing")
+        merged = await self._updates.merge(
+            index,
+            item.id or "",
+            document.text,
+            chosen,
+            runs,
+            routing=str(routing) if routing is not None else None,
+            credentials=credentials_of(exchange),
+        )
+        if merged.kind == "missing":
+            return item
+        if merged.kind == "noop":
+            told = {"_version": merged.version, "_seq_no": merged.seq_no, "status": 200}
+            return item.answered({**noop(index, item.id), **told})
+        return item.as_write(merged.kind, merged.source, merged.seq_no, merged.primary_term)
+
+    async def _settled(
+        self, item: BulkItem, index: str, failure: RunFailedError, exchange: Exchange
+    ) -> BulkItem:
+        try:
+            told = await self._failures.settle(
+                failure,
+                index=index,
+                document_id=item.id,
+                document=item.source or b"",
+                credentials=credentials_of(exchange),
+            )
+        except (ErrorAnswer, UpstreamError) as error:
+            return item.answered(item_error(index, item.id, answer_for(error)))
+        return item.answered({**noop(index, item.id), **told, "status": 200})
+
+    async def _send(
+        self,
+        exchange: Exchange,
+        target: Target,
+        query: QueryString,
+        items: list[BulkItem],
+        done: list[BulkItem],
+        runs: Runs,
+    ) -> web.StreamResponse:
+        ours = any(item.local is not None or item.renamed for item in done)
+        sent: bytes = await exchange.body(self._max_bulk_bytes)
+        headers = request_headers(exchange.raw_headers)
+        if any(new is not old for new, old in zip(done, items, strict=True)):
+            sent, headers = write_bulk(done), new_body_headers(exchange)
+        if ours and not sent:
+            answer = merge_answer(done, {"took": 0, "errors": False, "items": []})
+            fields = Headers(runs.answer_headers())
+            return exchange.respond_json(200, orjson.dumps(answer), fields)
+        if ours:
+            # Items are put in by their place, which a filter would lose.
+            query = query.without({"filter_path"})
+            headers.popall("Accept-Encoding", None)
+        async with await self._relay.send(
+            exchange, target=query.after(target.path), headers=headers, body=sent
+        ) as response:
+            for name, value in runs.answer_headers():
+                response.headers.add(name, value)
+            if not ours or response.status != 200:
+                return await self._relay.answer(exchange, response)
+            raw = await response.read(ANSWER_MAX)
+        try:
+            merged = orjson.dumps(merge_answer(done, orjson.loads(raw)))
+        except ValueError as error:
+            reason = f"the backend's answer to the bulk cannot be understood: {error}"
+            raise ErrorAnswer(500, "proxy_exception", reason) from error
+        fields = response.headers.copy()
+        fields.popall("Content-Length", None)
+        return exchange.respond(200, fields, merged, reason=response.reason)
+
+    def _runs(self, exchange: Exchange, index: str) -> Runs:
+        visible = visible_headers(exchange, self._visible)
+        return Runs(self._executor, index=index, headers=visible)
+
+
+def _parse(item: BulkItem, limit: int) -> Payload:
+    source: Any = item.source or b""
+    if len(source) > limit:
+        reason = f"line {item.line + 1}: the document is larger than {limit} bytes"
+        raise ErrorAnswer(413, "content_too_long_exception", reason)
+    try:
+        return Payload.parse(source.rstrip(b"\r"))
+    except ValueError as error:
+        reason = f"line {item.line + 1}: the document cannot be used: {error}"
+        raise ErrorAnswer(400, "document_parsing_exception", reason) from error

@@ -1,0 +1,201 @@
+"""Documents read by id: result pipelines that apply to `get` see them as the hits of a search."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from pipelines.errors import PipelineError
+from pipelines.executor import CompiledPipeline, Executor
+from pipelines.payload import Payload
+from proxy.bodies import is_json
+from proxy.errors import ErrorAnswer, answer_for
+from proxy.exchange import Exchange
+from proxy.headers import request_headers
+from proxy.relay import Relay, request_body
+from proxy.runs import Runs
+from proxy.selection import Chosen, Selector, bypass_refused
+from proxy.spans import Span, elements, member, replaced
+from proxy.target import Operation, Target
+from proxy.transform import visible_headers
+
+ANSWER_MAX = 200 * 1024 * 1024
+CONCURRENCY = 8
+_REQUEST = '{"query":{"match_all":{}}}'
+
+
+class ReadTraffic:
+    """Answers `GET _doc`, `_source` and `_mget`. Without such pipelines they are relayed."""
+
+    def __init__(
+        self, relay: Relay, selector: Selector, executor: Executor, *, visible: frozenset[str]
+    ) -> None:
+        self._relay = relay
+        self._selector = selector
+        self._executor = executor
+        self._visible = visible
+
+    async def one(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """One document, or its source; a document that a pipeline takes out is not found."""
+        chosen = await self._chosen(target.names, target)
+        query = target.query.without({"pipeline"})
+        headers = request_headers(exchange.raw_headers)
+        # A HEAD has no document in it; whether there is one is the backend's to say.
+        if not chosen or exchange.method == "HEAD":
+            body = await request_body(exchange)
+            async with await self._relay.send(
+                exchange, target=query.after(target.path), body=body
+            ) as response:
+                return await self._relay.answer(exchange, response)
+        headers.popall("Accept-Encoding", None)
+        runs = self._runs(exchange, target.index)
+        async with await self._relay.send(
+            exchange, target=query.after(target.path), headers=headers, retry=True
+        ) as response:
+            if response.status != 200:
+                return await self._relay.answer(exchange, response)
+            if not is_json(response.headers.get("Content-Type", "")):
+                runs.skipped(chosen, "the document is not answered as JSON")
+                return await self._relay.answer(exchange, response)
+            text = (await response.read(ANSWER_MAX)).decode()
+        bare = target.operation is Operation.GET_SOURCE
+        hit = _source_hit(target, text) if bare else text
+        result = await self._run(runs, chosen, hit)
+        fields = response.headers.copy()
+        fields.popall("Content-Length", None)
+        for name, value in runs.answer_headers():
+            fields.add(name, value)
+        if result is None:
+            status, body_text = 404, _not_found(target, bare)
+        else:
+            status, body_text = 200, _part(result, "_source") if bare else result
+        return exchange.respond(status, fields, body_text.encode())
+
+    async def many(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """``_mget``: every document by the pipelines of its own index."""
+        query = target.query.without({"pipeline"})
+        body = await request_body(exchange)
+        if not await self._may_apply(target):
+            async with await self._relay.send(
+                exchange, target=query.after(target.path), body=body
+            ) as response:
+                return await self._relay.answer(exchange, response)
+        headers = request_headers(exchange.raw_headers)
+        headers.popall("Accept-Encoding", None)
+        async with await self._relay.send(
+            exchange, target=query.after(target.path), headers=headers, body=body, retry=True
+        ) as response:
+            readable = is_json(response.headers.get("Content-Type", ""))
+            if response.status != 200 or not readable:
+                return await self._relay.answer(exchange, response)
+            text = (await response.read(ANSWER_MAX)).decode()
+        runs = self._runs(exchange, target.index)
+        whole = member(text, "docs")
+        changes = await self._each(exchange, target, text, whole, runs) if whole else []
+        fields = response.headers.copy()
+        fields.popall("Content-Length", None)
+        for name, value in runs.answer_headers():
+            fields.add(name, value)
+        return exchange.respond(200, fields, replaced(text, changes).encode())
+
+    async def _each(
+        self, exchange: Exchange, target: Target, text: str, whole: Span, runs: Runs
+    ) -> list[tuple[Span, str]]:
+        changes: list[tuple[Span, str]] = []
+        waiting = iter(elements(text, whole.start))
+
+        async def work() -> None:
+            for span in waiting:
+                document = text[span.start : span.end]
+                new = await self._one_of_many(exchange, target, document, runs)
+                if new != document:
+                    changes.append((span, new))
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(CONCURRENCY):
+                group.create_task(work(), name=f"mget worker {number}")
+        return changes
+
+    async def _one_of_many(self, exchange: Exchange, target: Target, text: str, runs: Runs) -> str:
+        document = orjson.loads(text)
+        if not isinstance(document, dict) or not document.get("found"):
+            return text
+        index, doc_id = str(document["_index"]), document["_id"]
+        own = self._runs(exchange, index)
+        try:
+            chosen = await self._chosen((index,), target)
+            result = await self._run(own, chosen, text)
+        except (ErrorAnswer, PipelineError) as error:
+            answer = orjson.loads(answer_for(error).body())["error"]
+            return orjson.dumps({"_index": index, "_id": doc_id, "error": answer}).decode()
+        finally:
+            runs.take(own)
+        if result is None:
+            return orjson.dumps({"_index": index, "_id": doc_id, "found": False}).decode()
+        return result
+
+    async def _may_apply(self, target: Target) -> bool:
+        if target.query.get("pipeline") is not None or self._selector.guarded("result"):
+            return True
+        return not self._selector.idle
+
+    async def _chosen(self, names: tuple[str, ...], target: Target) -> Chosen:
+        """The result pipelines that apply to a read by id.
+
+        Raises `ErrorAnswer`: 400 for one that is named and does not apply, 403 for a final one.
+        """
+        asked = target.query.get("pipeline")
+        selection = await self._selector.for_search(names, asked, phases=("result",))
+        chosen: list[CompiledPipeline] = []
+        for pipeline in selection.result:
+            if "get" in pipeline.definition.applies_to:
+                chosen.append(pipeline)
+            elif pipeline.final:
+                raise bypass_refused(pipeline, target.path)
+            elif asked is not None:
+                reason = f"[{pipeline.name}] does not apply to reads by id (applies_to)"
+                raise ErrorAnswer(400, "illegal_argument_exception", reason)
+        return tuple(chosen)
+
+    async def _run(self, runs: Runs, chosen: Chosen, hit: str) -> str | None:
+        """The hit as the pipelines leave it; None where they take it out."""
+        if not chosen:
+            return hit
+        payload = Payload.parse(
+            '{"took":0,"timed_out":false,"_shards":{"total":1,"successful":1,"skipped":0,'
+            '"failed":0},"hits":{"total":{"value":1,"relation":"eq"},"max_score":null,'
+            f'"hits":[{hit}]}}}}'
+        )
+        result = await runs.run(chosen, "result", payload, request=_REQUEST)
+        if not result.changed:
+            return hit
+        hits = member(result.text, "hits")
+        inner = member(result.text, "hits", hits.start) if hits else None
+        found = elements(result.text, inner.start) if inner else []
+        return result.text[found[0].start : found[0].end] if found else None
+
+    def _runs(self, exchange: Exchange, index: str) -> Runs:
+        visible = visible_headers(exchange, self._visible)
+        return Runs(self._executor, index=index, headers=visible)
+
+
+def _source_hit(target: Target, source: str) -> str:
+    head = orjson.dumps({"_index": target.index, "_id": target.id}).decode()
+    return f'{head[:-1]},"_source":{source}}}'
+
+
+def _part(text: str, name: str) -> str:
+    span = member(text, name)
+    return text[span.start : span.end] if span else "{}"
+
+
+def _not_found(target: Target, bare: bool) -> str:
+    """The backend's own words for a document that is not there."""
+    if not bare:
+        gone: dict[str, Any] = {"_index": target.index, "_id": target.id, "found": False}
+        return orjson.dumps(gone).decode()
+    reason = f"Document not found [{target.index}]/[{target.id}]"
+    return ErrorAnswer(404, "resource_not_found_exception", reason).body().decode()

@@ -1,0 +1,223 @@
+"""The documents are true: everything is in them, links lead somewhere, code runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.attachment import DEFAULTS, SEARCH_DEFAULT
+from pipelines.definition import read_pipeline
+from pipelines.errors import STAGE_ERROR_KINDS
+from pipelines.registry import Registry
+from pipelines.stages import KINDS
+from pipelines.stats import OUTCOMES, STAGE_OUTCOMES, Stats
+from pipelines.udf import category_phase, read_package, source_headers
+from pipelines.wasm import Call, Limits, Phase, Runtime, SandboxPool
+from proxy.admin import Route
+from proxy.admin.routes import admin_routes
+from proxy.backend import Backend
+from proxy.definitions import Definitions
+from proxy.errors import ANSWERS
+from proxy.metrics import Metrics
+from proxy.settings import SETTINGS, load
+from proxy.store import ClusterStore
+from proxy.upstream import Upstream
+from tests.client import Client
+from tests.documents import ROOT, Block, anchors, blocks, curl_calls, documents, links
+
+DOCS = ROOT / "docs"
+GUIDE = DOCS / "PYTHON_PIPELINE_GUIDE.md"
+API = (DOCS / "API.md").read_text()
+OPERATIONS = (DOCS / "OPERATIONS.md").read_text()
+GUEST = ROOT / "pipelines" / "wasm" / "guest" / "querymill"
+
+
+@pytest.fixture
+async def pool(runtime: Runtime) -> AsyncIterator[SandboxPool]:
+    """A pool of sandboxes that is patient with a busy machine."""
+    made = SandboxPool(runtime, threads=1, load_timeout_ms=20_000)
+    yield made
+    await made.close()
+
+
+# Everything there is
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: str(setting.name))
+def test_every_setting_is_documented(setting: Any) -> None:
+    """Name, environment variable, default and meaning stand in one row."""
+    text = (DOCS / "SETTINGS.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith(f"| `{setting.name}` |")]
+    assert len(rows) == 1
+    default = "none" if setting.default is None else f"`{setting.default_text}`"
+    assert f"| `{setting.env}` | {default} |" in rows[0]
+    assert rows[0].endswith(f"| {setting.help} |")
+    assert all(f"`{choice}`" in rows[0] for choice in setting.choices)
+
+
+def test_the_example_file_of_settings_is_valid(tmp_path: Path) -> None:
+    """It is read as a file given with --config."""
+    (block,) = [block for block in blocks(DOCS / "SETTINGS.md") if block.info == "toml"]
+    path = tmp_path / "querymill.toml"
+    path.write_text(block.text)
+    assert load({}, {}, path).max_transform_bytes == 20 * 1024 * 1024
+
+
+@pytest.fixture
+def routes(pool: SandboxPool) -> tuple[Route, ...]:
+    """The table of administration calls; nothing of it is called."""
+    upstream = Upstream(
+        ["http://127.0.0.1:1"], connect_timeout=1.0, idle_timeout=1.0, connections=1
+    )
+    backend = Backend(upstream)
+    registry = Registry(pool, Stats())
+    definitions = Definitions(registry, ClusterStore(backend), pool, refresh=1.0)
+    return admin_routes(definitions, backend, Metrics(Stats(), dict, lambda: 0).registry)
+
+
+async def test_every_administration_call_is_documented(routes: tuple[Route, ...]) -> None:
+    """A row of a table begins with each method and path, and no row with another."""
+    documented = re.findall(r"^\| `((?:GET|PUT|POST|DELETE) /_[a-z]\S*)` \|", API, re.MULTILINE)
+    assert sorted(documented) == sorted(f"{route.method} {route.path}" for route in routes)
+
+
+def test_every_metric_is_documented() -> None:
+    """With its name as Prometheus reads it, its type and its labels."""
+    stats = Stats()
+    stats.pipeline("p").stage("s")
+    for metric in Metrics(stats, dict, lambda: 0).collect():
+        name = metric.name + ("_total" if metric.type == "counter" else "")
+        assert f"| `{name}` | {metric.type} |" in OPERATIONS
+    labels = {"operation", "status", "state", "pipeline", "outcome", "stage", "kind"}
+    assert all(f"`{label}`" in OPERATIONS for label in labels)
+    assert all(f"`{outcome}`" in OPERATIONS for outcome in (*OUTCOMES, *STAGE_OUTCOMES))
+
+
+def test_every_stage_error_is_documented() -> None:
+    """Each kind has its row."""
+    for kind in STAGE_ERROR_KINDS:
+        assert f"\n| `{kind}` | " in OPERATIONS
+
+
+def test_every_error_type_is_documented() -> None:
+    """With the status it comes with."""
+    for status, kind in {*ANSWERS.values(), (500, "proxy_exception")}:
+        rows = [line for line in API.splitlines() if f"| `{kind}` |" in line]
+        assert any(str(status) in row.split("|")[1] for row in rows), kind
+
+
+def test_every_attachment_is_documented() -> None:
+    """The settings that bind a pipeline to an index."""
+    for setting in (*DEFAULTS.values(), SEARCH_DEFAULT):
+        assert f"\n| `{setting}` | " in API
+
+
+def test_every_stage_kind_is_documented() -> None:
+    """The guide says what the `config` of each kind holds."""
+    for kind in KINDS:
+        assert f"`config` of a `{kind}` stage" in GUIDE.read_text()
+
+
+def test_everything_a_udf_can_use_is_documented() -> None:
+    """Each name of the guest library and each member of `context`."""
+    guide = GUIDE.read_text()
+    tree = ast.parse((GUEST / "__init__.py").read_text())
+    (names,) = [ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign)]
+    missing = [name for name in names if not re.search(rf"`{name}[`(]", guide)]
+    assert missing == []
+    source = (GUEST / "current.py").read_text()
+    slots = re.search(r"__slots__ = (\(.*?\))", source, re.DOTALL)
+    assert slots is not None
+    assert [name for name in ast.literal_eval(slots[1]) if f"`{name}`" not in guide] == []
+
+
+# Links
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    """Each relative link names a file that is there and, with a #, one of its headings."""
+    for target, heading in links(path):
+        assert target.exists(), f"{path.name}: {target}"
+        assert not heading or heading in anchors(target), f"{path.name}: {target.name}#{heading}"
+
+
+# Code
+
+
+def udf_cases() -> list[list[Block]]:
+    """Each UDF of the guide with the blocks that belong to it."""
+    cases: list[list[Block]] = []
+    for block in blocks(GUIDE):
+        if block.info == "python udf":
+            cases.append([block])
+        elif block.info in ("json params", "json files", "json input", "json output"):
+            cases[-1].append(block)
+    return cases
+
+
+@pytest.mark.parametrize("case", udf_cases(), ids=lambda case: f"line {case[0].line}")
+async def test_udfs_of_the_guide_do_what_it_says(case: list[Block], pool: SandboxPool) -> None:
+    """In the real sandbox each makes the output shown of the input shown."""
+    given = {block.info.removeprefix("json "): json.loads(block.text) for block in case[1:]}
+    upload = {"source": case[0].text, "files": given.get("files", {})}
+    name = source_headers(case[0].text).get("name", "guide")
+    package = read_package(name, json.dumps(upload).encode(), format="json")
+    entries = await pool.inspect(package, given.get("params", {}))
+    phases: tuple[Phase, ...] = ("query", "document", "result")
+    phase = next((each for each in phases if each in entries), None) or category_phase(package)
+    assert phase is not None
+    call = Call(phase=phase, payload=json.dumps(given["input"]), request="{}", context={})
+    limits = Limits(timeout_ms=20_000)
+    reply = await pool.run(package, given.get("params", {}), call, limits)
+    assert reply.data == given["output"]
+
+
+def test_other_blocks_are_what_they_say() -> None:
+    """JSON parses, definitions are valid, and Python compiles, in every document."""
+    seen: set[str] = set()
+    for path in documents():
+        for block in blocks(path):
+            language, _, use = block.info.partition(" ")
+            seen.add(block.info)
+            if language == "json":
+                value = json.loads(block.text)
+                if use == "pipeline":
+                    assert read_pipeline(value, KINDS).name == value["name"]
+            elif language == "python":
+                compile(block.text, f"{path.name} line {block.line}", "exec")
+            else:
+                assert language in ("sh", "toml"), f"{path.name} line {block.line}"
+    assert {"json pipeline", "python udf", "python", "sh"} <= seen
+
+
+@pytest.fixture
+async def fresh(proxy: Client, direct: Client) -> AsyncIterator[Client]:
+    """A proxy before a backend without the index that the documents use."""
+    await direct.delete("/shop?ignore_unavailable=true")
+    yield proxy
+    await direct.delete("/shop?ignore_unavailable=true")
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/API.md", GUIDE.name, "docs/OPERATIONS.md"])
+async def test_curl_lines_work(name: str, fresh: Client) -> None:
+    """In the order they stand each is answered well; JSON right after them is the last answer."""
+    path = ROOT / name if "/" in name or name == "README.md" else DOCS / name
+    answer: Any = None
+    tried = 0
+    for block in blocks(path):
+        if block.info == "sh":
+            for call in curl_calls(block):
+                sent = await fresh.call(call.method, call.target, call.body, call.headers)
+                assert sent.status < 400, f"{name} line {block.line}: {sent.body.decode()}"
+                answer = sent.data
+                tried += 1
+        elif block.info == "json":
+            assert answer == json.loads(block.text), f"{name} line {block.line}"
+    assert tried
