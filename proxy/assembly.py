@@ -14,6 +14,7 @@ from proxy.admin.routes import admin_routes
 from proxy.backend import Backend
 from proxy.backend_info import BackendInfo
 from proxy.bulk_traffic import BulkTraffic
+from proxy.cursors import Cursors
 from proxy.definitions import Definitions
 from proxy.documents import DocumentTraffic
 from proxy.failures import Failures
@@ -24,6 +25,7 @@ from proxy.queries import QueryTraffic
 from proxy.reads import ReadTraffic
 from proxy.relay import Relay
 from proxy.resolver import Resolver
+from proxy.scroll import ScrollTraffic
 from proxy.search import SearchTraffic
 from proxy.selection import Selector
 from proxy.server import ProxyServer
@@ -57,6 +59,7 @@ async def open_proxy(settings: Settings, runtime: Runtime) -> AsyncIterator[Prox
             threads=settings.sandbox_threads,
             max_live=settings.sandbox_max_live,
             recycle_runs=settings.sandbox_recycle_runs,
+            load_timeout_ms=int(settings.sandbox_load_timeout * 1000),
         )
         stack.push_async_callback(pool.close)
         stats = Stats()
@@ -77,10 +80,14 @@ async def open_proxy(settings: Settings, runtime: Runtime) -> AsyncIterator[Prox
         visible = frozenset(name.lower() for name in settings.pipeline_headers)
         templates = Templates(backend)
         updates, failures = Updates(backend), Failures(backend)
+        cursors = Cursors(lambda: definitions.secret)
+        scroll = ScrollTraffic(relay, selector, executor, registry, cursors, visible=visible)
         largest = settings.max_transform_bytes
         traffic = Traffic(
             relay,
-            SearchTraffic(relay, selector, executor, templates, max_bytes=largest, visible=visible),
+            SearchTraffic(
+                relay, selector, executor, templates, scroll, max_bytes=largest, visible=visible
+            ),
             DocumentTraffic(
                 relay,
                 selector,
@@ -102,6 +109,7 @@ async def open_proxy(settings: Settings, runtime: Runtime) -> AsyncIterator[Prox
                 visible=visible,
             ),
             ReadTraffic(relay, selector, executor, visible=visible),
+            scroll,
             IndexTraffic(relay, backend, definitions, resolver),
             MsearchTraffic(
                 relay,

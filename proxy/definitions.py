@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +36,8 @@ class Definitions:
         self.store = store
         self.ready = asyncio.Event()
         self.problem = "the store has not been read yet"
+        # Until the store has one, nothing is defined that ids would have to remember.
+        self.secret = b""
         self._pool = pool
         self._refresh = refresh
         self._seen: tuple[int, int] | None = None
@@ -82,6 +86,8 @@ class Definitions:
                 )
             elif record.kind == "attachment":
                 attachments[record.name] = record.body
+            elif record.kind == "secret":
+                self.secret = bytes.fromhex(record.body["key"])
         broken = self.registry.replace(pipelines, udfs, attachments)
         for name, reason in broken.items():
             _log.error("a stored pipeline cannot be read", pipeline=name, reason=reason)
@@ -103,6 +109,7 @@ class Definitions:
             definition = self.registry.read(value, name=name)
             await self._check_entry_points(definition)
             self.registry.check_type_change(definition)
+            await self._ensure_secret(credentials)
             record = await self.store.put(
                 "pipeline",
                 name,
@@ -192,6 +199,17 @@ class Definitions:
                 if expression in self.registry.attachments.entries:
                     await self.store.delete("attachment", expression, credentials)
                     self.registry.set_attachment(expression, {})
+
+    async def _ensure_secret(self, credentials: Credentials) -> None:
+        """Make the key that signs ids, which all proxies on this store share."""
+        if self.secret:
+            return
+        body = {"key": secrets.token_hex(32)}
+        with contextlib.suppress(ConflictError):
+            await self.store.put("secret", "cursors", body, credentials, create=True)
+        record = await self.store.get("secret", "cursors", credentials)
+        assert record is not None
+        self.secret = bytes.fromhex(record.body["key"])
 
     async def _attach(
         self, expression: str, settings: Mapping[str, str | None], credentials: Credentials

@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-import orjson
 from aiohttp import web
 
 from pipelines.executor import Executor
 from pipelines.payload import Payload
 from proxy.bodies import is_json
+from proxy.cursors import Memory
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.headers import Headers, request_headers
 from proxy.query_string import QueryString, is_true
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
+from proxy.scroll import ScrollTraffic
 from proxy.search_request import body_in_url, dump, merge_url
 from proxy.selection import Selection, Selector
 from proxy.target import Target
 from proxy.templates import Templates
-from proxy.transform import new_body_headers, parse, read_json_body, visible_headers
+from proxy.transform import (
+    inflated,
+    new_body_headers,
+    parse,
+    read_json_body,
+    visible_headers,
+)
 from proxy.upstream import UpstreamResponse
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """One search: its targets and pipelines, and its body where the client's id was replaced."""
+
+    target: Target
+    query: QueryString
+    names: tuple[str, ...]
+    selection: Selection
+    opened: bytes | None
+    memory: Memory | None
+    templated: bool
 
 
 class SearchTraffic:
@@ -34,6 +55,7 @@ class SearchTraffic:
         selector: Selector,
         executor: Executor,
         templates: Templates,
+        scroll: ScrollTraffic,
         *,
         max_bytes: int,
         visible: frozenset[str],
@@ -42,6 +64,7 @@ class SearchTraffic:
         self._selector = selector
         self._executor = executor
         self._templates = templates
+        self._scroll = scroll
         self._max_bytes = max_bytes
         self._visible = visible
 
@@ -56,46 +79,66 @@ class SearchTraffic:
         self, exchange: Exchange, target: Target, *, templated: bool
     ) -> web.StreamResponse:
         asked = target.query.get("pipeline")
+        opened, memory = await self._open_pit(exchange, target)
+        names = memory.names if memory else target.names
         selection = await self._selector.for_search(
-            target.names, asked, expand=target.query.get("expand_wildcards")
+            names, asked, expand=target.query.get("expand_wildcards")
         )
         query = target.query if asked is None else target.query.without({"pipeline"})
-        if not selection:
+        search = _Search(target, query, names, selection, opened, memory, templated)
+        if not selection and memory is None and not self._carries(search):
             body = await request_body(exchange)
             async with await self._relay.send(
                 exchange, target=query.after(target.path), body=body
             ) as response:
                 return await self._relay.answer(exchange, response)
-        return await self._run(exchange, target, query, selection, templated)
+        return await self._run(exchange, search)
 
-    async def _run(
-        self,
-        exchange: Exchange,
-        target: Target,
-        query: QueryString,
-        selection: Selection,
-        templated: bool,
-    ) -> web.StreamResponse:
+    async def _open_pit(
+        self, exchange: Exchange, target: Target
+    ) -> tuple[bytes | None, Memory | None]:
+        """The body with the backend's own id, where a search of a point in time has ours."""
+        if target.names or not exchange.has_body:
+            return None, None
+        body = await inflated(exchange, self._max_bytes)
+        if b'"pit"' not in body:
+            return None, None
+        try:
+            text, memory = self._scroll.open_search(body.decode())
+        except ValueError:
+            # Not JSON: the backend's to refuse.
+            return None, None
+        return (text.encode(), memory) if memory else (None, None)
+
+    def _carries(self, search: _Search) -> bool:
+        """Whether the answer's ids have to remember something."""
+        goes_on = search.memory is not None or "scroll" in search.query.names()
+        guarded = self._selector.guarded("query", "result")
+        return goes_on and bool(search.selection.result or search.memory or guarded)
+
+    async def _run(self, exchange: Exchange, search: _Search) -> web.StreamResponse:
+        target, query, selection = search.target, search.query, search.selection
         runs = Runs(
             self._executor,
-            index=target.index,
+            index=",".join(search.names),
             headers=visible_headers(exchange, self._visible),
             warnings=selection.warnings,
         )
         body = await read_json_body(exchange, self._max_bytes)
-        source = body or body_in_url(query) or b"{}"
+        source = search.opened or body or body_in_url(query) or b"{}"
         path = target.path
-        if templated:
+        if search.templated:
             source = (await self._templates.render(source.decode(), exchange)).encode()
             path = path.removesuffix("/template")
         request, remaining = await _merged(source, query)
         rewritten = await runs.run(selection.query, "query", request)
         headers = request_headers(exchange.raw_headers)
         sent: bytes | None = await exchange.body(self._max_bytes) if exchange.has_body else None
-        if rewritten.changed or templated:
+        if rewritten.changed or search.templated or search.opened is not None:
             sent, query = rewritten.text.encode(), remaining
             headers = new_body_headers(exchange, "" if body else "application/json")
-        wants_response = bool(selection.result or runs.metadata)
+        carries = self._carries(search)
+        wants_response = bool(selection.result or runs.metadata or carries)
         if wants_response:
             headers.popall("Accept-Encoding", None)
         async with await self._relay.send(
@@ -117,9 +160,13 @@ class SearchTraffic:
                 runs.skipped(selection.result, error.reason)
                 return self._whole(exchange, response, runs, raw)
             result = await runs.run(selection.result, "result", answered, request=rewritten.text)
-        if result.changed or runs.metadata:
+        if result.changed or runs.metadata or carries:
+            text = runs.with_metadata(result.text)
+            if carries:
+                known = self._scroll.memory(search.names, selection, runs, rewritten.text)
+                text = self._scroll.rewrap(text, search.memory or known)
             pretty = is_true(target.query.get("pretty"))
-            raw = _response_text(result, runs, pretty).encode()
+            raw = (_indented(text) if pretty else text).encode()
         return self._whole(exchange, response, runs, raw)
 
     def _whole(
@@ -176,16 +223,8 @@ async def _merged(source: bytes, query: QueryString) -> tuple[Payload, QueryStri
     return Payload(dump(exact), merged), remaining
 
 
-def _response_text(result: Payload, runs: Runs, pretty: bool) -> str:
-    text = result.text
-    if runs.metadata:
-        metadata = orjson.dumps(runs.metadata).decode()
-        rest = text.lstrip()[1:].lstrip()
-        comma = "" if rest.startswith("}") else ","
-        text = f'{{"_pipeline_metadata":{metadata}{comma}{rest}'
-    if pretty:
-        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
-    return text
+def _indented(text: str) -> str:
+    return json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
 
 
 def _extend(headers: Headers, more: Iterable[tuple[str, str]]) -> None:

@@ -139,6 +139,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         maximum=10_000_000,
     ),
     Setting(
+        "sandbox_load_timeout",
+        "seconds",
+        2.0,
+        "Seconds that loading a UDF, which runs its top level, may take.",
+        minimum=0.1,
+        maximum=60,
+    ),
+    Setting(
         "on_conflict",
         "choice",
         "off",
@@ -200,6 +208,7 @@ class Settings:
     sandbox_threads: int
     sandbox_max_live: int
     sandbox_recycle_runs: int
+    sandbox_load_timeout: float
     on_conflict: Literal["off", "chain", "error"]
     pipeline_headers: tuple[str, ...]
     store_refresh: float

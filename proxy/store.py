@@ -14,7 +14,7 @@ from proxy.backend import Backend, BackendRefusedError
 INDEX = ".querymill"
 PAGE = 200
 
-Kind = Literal["pipeline", "udf", "attachment"]
+Kind = Literal["pipeline", "udf", "attachment", "secret"]
 Credentials = Mapping[str, str]
 
 _SETTINGS = {

@@ -17,6 +17,7 @@ from proxy.queries import QueryTraffic
 from proxy.reads import ReadTraffic
 from proxy.relay import Relay
 from proxy.resolver import Resolver
+from proxy.scroll import ScrollTraffic
 from proxy.search import SearchTraffic
 from proxy.selection import Selector
 from proxy.target import Operation, Target, read_target
@@ -39,6 +40,7 @@ class Traffic:
         documents: DocumentTraffic,
         bulk: BulkTraffic,
         reads: ReadTraffic,
+        scroll: ScrollTraffic,
         indices: IndexTraffic,
         msearch: MsearchTraffic,
         queries: QueryTraffic,
@@ -59,6 +61,10 @@ class Traffic:
             Operation.DOCUMENT: documents.one,
             Operation.UPDATE: documents.update,
             Operation.BULK: bulk,
+            Operation.SCROLL: scroll.page,
+            Operation.CLEAR_SCROLL: scroll.close,
+            Operation.OPEN_PIT: scroll.open_pit,
+            Operation.CLOSE_PIT: scroll.close,
             Operation.GET_DOCUMENT: reads.one,
             Operation.GET_SOURCE: reads.one,
             Operation.MGET: self._mget,

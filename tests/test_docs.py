@@ -7,13 +7,13 @@ import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from pipelines.attachment import DEFAULTS, SEARCH_DEFAULT
-from pipelines.definition import read_pipeline
-from pipelines.errors import STAGE_ERROR_KINDS
+from pipelines.attachment import SETTINGS as ATTACHMENTS
+from pipelines.definition import OnError, OnFailure, read_pipeline
+from pipelines.errors import STAGE_ERROR_KINDS, DefinitionError
 from pipelines.registry import Registry
 from pipelines.stages import KINDS
 from pipelines.stats import OUTCOMES, STAGE_OUTCOMES, Stats
@@ -23,6 +23,7 @@ from proxy.admin import Route
 from proxy.admin.routes import admin_routes
 from proxy.backend import Backend
 from proxy.definitions import Definitions
+from proxy.endpoints import ENDPOINTS
 from proxy.errors import ANSWERS
 from proxy.metrics import Metrics
 from proxy.settings import SETTINGS, load
@@ -114,7 +115,7 @@ def test_every_error_type_is_documented() -> None:
 
 def test_every_attachment_is_documented() -> None:
     """The settings that bind a pipeline to an index."""
-    for setting in (*DEFAULTS.values(), SEARCH_DEFAULT):
+    for setting in ATTACHMENTS:
         assert f"\n| `{setting}` | " in API
 
 
@@ -122,6 +123,38 @@ def test_every_stage_kind_is_documented() -> None:
     """The guide says what the `config` of each kind holds."""
     for kind in KINDS:
         assert f"`config` of a `{kind}` stage" in GUIDE.read_text()
+
+
+@pytest.mark.parametrize("path", ["", "stages[0].", "stages[0].config."])
+def test_every_member_of_a_definition_is_documented(path: str) -> None:
+    """The guide has a row for each key that the reader knows, on every level."""
+    config: dict[str, Any] = {"udf_name": "u"}
+    stage: dict[str, Any] = {"name": "s", "type": "python", "config": config}
+    pipeline: dict[str, Any] = {"name": "p", "type": "document", "stages": [stage]}
+    {"": pipeline, "stages[0].": stage, "stages[0].config.": config}[path]["surprise"] = 1
+    with pytest.raises(DefinitionError, match="unknown key; known are ") as caught:
+        read_pipeline(pipeline, KINDS)
+    assert caught.value.path == f"{path}surprise"
+    known = caught.value.reason.partition("known are ")[2].split(", ")
+    guide = GUIDE.read_text()
+    assert [name for name in known if f"\n| `{name}` | " not in guide] == []
+
+
+def test_every_failure_policy_is_documented() -> None:
+    """What `on_failure` and `on_error` may be."""
+    guide = GUIDE.read_text()
+    policies = {*get_args(OnFailure), *get_args(OnError)}
+    assert [name for name in policies if f"\n| `{name}` | " not in guide] == []
+
+
+def test_every_endpoint_with_pipelines_is_documented() -> None:
+    """What the proxy knows to run pipelines on stands in the table, or in what is to come."""
+    runs = [endpoint for endpoint in ENDPOINTS if endpoint.phases]
+    paths = {"/".join(part for part in e.path if not part.startswith("{")) for e in runs}
+    text = API[API.index("## What runs where") :]
+    # OpenSearch's own name for what the document calls `_async_search`.
+    paths.remove("_plugins/_asynchronous_search")
+    assert [path for path in paths if path not in text] == []
 
 
 def test_everything_a_udf_can_use_is_documented() -> None:

@@ -173,7 +173,7 @@ async def test_udfs_come_as_source_json_or_zip(proxy: Client) -> None:
         ("x = 1\n", "defines none of udf_main(), query(), document(), result()"),
         ("raise ValueError('at load')\n", "at load"),
         ("import nothing_like_it\n", "nothing_like_it"),
-        ("while True:\n    pass\n", "1000 ms"),
+        ("while True:\n    pass\n", "2000 ms"),
     ],
 )
 async def test_a_udf_that_does_not_load_is_refused(proxy: Client, source: str, reason: str) -> None:

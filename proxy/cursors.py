@@ -1,0 +1,89 @@
+"""Ids that carry on a search (scroll, point in time, async) and remember what it runs.
+
+What has to be remembered stands in the id itself, signed: any worker of any proxy on the same
+store can read it, a restart forgets nothing, and no client can change it. The backend's own id is
+its last part. The signature is HMAC-SHA-256 (RFC 2104), cut to 16 bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import zlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+
+from proxy.errors import ErrorAnswer
+
+PREFIX = "qm1."
+# A request or state larger than this is not carried: the id has to fit into a request.
+CARRIED_MAX = 8 * 1024
+_UNPACKED_MAX = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What a search's later pages need: its targets, its result pipelines, state and request.
+
+    `result` are names with the versions they had; `final` are those among them that fail closed.
+    """
+
+    names: tuple[str, ...] = ()
+    result: tuple[tuple[str, str], ...] = ()
+    final: tuple[str, ...] = ()
+    state: dict[str, Any] = field(default_factory=dict)
+    request: str = "{}"
+
+
+class Cursors:
+    """Wraps the backend's ids and reads them again. `secret` gives the key all proxies share."""
+
+    def __init__(self, secret: Callable[[], bytes]) -> None:
+        self._secret = secret
+
+    def wrap(self, backend_id: str, memory: Memory) -> str:
+        """The id the client gets for the backend's."""
+        packed = base64.urlsafe_b64encode(zlib.compress(orjson.dumps(asdict(memory))))
+        body = packed.decode().rstrip("=")
+        return f"{PREFIX}{body}.{self._sign(body, backend_id)}.{backend_id}"
+
+    def unwrap(self, client_id: str) -> tuple[str, Memory | None]:
+        """The backend's id and what was remembered; None for an id that is the backend's own.
+
+        Raises `ErrorAnswer` (400) for an id of ours that was changed or signed by others.
+        """
+        if not client_id.startswith(PREFIX):
+            return client_id, None
+        parts = client_id[len(PREFIX) :].split(".", 2)
+        if len(parts) != 3 or not hmac.compare_digest(parts[1], self._sign(parts[0], parts[2])):
+            raise ErrorAnswer(
+                400,
+                "illegal_argument_exception",
+                "the id was not made by this proxy, or was changed; begin the search anew",
+            )
+        return parts[2], _unpack(parts[0])
+
+    def _sign(self, body: str, backend_id: str) -> str:
+        message = f"{body}.{backend_id}".encode("utf-8", "surrogateescape")
+        digest = hmac.new(self._secret(), message, hashlib.sha256).digest()[:16]
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def _unpack(body: str) -> Memory:
+    try:
+        packed = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+        values = orjson.loads(zlib.decompressobj().decompress(packed, _UNPACKED_MAX))
+    except (binascii.Error, zlib.error, orjson.JSONDecodeError) as error:
+        raise ErrorAnswer(400, "illegal_argument_exception", "the id cannot be read") from error
+    return Memory(
+        names=tuple(values["names"]),
+        result=tuple((name, version) for name, version in values["result"]),
+        final=tuple(values["final"]),
+        state=values["state"],
+        request=values["request"],
+    )

@@ -1,0 +1,156 @@
+"""The backend's `filter_path`: which parts of an answer are written at all. Pure.
+
+The grammar: paths by comma, names by dot, ``*`` for any part of a name, ``**`` for any names (one
+at least), ``\\`` before a dot that belongs to a name. A path that begins with ``-`` excludes; where
+there are both kinds, a part has to be included and not excluded. OpenSearch and Elasticsearch differ
+in corners: whether exclusions leave containers that were empty, and in dots and backslashes that are
+misplaced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+# Stands for a part that is left out; None is a value.
+_NOTHING: Final = object()
+_ESCAPED: Final = re.compile(r"\\.")
+# A dot with no backslash before it that makes it part of the name.
+_DOT: Final = re.compile(r"(?<!\\)\.")
+
+Name = re.Pattern[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """What is left of one path: `names` to be matched from here on; None stands for ``**``."""
+
+    names: tuple[Name, ...]
+
+    def into(self, name: str) -> tuple[_Path, ...]:
+        """The paths that go on below a member called `name`."""
+        first = self.names[0]
+        rest = _Path(self.names[1:])
+        if first is None:
+            return (self, rest) if rest.names else (rest,)
+        return (rest,) if first.fullmatch(name) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class FilterPath:
+    """A parsed `filter_path`. With neither kind of path it leaves everything as it is.
+
+    `keep_empty`: exclusions leave containers that were empty before.
+    """
+
+    included: tuple[_Path, ...]
+    excluded: tuple[_Path, ...]
+    keep_empty: bool = False
+
+    @classmethod
+    def parse(cls, text: str, *, elasticsearch: bool = False) -> FilterPath:
+        """Raises `ValueError` for an exclusion of nothing, which the backend refuses."""
+        paths = [path for part in text.split(",") if (path := part.strip())]
+        excluding = [path[1:].strip() for path in paths if path.startswith("-")]
+        if excluding and not any(excluding):
+            raise ValueError("filter_path excludes nothing; a name has to follow the -")
+        return cls(
+            _compiled((path for path in paths if not path.startswith("-")), elasticsearch),
+            _compiled((path for path in excluding if path), elasticsearch),
+            keep_empty=elasticsearch,
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.included or self.excluded)
+
+    def apply(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """What is left of an answer; parts that are left whole are shared with it."""
+        if self.included:
+            answer = _included(answer, self.included)
+        if self.excluded:
+            answer = _less(answer, self.excluded, self.keep_empty)
+        return answer
+
+
+def _compiled(paths: Iterable[str], elasticsearch: bool) -> tuple[_Path, ...]:
+    split, name = (_split_elastic, _name_elastic) if elasticsearch else (_split, _name)
+    return tuple(_Path(tuple(name(part) for part in split(path))) for path in paths)
+
+
+def _split(path: str) -> list[str]:
+    """The names of a path, still escaped; dots at its end are nothing."""
+    names = _DOT.split(path)
+    while len(names) > 1 and not names[-1]:
+        names.pop()
+    return names
+
+
+def _split_elastic(path: str) -> list[str]:
+    """The names of a path; where one would be empty, all from there on is one name."""
+    names = _DOT.split(path)
+    whole = names.index("") if "" in names else len(names)
+    return [*names[:whole], *([".".join(names[whole:])] if whole < len(names) else [])]
+
+
+def _name(part: str) -> Name:
+    # A backslash and whatever follows it are a dot.
+    return _glob(_ESCAPED.sub(".", part))
+
+
+def _name_elastic(part: str) -> Name:
+    return _glob(_ESCAPED.sub(".", part) if "\\." in part else part)
+
+
+def _glob(part: str) -> Name:
+    if part == "**":
+        return None
+    return re.compile(".*".join(re.escape(piece) for piece in part.split("*")), re.DOTALL)
+
+
+def _below(paths: tuple[_Path, ...], name: str) -> tuple[tuple[_Path, ...], bool]:
+    """The paths that lead on into a member, and whether one ends at it."""
+    below = tuple(path for each in paths for path in each.into(name))
+    return below, any(not path.names for path in below)
+
+
+def _included(value: dict[str, Any], paths: tuple[_Path, ...]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name, member in value.items():
+        below, ends = _below(paths, name)
+        part = member if ends else _reached(member, below) if below else _NOTHING
+        if part is not _NOTHING:
+            kept[name] = part
+    return kept
+
+
+def _reached(value: Any, paths: tuple[_Path, ...]) -> Any:
+    if isinstance(value, dict):
+        return _included(value, paths) or _NOTHING
+    if isinstance(value, list):
+        parts = (_reached(element, paths) for element in value)
+        return [part for part in parts if part is not _NOTHING] or _NOTHING
+    return _NOTHING
+
+
+def _less(value: dict[str, Any], paths: tuple[_Path, ...], keep_empty: bool) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name, member in value.items():
+        below, ends = _below(paths, name)
+        part = _NOTHING if ends else _left(member, below, keep_empty) if below else member
+        if part is not _NOTHING:
+            kept[name] = part
+    return kept
+
+
+def _left(value: Any, paths: tuple[_Path, ...], keep_empty: bool) -> Any:
+    left = value
+    if isinstance(value, dict):
+        left = _less(value, paths, keep_empty)
+    elif isinstance(value, list):
+        parts = (_left(element, paths, keep_empty) for element in value)
+        left = [part for part in parts if part is not _NOTHING]
+    else:
+        return value
+    return left if left or (keep_empty and not value) else _NOTHING

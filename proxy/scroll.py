@@ -1,0 +1,247 @@
+"""Pages of a search that goes on: result pipelines run on each, as they did on the first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import quote
+
+import orjson
+from aiohttp import web
+
+from pipelines.executor import Executor
+from pipelines.payload import Payload
+from pipelines.registry import Registry
+from proxy.bodies import is_json
+from proxy.cursors import CARRIED_MAX, PREFIX, Cursors, Memory
+from proxy.errors import ErrorAnswer
+from proxy.exchange import Exchange
+from proxy.headers import request_headers
+from proxy.relay import Relay, request_body
+from proxy.runs import Runs
+from proxy.selection import Chosen, Selection, Selector
+from proxy.spans import Span, elements, member, replaced
+from proxy.target import Target
+from proxy.transform import inflated, new_body_headers, visible_headers
+
+BODY_MAX = 16 * 1024 * 1024
+ANSWER_MAX = 100 * 1024 * 1024
+# The members and parameters that hold ids, by the spelling of either backend.
+ID_MEMBERS = ("scroll_id", "pit_id", "id")
+
+
+class ScrollTraffic:
+    """Answers `_search/scroll`, and the calls that open and close scrolls and points in time."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        selector: Selector,
+        executor: Executor,
+        registry: Registry,
+        cursors: Cursors,
+        *,
+        visible: frozenset[str],
+    ) -> None:
+        self._relay = relay
+        self._selector = selector
+        self._executor = executor
+        self._registry = registry
+        self._cursors = cursors
+        self._visible = visible
+
+    async def page(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """``_search/scroll``: the next page."""
+        client_id, inner, body = await self._read(exchange, target)
+        backend_id, memory = self._cursors.unwrap(client_id) if client_id else ("", None)
+        if memory is None:
+            self._refuse_unknown(target)
+            return await self._pass(exchange, target)
+        sent_target, sent_body = self._with_id(target, body, inner, backend_id)
+        headers = new_body_headers(exchange) if body else request_headers(exchange.raw_headers)
+        headers.popall("Accept-Encoding", None)
+        runs = Runs(
+            self._executor,
+            index=",".join(memory.names),
+            headers=visible_headers(exchange, self._visible),
+        )
+        runs.state = dict(memory.state)
+        chosen = self._remembered(memory, runs)
+        async with await self._relay.send(
+            exchange, target=sent_target, headers=headers, body=sent_body
+        ) as response:
+            readable = is_json(response.headers.get("Content-Type", ""))
+            if response.status != 200 or not readable:
+                if response.status == 200:
+                    runs.skipped(chosen, "the page is not answered as JSON")
+                return await self._relay.answer(exchange, response)
+            text = (await response.read(ANSWER_MAX)).decode()
+        result = await runs.run(chosen, "result", Payload.parse(text), request=memory.request)
+        text = self.rewrap(result.text, replace(memory, state=runs.state))
+        fields = response.headers.copy()
+        fields.popall("Content-Length", None)
+        for name, value in runs.answer_headers():
+            fields.add(name, value)
+        return exchange.respond(200, fields, text.encode(), reason=response.reason)
+
+    async def open_pit(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """Open a point in time; its id remembers the indices it is on."""
+        if self._selector.idle:
+            return await self._pass(exchange, target)
+        body = await request_body(exchange)
+        headers = request_headers(exchange.raw_headers)
+        headers.popall("Accept-Encoding", None)
+        async with await self._relay.send(exchange, headers=headers, body=body) as response:
+            if response.status != 200 or not is_json(response.headers.get("Content-Type", "")):
+                return await self._relay.answer(exchange, response)
+            text = (await response.read(ANSWER_MAX)).decode()
+        text = self.rewrap(text, Memory(names=target.names))
+        fields = response.headers.copy()
+        fields.popall("Content-Length", None)
+        return exchange.respond(200, fields, text.encode(), reason=response.reason)
+
+    async def close(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """Close scrolls or points in time: the backend gets its own ids."""
+        body = await inflated(exchange, BODY_MAX)
+        path = target.path
+        if target.id is not None and PREFIX in target.id:
+            ids = [self._cursors.unwrap(part)[0] for part in target.id.split(",")]
+            path = path.rpartition("/")[0] + "/" + quote(",".join(ids), safe=",=")
+        if PREFIX.encode() not in body:
+            sent = await exchange.body(BODY_MAX) if exchange.has_body else None
+            headers = request_headers(exchange.raw_headers)
+        else:
+            sent, headers = self._unwrapped(body.decode()).encode(), new_body_headers(exchange)
+        async with await self._relay.send(
+            exchange, target=target.query.after(path), headers=headers, body=sent
+        ) as response:
+            return await self._relay.answer(exchange, response)
+
+    # For the first page, which is a search
+
+    def memory(
+        self, names: tuple[str, ...], selection: Selection, runs: Runs, request: str
+    ) -> Memory:
+        """What later pages of a search have to know."""
+        state = runs.state if len(orjson.dumps(runs.state)) <= CARRIED_MAX else {}
+        return Memory(
+            names=names,
+            result=tuple((p.name, p.definition.version) for p in selection.result),
+            final=tuple(p.name for p in selection.result if p.final),
+            state=state,
+            request=request if len(request) <= CARRIED_MAX else "{}",
+        )
+
+    def rewrap(self, text: str, memory: Memory) -> str:
+        """An answer with the ids in it wrapped."""
+        changes: list[tuple[Span, str]] = []
+        for name in ("_scroll_id", *ID_MEMBERS):
+            span = member(text, name)
+            if span is None:
+                continue
+            value = orjson.loads(text[span.start : span.end])
+            if isinstance(value, str) and not value.startswith(PREFIX):
+                wrapped = self._cursors.wrap(value, memory)
+                changes.append((span, orjson.dumps(wrapped).decode()))
+        return replaced(text, changes)
+
+    def open_search(self, text: str) -> tuple[str, Memory | None]:
+        """A search request with the backend's own id under ``pit``, and what its id remembered.
+
+        Raises `ErrorAnswer` (403) for an id not of ours where a final pipeline could be missed.
+        """
+        pit = member(text, "pit")
+        span = member(text, "id", pit.start) if pit else None
+        if span is None:
+            return text, None
+        value = orjson.loads(text[span.start : span.end])
+        if not isinstance(value, str):
+            return text, None
+        backend_id, memory = self._cursors.unwrap(value)
+        if memory is None:
+            if self._selector.guarded("query", "result"):
+                raise _unknown_id("a search of a point in time")
+            return text, None
+        return replaced(text, [(span, orjson.dumps(backend_id).decode())]), memory
+
+    def _remembered(self, memory: Memory, runs: Runs) -> Chosen:
+        """The pipelines of the first page. A final one that is gone ends the search."""
+        chosen = []
+        for name, version in memory.result:
+            pipeline = self._registry.find(name)
+            if pipeline is None:
+                if name in memory.final:
+                    reason = f"the final pipeline [{name}] of this search is not there any more"
+                    raise ErrorAnswer(500, "pipeline_execution_exception", reason)
+                runs.warnings.append(f"pipeline [{name}@{version}] did not run: it was deleted")
+                continue
+            if pipeline.definition.version != version:
+                now = pipeline.definition.version
+                runs.warnings.append(f"pipeline [{name}] was {version} on the first page, is {now}")
+            chosen.append(replace(pipeline, final=name in memory.final))
+        return tuple(chosen)
+
+    async def _read(
+        self, exchange: Exchange, target: Target
+    ) -> tuple[str | None, Span | None, str]:
+        """The scroll id, where it lies in the body (if it does), and the body as text."""
+        if target.id is not None:
+            return target.id, None, ""
+        body = (await inflated(exchange, BODY_MAX)).decode("utf-8", "replace")
+        if body.lstrip().startswith("{"):
+            try:
+                span = member(body, "scroll_id")
+            except ValueError:
+                return None, None, body
+            if span is not None:
+                value = orjson.loads(body[span.start : span.end])
+                return (value, span, body) if isinstance(value, str) else (None, None, body)
+        elif body.strip():
+            start = len(body) - len(body.lstrip())
+            return body.strip(), Span(start, start + len(body.strip())), body
+        return target.query.get("scroll_id"), None, body
+
+    def _with_id(
+        self, target: Target, body: str, span: Span | None, backend_id: str
+    ) -> tuple[str, bytes | None]:
+        """The request with the backend's id where the client's was."""
+        if span is not None:
+            quoted = orjson.dumps(backend_id).decode() if body[span.start] == '"' else backend_id
+            return target.query.after(target.path), replaced(body, [(span, quoted)]).encode()
+        if target.id is not None:
+            path = target.path.rpartition("/")[0] + "/" + quote(backend_id, safe="=")
+            return target.query.after(path), None
+        query = target.query.without({"scroll_id"}).with_parameter("scroll_id", backend_id)
+        return query.after(target.path), body.encode() or None
+
+    def _unwrapped(self, body: str) -> str:
+        changes: list[tuple[Span, str]] = []
+        if not body.lstrip().startswith("{"):
+            return ",".join(self._cursors.unwrap(part.strip())[0] for part in body.split(","))
+        for name in ID_MEMBERS:
+            whole = member(body, name)
+            if whole is None:
+                continue
+            spans = elements(body, whole.start) if body[whole.start] == "[" else [whole]
+            for span in spans:
+                value = orjson.loads(body[span.start : span.end])
+                if isinstance(value, str):
+                    own = self._cursors.unwrap(value)[0]
+                    changes.append((span, orjson.dumps(own).decode()))
+        return replaced(body, changes)
+
+    def _refuse_unknown(self, target: Target) -> None:
+        if self._selector.guarded("query", "result"):
+            raise _unknown_id(target.path)
+
+    async def _pass(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        body = await request_body(exchange)
+        async with await self._relay.send(exchange, body=body) as response:
+            return await self._relay.answer(exchange, response)
+
+
+def _unknown_id(what: str) -> ErrorAnswer:
+    reason = (
+        f"[{what}] carries an id that was not given out by this proxy, and could get past a final"
+        " pipeline; begin the search anew through the proxy"
+    )
+    return ErrorAnswer(403, "security_exception", reason)

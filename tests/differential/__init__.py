@@ -1,0 +1,1 @@
+"""Direct and through the proxy: no client can tell."""
