@@ -110,7 +110,7 @@ async def open_proxy(settings: Settings, runtime: Runtime) -> AsyncIterator[Prox
             ),
             ReadTraffic(relay, selector, executor, visible=visible),
             scroll,
-            IndexTraffic(relay, backend, definitions, resolver),
+            IndexTraffic(relay, backend, definitions, resolver, token=settings.admin_token),
             MsearchTraffic(
                 relay,
                 selector,

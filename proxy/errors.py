@@ -147,6 +147,14 @@ def answer_for(error: Exception) -> ErrorAnswer:
     )
 
 
+def status_of(error: Exception) -> int:
+    """The status of the answer to a request that ended in `error`."""
+    if isinstance(error, ErrorAnswer):
+        return error.status
+    row = _row(ANSWERS, error)
+    return UNEXPECTED[0] if row is None else row[0]
+
+
 def _from_table(error: Exception) -> ErrorAnswer:
     row = _row(ANSWERS, error)
     if row is None:

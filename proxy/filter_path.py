@@ -2,9 +2,9 @@
 
 The grammar: paths by comma, names by dot, ``*`` for any part of a name, ``**`` for any names (one
 at least), ``\\`` before a dot that belongs to a name. A path that begins with ``-`` excludes; where
-there are both kinds, a part has to be included and not excluded. OpenSearch and Elasticsearch differ
-in corners: whether exclusions leave containers that were empty, and in dots and backslashes that are
-misplaced.
+there are both kinds, a part has to be included and not excluded. OpenSearch and Elasticsearch
+differ in corners: whether exclusions leave containers that were empty, and what dots and
+backslashes mean where they make no sense.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from pipelines.attachment import NONE, SEARCH_DEFAULT, is_pattern
+from proxy.admin import check_token
 from proxy.backend import Backend
 from proxy.bodies import is_json
 from proxy.definitions import Definitions
@@ -34,8 +35,15 @@ class IndexTraffic:
     """Keeps attachments in step with what clients do to indices."""
 
     def __init__(
-        self, relay: Relay, backend: Backend, definitions: Definitions, resolver: Resolver
+        self,
+        relay: Relay,
+        backend: Backend,
+        definitions: Definitions,
+        resolver: Resolver,
+        *,
+        token: str | None,
     ) -> None:
+        self._token = token
         self._relay = relay
         self._backend = backend
         self._definitions = definitions
@@ -52,7 +60,7 @@ class IndexTraffic:
         ours = self._for_us(ours, rest, target.names)
         if not ours:
             return await self._relay_read(exchange)
-        self._check(ours)
+        self._check(ours, exchange)
         expressions = ["*" if name == ALL else name for name in target.names] or ["*"]
         if rest:
             sent = {"settings": rest} if wrapped else rest
@@ -76,7 +84,7 @@ class IndexTraffic:
         ours = self._for_us(ours, rest, target.names)
         if not ours:
             return await self._relay_read(exchange)
-        self._check(ours)
+        self._check(ours, exchange)
         answer = await self._forward(exchange, target, {**body, "settings": rest})
         if answer.status == 200:
             await self._attach(list(target.names), ours, exchange)
@@ -154,7 +162,9 @@ class IndexTraffic:
         # The backend's pipeline takes the place of ours.
         return ours | {SEARCH_DEFAULT: None} if held else _less(ours, SEARCH_DEFAULT)
 
-    def _check(self, ours: Settings) -> None:
+    def _check(self, ours: Settings, exchange: Exchange) -> None:
+        """Attaching is administration: it takes the token, and values that can be attached."""
+        check_token(exchange, self._token)
         for setting, value in ours.items():
             if value is not None and value != NONE:
                 self._registry.check_attachment(setting, value)

@@ -85,7 +85,7 @@ def expressions(text: str) -> tuple[str, ...]:
 
 def _split_index(segments: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     """The segment that names indices, and what stands behind it."""
-    if segments and (segments[0] == "_all" or not segments[0].startswith("_")):
+    if segments and (segments[0].split(",")[0] == "_all" or not segments[0].startswith("_")):
         return segments[0], segments[1:]
     return None, segments
 

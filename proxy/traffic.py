@@ -8,6 +8,7 @@ from aiohttp import web
 
 from proxy.bulk_traffic import BulkTraffic
 from proxy.documents import DocumentTraffic
+from proxy.errors import status_of
 from proxy.exchange import Exchange
 from proxy.guard import check_body, check_target, named_in
 from proxy.indices import IndexTraffic
@@ -94,7 +95,7 @@ class Traffic:
             status = answer.status
             return answer
         except Exception as error:
-            status = getattr(error, "status", 500)
+            status = status_of(error)
             raise
         finally:
             self._metrics.count_request(target.operation.value, status)

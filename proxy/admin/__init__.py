@@ -114,7 +114,7 @@ class Admin:
                 allowed.append(route.method)
                 continue
             if not route.open:
-                self._check_token(exchange)
+                check_token(exchange, self._token)
             return await route.handler(AdminCall(exchange, names, QueryString(raw_query)))
         if allowed:
             methods = ", ".join(sorted(allowed))
@@ -128,13 +128,15 @@ class Admin:
         reason = f"no administration call at [{path}]; there are {known}"
         raise ErrorAnswer(404, "resource_not_found_exception", reason)
 
-    def _check_token(self, exchange: Exchange) -> None:
-        if self._token is None:
-            return
-        given = exchange.headers.get(TOKEN_HEADER, "")
-        if not hmac.compare_digest(given.encode(), self._token.encode()):
-            reason = f"administration needs the admin token in the header {TOKEN_HEADER}"
-            raise ErrorAnswer(401, "security_exception", reason)
+
+def check_token(exchange: Exchange, token: str | None) -> None:
+    """Refuse (401) a call of administration without the admin token, where one is set."""
+    if token is None:
+        return
+    given = exchange.headers.get(TOKEN_HEADER, "")
+    if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode()):
+        reason = f"administration needs the admin token in the header {TOKEN_HEADER}"
+        raise ErrorAnswer(401, "security_exception", reason)
 
 
 def _match(path: str, segments: list[str]) -> dict[str, str] | None:

@@ -62,7 +62,10 @@ class Call:
     def bytes_for(self, names: Mapping[str, str]) -> bytes:
         """The request as it goes on the wire for a side with these names."""
         target, body = self.target, self.body
-        if b"gzip" in "".join(self.fields).lower().encode() and "Content-Encoding: gzip" in self.fields:
+        if (
+            b"gzip" in "".join(self.fields).lower().encode()
+            and "Content-Encoding: gzip" in self.fields
+        ):
             body = gzip.compress(_named(body, names), mtime=0)
         else:
             body = _named(body, names)
@@ -144,7 +147,13 @@ class Calls:
         if row.operation in (_O.OPEN_PIT, _O.ASYNC_SEARCH):
             return f"/{STATIC}"
         names = [STATIC] * 8 + [f"{STATIC}-alias", f"%3C{STATIC}%3E", f"{STATIC},TWIN-no"]
-        names += [f"{STATIC}*", f"{STATIC}*,-{STATIC}-x*", "TWIN", "TWIN-none", f"{STATIC},{STATIC}"]
+        names += [
+            f"{STATIC}*",
+            f"{STATIC}*,-{STATIC}-x*",
+            "TWIN",
+            "TWIN-none",
+            f"{STATIC},{STATIC}",
+        ]
         if not self._sane:
             names += ["UPPER", "-x", f"{STATIC},", "remote:x", "%3Cbad-%7Bnow%2Fq%7D%3E", "_all,x"]
         return "/" + self._random.choice(names)
@@ -153,7 +162,10 @@ class Calls:
         self, row: Endpoint, target: str, parameters: list[str]
     ) -> tuple[str, list[str]]:
         if row.index == "optional" and target.startswith("/_"):
-            return target, [*parameters, f"index={STATIC if row.operation not in WRITES else 'TWIN'}"]
+            return target, [
+                *parameters,
+                f"index={STATIC if row.operation not in WRITES else 'TWIN'}",
+            ]
         return target, parameters
 
     def _filled(self, part: str) -> str:
@@ -205,15 +217,24 @@ class Calls:
         method, target, value = self._random.choice(bodies.OTHERS)
         pool = [*bodies.COMMON, *bodies.ODD]
         parameters = self._random.sample(pool, self._random.choice((0, 0, 1, 2)))
-        return self._call(method, _query(target, parameters), value, once=method not in bodies.READS)
+        return self._call(
+            method, _query(target, parameters), value, once=method not in bodies.READS
+        )
 
     def _wrong_method(self) -> Call:
         row = self._random.choice(self._endpoints)
         target = self._path(row)
         methods = {"PATCH", "OPTIONS", "HEAD", "PROPFIND", "PURGE"}
-        if not row.operation in WRITES and "DELETE" not in row.methods and row.path and "TWIN" not in target:
+        if (
+            not row.operation in WRITES
+            and "DELETE" not in row.methods
+            and row.path
+            and "TWIN" not in target
+        ):
             methods |= {"DELETE", "PUT"} if row.path[0] in bodies.HARMLESS else set()
-        return self._call(self._random.choice(sorted(methods - row.methods)), target, None, once=True)
+        return self._call(
+            self._random.choice(sorted(methods - row.methods)), target, None, once=True
+        )
 
     def _odd_path(self) -> Call:
         target = self._random.choice(bodies.ODD_PATHS)

@@ -310,7 +310,10 @@ async def test_health_and_metrics(proxy: Client) -> None:
     await proxy.get("/_cat/health")
     answer = await proxy.get("/_querymill/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain")
-    assert b'querymill_requests_total{operation="other",status="2xx"} 1.0' in answer.body
+    assert b'querymill_requests_total{operation="safe",status="2xx"} 1.0' in answer.body
+    await proxy.get("/x/_search?pipeline=nothing")
+    after = await proxy.get("/_querymill/metrics")
+    assert b'querymill_requests_total{operation="search",status="4xx"} 1.0' in after.body
 
 
 async def test_without_a_backend_the_proxy_starts_and_says_why_it_is_not_ready(

@@ -32,7 +32,8 @@ REFUSED: Final[Mapping[str, bytes]] = {
     "control character in the reason": head(b"Content-Length: 0", status=b"HTTP/1.1 200 O\x01K"),
     "space in a name": head(b"X A: b", b"Content-Length: 0"),
     "garbage behind the body": head(b"Content-Length: 5") + b"abcdefgh",
-    "body of an answer without one": head(b"Content-Length: 5", status=b"HTTP/1.1 204 No") + b"abcde",
+    "body of an answer without one": head(b"Content-Length: 5", status=b"HTTP/1.1 204 No")
+    + b"abcde",
     "other protocol": head(b"Upgrade: x", b"Connection: upgrade", status=b"HTTP/1.1 101 Go") + EVIL,
     "status of two digits": head(b"Content-Length: 0", status=b"HTTP/1.1 99 x"),
     "status of four digits": head(b"Content-Length: 0", status=b"HTTP/1.1 1000 x"),
