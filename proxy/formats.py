@@ -80,7 +80,7 @@ def from_json(text: str, format: Format) -> bytes:
         explicit_start=True,
         sort_keys=False,
         allow_unicode=True,
-        width=math.inf,
+        width=2**30,
         encoding="utf-8",
     )
     return cast(bytes, written)
@@ -93,11 +93,11 @@ class _YamlReader(yaml.CSafeLoader):
 
 
 def _resolve(tag: str, pattern: str, first: str) -> None:
-    _YamlReader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), list(first))
+    _YamlReader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern), [*first, ""])
 
 
 _resolve("bool", r"(?:true|True|TRUE|false|False|FALSE)\Z", "tTfF")
-_resolve("null", r"(?:~|null|Null|NULL|)\Z", "~nN\0")
+_resolve("null", r"(?:~|null|Null|NULL|)\Z", "~nN")
 _resolve("int", r"-?(?:0|[1-9][0-9]*)\Z", "-0123456789")
 _resolve("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?\Z", "-0123456789")
 
@@ -109,8 +109,8 @@ class _YamlWriter(yaml.CSafeDumper):
         return True
 
 
-_BARE_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{2,}\Z", re.ASCII)
-_WORDS: Final = frozenset({"true", "false", "null", "yes", "off"})
+_BARE_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z", re.ASCII)
+_WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
 
 def _write_string(writer: _YamlWriter, value: str) -> yaml.ScalarNode:

@@ -1,28 +1,24 @@
 """Requests made at random, over every endpoint of the proxy's table and much that is in none.
 
 A call is made for two sides at once. Words in capitals stand for what is not the same on both:
-TWIN is an index of the side's own, SCROLL, PIT and ASYNC are ids the side was given last. All sides
+TWIN is an index of the side's own, SCROLL and PIT are the ids the side was given last. All sides
 share the index STATIC, which no call changes, so that scores and orders are the same.
 """
 
 from __future__ import annotations
 
 import gzip
-import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from proxy.endpoints import ENDPOINTS, Endpoint, Operation
-from tests.differential import bodies
-
-STATIC: Final = "diff-static"
-IDS: Final = ("1", "2", "7", "40", "missing", "a%2Fb", "%C3%A9", "x y".replace(" ", "%20"))
+from tests.differential import material
+from tests.differential.material import STATIC
 
 _O = Operation
-# What changes documents or indices goes to the side's own index only.
-WRITES: Final = frozenset(
+_WRITES: Final = frozenset(
     {
         _O.DOCUMENT,
         _O.BULK,
@@ -35,22 +31,18 @@ WRITES: Final = frozenset(
         _O.REINDEX,
     }
 )
-# Ids are handed out and used up by these, so each side has to make the call exactly once.
-ONCE: Final = WRITES | {
-    _O.SCROLL,
-    _O.CLEAR_SCROLL,
-    _O.OPEN_PIT,
-    _O.CLOSE_PIT,
-    _O.ASYNC_SEARCH,
-    _O.ASYNC_RESULT,
-}
-# Endpoints of the table that would change more than an index, and rows tested by their own calls.
-_LEFT_OUT: Final = frozenset({"_snapshot", "_transform", "_rollup", "_enrich", "_ccr", "_aliases"})
+_REFRESHED: Final = frozenset({_O.DOCUMENT, _O.BULK, _O.UPDATE, _O.BY_QUERY, _O.REINDEX})
+# Each side has to make these exactly once: they hand out ids, or use them up.
+_ONCE: Final = frozenset({_O.SCROLL, _O.CLEAR_SCROLL, _O.OPEN_PIT, _O.CLOSE_PIT, _O.ASYNC_RESULT})
+_SEARCHES: Final = frozenset({_O.SEARCH, _O.COUNT, _O.EXPLAIN, _O.VALIDATE})
+# What would change or show more than the indices of these tests.
+_LEFT_OUT: Final = frozenset({"_snapshot", "_transform", "_rollup", "_enrich", "_ccr", "_all"})
+_GZIP: Final = "Content-Encoding: gzip"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. `once` says that it may not be repeated to find out what differs anyway."""
+    """One request. `once` says that it cannot be repeated to find out what differs anyway."""
 
     method: str
     target: str
@@ -62,19 +54,15 @@ class Call:
     def bytes_for(self, names: Mapping[str, str]) -> bytes:
         """The request as it goes on the wire for a side with these names."""
         target, body = self.target, self.body
-        if (
-            b"gzip" in "".join(self.fields).lower().encode()
-            and "Content-Encoding: gzip" in self.fields
-        ):
-            body = gzip.compress(_named(body, names), mtime=0)
-        else:
-            body = _named(body, names)
-        for word, value in names.items():
-            target = target.replace(word, value)
+        for word, name in names.items():
+            target = target.replace(word, name)
+            body = body.replace(word.encode(), name.encode())
+        if body and _GZIP in self.fields:
+            body = gzip.compress(body, mtime=0)
         lines = [f"{self.method} {target} HTTP/1.1", "Host: search.example", *self.fields]
-        if self.chunked and body:
+        if body and self.chunked:
             lines.append("Transfer-Encoding: chunked")
-            half = len(body) // 2
+            half = len(body) // 2 + 1
             pieces = [piece for piece in (body[:half], body[half:]) if piece]
             framed = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
             body = framed + b"0\r\n\r\n"
@@ -83,180 +71,145 @@ class Call:
         return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def _named(body: bytes, names: Mapping[str, str]) -> bytes:
-    for word, value in names.items():
-        body = body.replace(word.encode(), value.encode())
-    return body
-
-
 class Calls:
-    """Makes calls from one random generator; the same seed gives the same calls.
+    """Makes calls; the same seed gives the same ones.
 
-    `sane` leaves out what no client that works would send: broken bodies, odd paths and media types.
+    `sane` leaves out what no program sends on purpose: broken bodies, odd paths and media types.
     """
 
-    def __init__(self, seed: str, *, elasticsearch: bool, sane: bool = False) -> None:
-        self._random = random.Random(seed)
-        self._elasticsearch = elasticsearch
+    def __init__(self, seed: str, *, sane: bool = False) -> None:
+        self._chance = random.Random(seed)
         self._sane = sane
-        self._endpoints = [row for row in ENDPOINTS if not _LEFT_OUT.intersection(row.path)]
+        self._endpoints = [row for row in ENDPOINTS if _LEFT_OUT.isdisjoint(row.path)]
 
     def next(self) -> Call:
         """The next call."""
-        if self._sane:
-            return self._endpoint()
-        kinds: Sequence[tuple[int, Callable[[], Call]]] = (
-            (60, self._endpoint),
-            (10, self._other),
-            (6, self._wrong_method),
-            (6, self._odd_path),
-            (4, self._large),
-        )
-        weights = [weight for weight, _ in kinds]
-        _, make = self._random.choices(kinds, weights)[0]
-        return make()
-
-    # Endpoints of the table
+        makers = (self._endpoint, self._paging, self._other, self._method, self._path, self._large)
+        weights = (60, 8, 12, 6, 8, 3) if not self._sane else (80, 10, 0, 0, 0, 3)
+        return self._chance.choices(makers, weights)[0]()
 
     def _endpoint(self) -> Call:
-        row = self._random.choice(self._endpoints)
-        method = self._random.choice(sorted(row.methods))
-        target = self._path(row)
+        row = self._chance.choice(self._endpoints)
+        method = self._chance.choice(sorted(row.methods))
+        return self._to(row, method, material.body_for(row, self._chance))
+
+    def _to(self, row: Endpoint, method: str, body: Any) -> Call:
+        writes = method in ("PUT", "DELETE") or row.operation in _WRITES or "document" in row.bypasses
         parameters = self._parameters(row)
-        if not row.path[:1] == ("_search",) or row.operation is _O.SEARCH:
-            target, parameters = self._index_as_parameter(row, target, parameters)
-        if row.operation in (_O.DOCUMENT, _O.BULK, _O.UPDATE, _O.BY_QUERY, _O.REINDEX):
+        index = self._index(row, writes)
+        if row.index == "optional" and self._chance.random() < 0.15:
+            parameters.append("index=TWIN" if writes else f"index={STATIC}")
+            index = ""
+        if row.operation in _REFRESHED:
             parameters.append("refresh=true")
-        value = bodies.body_for(row, self._random)
-        return self._call(method, _query(target, parameters), value, once=row.operation in ONCE)
+        path = index + "".join(f"/{self._filled(part)}" for part in row.path)
+        once = writes or row.operation in _ONCE
+        return self._call(method, path or "/", parameters, body, once=once)
 
-    def _path(self, row: Endpoint) -> str:
-        parts = [self._filled(part) for part in row.path]
-        if row.index == "none" or (row.index == "optional" and self._random.random() < 0.15):
-            prefix = "" if row.operation not in WRITES else self._index(row)
-            prefix = "" if row.index == "none" else prefix
-        else:
-            prefix = self._index(row)
+    def _index(self, row: Endpoint, writes: bool) -> str:
+        if row.index == "none":
+            return ""
         if row.operation in (_O.CREATE_INDEX, _O.DELETE_INDEX):
-            prefix = "/TWIN-n"
-        return prefix + "".join(f"/{part}" for part in parts) or "/"
-
-    def _index(self, row: Endpoint) -> str:
-        if row.operation in WRITES or row.path == ("_doc", "{id}") and "DELETE" in row.methods:
+            return "/TWIN-n"
+        if writes:
             return "/TWIN"
-        if row.operation in (_O.OPEN_PIT, _O.ASYNC_SEARCH):
-            return f"/{STATIC}"
-        names = [STATIC] * 8 + [f"{STATIC}-alias", f"%3C{STATIC}%3E", f"{STATIC},TWIN-no"]
-        names += [
-            f"{STATIC}*",
-            f"{STATIC}*,-{STATIC}-x*",
-            "TWIN",
-            "TWIN-none",
-            f"{STATIC},{STATIC}",
-        ]
+        names = [STATIC] * 12 + [f"{STATIC}-alias", f"%3C{STATIC}%3E", f"{STATIC}*"]
+        names += [f"{STATIC}*,-{STATIC}-x*", f"{STATIC},{STATIC}-alias"]
         if not self._sane:
-            names += ["UPPER", "-x", f"{STATIC},", "remote:x", "%3Cbad-%7Bnow%2Fq%7D%3E", "_all,x"]
-        return "/" + self._random.choice(names)
-
-    def _index_as_parameter(
-        self, row: Endpoint, target: str, parameters: list[str]
-    ) -> tuple[str, list[str]]:
-        if row.index == "optional" and target.startswith("/_"):
-            return target, [
-                *parameters,
-                f"index={STATIC if row.operation not in WRITES else 'TWIN'}",
-            ]
-        return target, parameters
+            names += [f"{STATIC},TWIN-none", "TWIN-none", "UPPER", "-x", f"{STATIC},", "remote:x"]
+            names += ["%3Cbad-%7Bnow%2Fq%7D%3E", "TWIN-none*", f"{STATIC}-alias,-{STATIC}"]
+        return "/" + self._chance.choice(names)
 
     def _filled(self, part: str) -> str:
-        if not part.startswith("{"):
-            return part
         values = {
-            "{id}": self._random.choice(IDS),
+            "{id}": self._chance.choice(material.IDS),
             "{target}": "TWIN-copy",
             "{field}": "place",
             "{zoom}": "3",
             "{x}": "1",
             "{y}": "1",
             "{index}": STATIC,
-            "{name}": self._random.choice(("index.number_of_shards", "index.*", "nothing")),
+            "{name}": self._chance.choice(("index.number_of_shards", "index.*", "nothing")),
         }
-        return values.get(part, "nothing")
+        return values.get(part, "nothing") if part.startswith("{") else part
 
-    def _parameters(self, row: Endpoint) -> list[str]:
-        count = self._random.choice((0, 0, 0, 1, 1, 2, 3))
-        pool = list(bodies.COMMON)
-        if row.operation in (_O.SEARCH, _O.COUNT, _O.EXPLAIN, _O.VALIDATE):
-            pool += list(bodies.SEARCHING) * 2
-        if row.operation is _O.SEARCH:
-            pool += list(bodies.SEARCH_ONLY) * 2
+    def _parameters(self, row: Endpoint | None) -> list[str]:
+        pool = list(material.COMMON)
+        if row is not None and row.operation in _SEARCHES:
+            pool += material.SEARCHING
+        if row is not None and row.operation is _O.SEARCH:
+            pool += material.SEARCH_ONLY
         if not self._sane:
-            pool += list(bodies.ODD)
-        return self._random.sample(pool, min(count, len(pool)))
+            pool += material.ODD
+        return self._chance.sample(pool, self._chance.choice((0, 0, 0, 1, 1, 2, 3)))
 
-    def _call(self, method: str, target: str, value: Any, *, once: bool = False) -> Call:
-        body, media_type = bodies.encoded(value)
-        fields: list[str] = []
-        if body and not self._sane and self._random.random() < 0.08:
-            body = bodies.broken(body, self._random)
-        if body and not self._sane and self._random.random() < 0.08:
-            media_type = self._random.choice(bodies.MEDIA_TYPES)
-        if body and media_type:
-            fields.append(f"Content-Type: {media_type}")
-        if body and self._random.random() < 0.15:
-            fields.append("Content-Encoding: gzip")
-        fields += [field for chance, field in bodies.FIELDS if self._random.random() < chance]
-        if not self._sane and self._random.random() < 0.1:
-            fields.append("Accept: " + self._random.choice(bodies.ACCEPTS))
-        self._random.shuffle(fields)
-        return Call(method, target, tuple(fields), body, self._random.random() < 0.1, once)
-
-    # What no row of the table stands for
+    def _paging(self) -> Call:
+        row = next(row for row in self._endpoints if row.operation is _O.SEARCH)
+        size = {"size": 7, "sort": ["n"]}
+        pit = {"id": "PIT", "keep_alive": "1m"}
+        makers: Sequence[tuple[str, str, Any]] = (
+            ("POST", f"/{STATIC}/_search?scroll=1m", size),
+            ("GET", f"/{STATIC}/_search?scroll=1m&size=200", None),
+            ("POST", "/_search/scroll", {"scroll": "1m", "scroll_id": "SCROLL"}),
+            ("GET", "/_search/scroll?scroll=1m&scroll_id=SCROLL", None),
+            ("DELETE", "/_search/scroll", {"scroll_id": "SCROLL"}),
+            ("POST", f"/{STATIC}/_search/point_in_time?keep_alive=1m", None),
+            ("POST", f"/{STATIC}/_pit?keep_alive=1m", None),
+            ("POST", "/_search", {"pit": pit, **material.search(self._chance)}),
+            ("GET", "/_search?size=3", {"pit": pit, "sort": ["n"]}),
+            ("POST", f"/{STATIC}/_search", {"pit": pit}),
+            ("DELETE", "/_search/point_in_time", {"pit_id": ["PIT"]}),
+            ("DELETE", "/_pit", {"id": "PIT"}),
+        )
+        method, target, body = self._chance.choice(makers)
+        return self._call(method, target, [], body, once=True) if row else self._endpoint()
 
     def _other(self) -> Call:
-        method, target, value = self._random.choice(bodies.OTHERS)
-        pool = [*bodies.COMMON, *bodies.ODD]
-        parameters = self._random.sample(pool, self._random.choice((0, 0, 1, 2)))
+        method, target, body = self._chance.choice(material.OTHERS)
         return self._call(
-            method, _query(target, parameters), value, once=method not in bodies.READS
+            method, target, self._parameters(None), body, once=method not in material.READS
         )
 
-    def _wrong_method(self) -> Call:
-        row = self._random.choice(self._endpoints)
-        target = self._path(row)
-        methods = {"PATCH", "OPTIONS", "HEAD", "PROPFIND", "PURGE"}
-        if (
-            not row.operation in WRITES
-            and "DELETE" not in row.methods
-            and row.path
-            and "TWIN" not in target
-        ):
-            methods |= {"DELETE", "PUT"} if row.path[0] in bodies.HARMLESS else set()
-        return self._call(
-            self._random.choice(sorted(methods - row.methods)), target, None, once=True
-        )
+    def _method(self) -> Call:
+        row = self._chance.choice(self._endpoints)
+        methods = {"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"}
+        method = self._chance.choice(sorted(methods - row.methods))
+        if method == "DELETE" and row.path == ():
+            method = "PATCH"
+        return self._to(row, method, None)
 
-    def _odd_path(self) -> Call:
-        target = self._random.choice(bodies.ODD_PATHS)
-        method = self._random.choice(("GET", "GET", "POST", "HEAD"))
-        return self._call(method, target, None if method != "POST" else {"size": 1})
+    def _path(self) -> Call:
+        method = self._chance.choice(("GET", "GET", "POST", "HEAD"))
+        target = self._chance.choice(material.ODD_PATHS)
+        return self._call(method, target, [], {"size": 1} if method == "POST" else None)
 
     def _large(self) -> Call:
-        if self._random.random() < 0.5:
-            size = self._random.choice((100, 500, 1000))
-            return self._call("GET", f"/{STATIC}/_search?sort=n&size={size}", None)
-        lines = []
-        for number in range(self._random.choice((200, 600))):
-            lines += [{"index": {"_id": str(number)}}, {"n": number, "title": "filler " * 30}]
-        return self._call("POST", "/TWIN/_bulk?refresh=true", bodies.Lines(lines), once=True)
+        if self._chance.random() < 0.5:
+            size = self._chance.choice((100, 300, 600))
+            return self._call("GET", f"/{STATIC}/_search?sort=n&size={size}", [], None)
+        lines = material.Lines()
+        for number in range(self._chance.choice((100, 300))):
+            lines += [{"index": {"_id": str(number)}}, {"n": number, "title": "filler " * 50}]
+        return self._call("POST", "/TWIN/_bulk?refresh=true", [], lines, once=True)
 
-
-def _query(target: str, parameters: Sequence[str]) -> str:
-    if not parameters:
-        return target
-    mark = "&" if "?" in target else "?"
-    return target + mark + "&".join(parameters)
-
-
-def dumps(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+    def _call(
+        self, method: str, path: str, parameters: Sequence[str], value: Any, *, once: bool = False
+    ) -> Call:
+        target = path
+        if parameters:
+            target += ("&" if "?" in path else "?") + "&".join(parameters)
+        body, media_type = material.encoded(value)
+        if body and not self._sane and self._chance.random() < 0.1:
+            body = material.broken(body, self._chance)
+        if body and not self._sane and self._chance.random() < 0.1:
+            media_type = self._chance.choice(material.MEDIA_TYPES)
+        fields = [field for odds, field in material.FIELDS if self._chance.random() < odds]
+        if body and media_type:
+            fields.append(f"Content-Type: {media_type}")
+        if body and self._chance.random() < 0.15:
+            fields.append(_GZIP)
+        if not self._sane and self._chance.random() < 0.1:
+            fields.append("Accept: " + self._chance.choice(material.ACCEPTS))
+        self._chance.shuffle(fields)
+        chunked = self._chance.random() < 0.1
+        return Call(method, target, tuple(fields), body, chunked, once or "scroll=" in target)

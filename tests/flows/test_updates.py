@@ -39,8 +39,8 @@ async def test_without_a_mode_only_upserts_are_run(proxy: Client, index_name: st
     assert await source(proxy, index_name, "1") == {"a": 1, "big": 123456789012345678, "b": 2}
     await proxy.post(f"{url}/2", {"doc": {"b": 2}, "upsert": {"x": 1, "y": 2}})
     assert await source(proxy, index_name, "2") == {"x": 1, "y": 2, "fields": 2}
-    await proxy.post(f"{url}/3", {"doc": {"b": 2}, "doc_as_upsert": True})
-    assert await source(proxy, index_name, "3") == {"b": 2, "fields": 1}
+    await proxy.post(f"{url}/3", {"doc": {"k": 2}, "doc_as_upsert": True})
+    assert await source(proxy, index_name, "3") == {"k": 2, "fields": 1}
     script = {"script": {"source": "ctx._source.c = 1"}}
     scripted = await proxy.post(f"{url}/1", script)
     assert (scripted.status, "a script runs in the backend" in scripted.headers["Warning"]) == (
@@ -55,8 +55,8 @@ async def test_the_mode_doc_runs_on_the_partial_document(proxy: Client, index_na
     await prepared(proxy, index_name, on_update="doc")
     await proxy.post(f"/{index_name}/_update/1", {"doc": {"b": 2, "c": 3}})
     assert (await source(proxy, index_name, "1"))["fields"] == 2
-    await proxy.post(f"/{index_name}/_update/2", {"doc": {"b": 2}, "doc_as_upsert": True})
-    assert await source(proxy, index_name, "2") == {"b": 2, "fields": 1}
+    await proxy.post(f"/{index_name}/_update/2", {"doc": {"k": 2}, "doc_as_upsert": True})
+    assert await source(proxy, index_name, "2") == {"k": 2, "fields": 1}
 
 
 async def test_the_mode_merge_runs_on_the_whole_document(proxy: Client, index_name: str) -> None:
@@ -72,10 +72,10 @@ async def test_the_mode_merge_runs_on_the_whole_document(proxy: Client, index_na
     deeper = await proxy.post(url, {"doc": {"b": {"y": 2}}})
     assert deeper.data["_version"] == 3
     assert (await source(proxy, index_name, "1"))["b"] == {"x": 1, "y": 2}
-    created = await proxy.post(f"/{index_name}/_update/2", {"doc": {"b": 2}, "doc_as_upsert": True})
+    created = await proxy.post(f"/{index_name}/_update/2", {"doc": {"k": 2}, "doc_as_upsert": True})
     assert created.status == 201, created.body
     assert created.data["result"] == "created"
-    assert await source(proxy, index_name, "2") == {"b": 2, "fields": 1}
+    assert await source(proxy, index_name, "2") == {"k": 2, "fields": 1}
     missing = await proxy.post(f"/{index_name}/_update/9", {"doc": {"b": 2}})
     assert (missing.status, missing.error["type"]) == (404, "document_missing_exception")
     stale = await proxy.post(f"{url}&if_seq_no=0&if_primary_term=1", {"doc": {"z": 2}})

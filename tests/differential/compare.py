@@ -1,0 +1,125 @@
+"""The same calls on two sides at once, over several connections, and a list of what came out."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import orjson
+
+from tests.differential.calls import Call, Calls
+from tests.differential.material import DOCUMENTS, STATIC, document
+from tests.differential.sides import Seen, Side
+from tests.proxy.wire import Client, request
+
+WORKERS = 4
+# A call that may be repeated is, as the state of the cluster can change between two answers.
+TRIES = 4
+SHOWN = 12
+
+
+@dataclass
+class Report:
+    """What a comparison found. `statuses` counts the answers of the direct side."""
+
+    seed: str
+    calls: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
+    different: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        shown = "\n\n".join(self.different[:SHOWN])
+        return f"{len(self.different)} of {self.calls} calls differ, seed {self.seed}:\n{shown}"
+
+
+Same = Callable[[Seen, Seen], bool]
+
+
+async def prepare(port: int) -> None:
+    """Create the index that all sides share."""
+    client = await Client.connect(port)
+    json = "Content-Type: application/json"
+    await client.ask(request(f"/{STATIC}", "DELETE"))
+    mappings = {"properties": {"place": {"type": "geo_point"}, "exact": {"type": "long"}}}
+    body = {
+        "settings": {"number_of_shards": 1, "number_of_replicas": 0},
+        "mappings": mappings,
+        "aliases": {f"{STATIC}-alias": {}},
+    }
+    assert (await client.ask(request(f"/{STATIC}", "PUT", orjson.dumps(body), json))).status == 200
+    lines = b"".join(
+        b'{"index":{"_id":"%d"}}\n%b\n' % (number, orjson.dumps(document(number)))
+        for number in range(DOCUMENTS)
+    )
+    bulk = request(f"/{STATIC}/_bulk?refresh=true", "POST", lines, json)
+    assert b'"errors":false' in (await client.ask(bulk)).body
+    # One segment and nothing running: scores and orders stay what they are.
+    await client.ask(request(f"/{STATIC}/_forcemerge?max_num_segments=1", "POST"))
+    await client.ask(request(f"/{STATIC}/_refresh", "POST"))
+    client.close()
+
+
+async def compare(
+    direct: int, proxied: int, *, seed: str, count: int, same: Same, sane: bool = False
+) -> Report:
+    """Make `count` calls on both ports and return where the answers are not `same`."""
+    report = Report(seed)
+    numbers = itertools.count()
+
+    async def work(worker: int) -> None:
+        calls = Calls(f"{seed}-{worker}", sane=sane)
+        # Names of one length, so that the answers have one length too.
+        left, right = Side(direct, f"diff-d-{worker}"), Side(proxied, f"diff-p-{worker}")
+        for side in (left, right):
+            await _own_index(direct, side.index)
+        while next(numbers) < count:
+            await _compare_one(calls.next(), left, right, report, same)
+        left.close()
+        right.close()
+
+    async with asyncio.TaskGroup() as group:
+        for worker in range(WORKERS):
+            group.create_task(work(worker))
+    return report
+
+
+async def _own_index(port: int, index: str) -> None:
+    client = await Client.connect(port)
+    body = orjson.dumps({"settings": {"number_of_shards": 1, "number_of_replicas": 0}})
+    await client.ask(request(f"/{index}*", "DELETE"))
+    json = "Content-Type: application/json"
+    await client.ask(request(f"/{index}", "PUT", body, json))
+    client.close()
+
+
+async def _compare_one(call: Call, left: Side, right: Side, report: Report, same: Same) -> None:
+    report.calls += 1
+    for _ in range(1 if call.once else TRIES):
+        one, other = await _both(call, left, right)
+        if same(one, other):
+            break
+        if not call.once and other.matches(one, await left.see(call)):
+            break
+    else:
+        report.different.append(_told(call, one, other))
+    report.statuses[int(one.first_line.split()[1])] += 1
+
+
+async def _both(call: Call, left: Side, right: Side) -> tuple[Seen, Seen]:
+    one, other = await asyncio.gather(left.see(call), right.see(call))
+    return one, other
+
+
+def _told(call: Call, one: Seen, other: Seen) -> str:
+    lines = [f"{call.method} {call.target} {list(call.fields)} chunked={call.chunked}"]
+    if call.body:
+        lines.append(f"  body {call.body[:300]!r}")
+    for name, seen in (("direct", one), ("proxied", other)):
+        lines.append(f"  {name} {seen.first_line!r} {list(seen.fields)}")
+    at = next((n for n, (a, b) in enumerate(zip(one.body, other.body, strict=False)) if a != b), 0)
+    at = max(0, at - 60)
+    lines += [f"  {one.body[at:at + 300]!r}", f"  {other.body[at:at + 300]!r}"]
+    return "\n".join(lines)

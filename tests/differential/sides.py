@@ -1,0 +1,113 @@
+"""The two sides of a comparison, and what of their answers is allowed to differ."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.differential.calls import Call
+from tests.proxy.wire import Client, Message, read_message
+
+# Hop-by-hop fields, and Date, which no two answers share.
+_OWN_FIELDS: Final = frozenset({b"date", b"connection", b"keep-alive", b"transfer-encoding"})
+# Times and made-up ids, in JSON and YAML.
+_VOLATILE: Final = re.compile(
+    rb'"?(?:took|batches|[a-z_]*millis|creation_time|creation_date|expiration_time_in_millis'
+    rb'|start_time_in_millis|index_uuid|uuid|_na_|scroll_id|_scroll_id|pit_id|task)"?'
+    rb'\s*:\s*(?:"[^"]*"|[\d.]+)'
+    rb"|TWIN[\w-]*/[\w-]{22}"
+)
+# "took" in CBOR and in SMILE, with the number behind it.
+_TOOK: Final = re.compile(
+    rb"dtook(?:[\x00-\x17]|\x18.|\x19..|\x1a....)|\x83took(?:[\xc0-\xdf]|\x24[\x00-\x7f]*[\x80-\xff])",
+    re.DOTALL,
+)
+# Ids the backend makes for documents without one.
+_MADE_ID: Final = re.compile(rb'("_id"\s*:\s*"|_id: "|/_doc/)[\w-]{20}(?="|$)')
+_IDS: Final = {
+    "SCROLL": re.compile(rb'"_scroll_id"\s*:\s*"([^"]+)"'),
+    "PIT": re.compile(rb'"(?:pit_id|id)"\s*:\s*"([\w=+/-]{40,})"'),
+}
+_CLOSED: Final = Message(b"HTTP/1.1 0 closed without an answer", [])
+_WORDS: Final = re.compile(rb"([\w.:+/=@-]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An answer with what may differ taken out. `fields` keep their order, case and duplicates."""
+
+    first_line: bytes
+    fields: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+    def matches(self, first: Seen, again: Seen) -> bool:
+        """Whether this differs from `first` only where that and `again` differ, too."""
+        bodies = [_WORDS.split(seen.body) for seen in (self, first, again)]
+        if len({len(words) for words in bodies}) != 1:
+            return False
+        same = all(a == b for a, b, c in zip(*bodies, strict=True) if b == c)
+        return same and (self.first_line, self.fields) == (first.first_line, first.fields)
+
+
+@dataclass
+class Side:
+    """One client of one server, with an index of its own and the ids it was given."""
+
+    port: int
+    index: str
+    names: dict[str, str] = field(default_factory=dict)
+    client: Client | None = None
+
+    async def ask(self, call: Call) -> Message:
+        """Make a call, over a new connection where the server closed the last one."""
+        self.names = {"TWIN": self.index, "SCROLL": "none", "PIT": "none", **self.names}
+        if self.client is None or self.client.reader.at_eof():
+            self.close()
+            self.client = await Client.connect(self.port)
+        await self.client.send(call.bytes_for(self.names))
+        try:
+            message = await read_message(self.client.reader, answer_to=call.method)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            message = None
+        if message is None or (message.get("connection") or b"").lower() == b"close":
+            self.close()
+        return message or _CLOSED
+
+    async def see(self, call: Call) -> Seen:
+        """Make a call and return what of its answer has to be the same on every side."""
+        message = await self.ask(call)
+        body = message.body
+        if message.get("content-encoding") == b"gzip" and body:
+            body = gzip.decompress(body)
+        for word, pattern in _IDS.items():
+            if found := pattern.search(body):
+                self.names[word] = found[1].decode()
+        fields = [pair for pair in message.fields if pair[0].lower() not in _OWN_FIELDS]
+        plain = self._plain(body)
+        return Seen(
+            message.first_line,
+            tuple((name, self._field(name, value, body, plain)) for name, value in fields),
+            plain,
+        )
+
+    def close(self) -> None:
+        if self.client is not None:
+            self.client.close()
+        self.client = None
+
+    def _plain(self, body: bytes) -> bytes:
+        body = body.replace(self.index.encode(), b"TWIN")
+        body = _MADE_ID.sub(rb"\1ID", _VOLATILE.sub(b"", body))
+        return _TOOK.sub(b"", body)
+
+    def _field(self, name: bytes, value: bytes, body: bytes, plain: bytes) -> bytes:
+        lowered = name.lower()
+        if lowered == b"content-length" and body != plain:
+            # The length changes with the time it took; that it is right was seen in reading.
+            return b""
+        if lowered == b"task_resource_usage":
+            return b""
+        return _MADE_ID.sub(rb"\1ID", value.replace(self.index.encode(), b"TWIN"))
