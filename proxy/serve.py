@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable
 
 import uvloop
@@ -17,6 +18,8 @@ from proxy.settings import Settings
 
 Ready = Callable[[ProxyServer], None]
 
+SWITCH_SECONDS = 0.0005
+
 
 def run(settings: Settings, console: Console, ready: Ready) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is in flight; `ready` is told once listening.
@@ -25,6 +28,8 @@ def run(settings: Settings, console: Console, ready: Ready) -> None:
     For the main thread, whose signal handlers it takes.
     """
     runtime = open_runtime(settings, console)
+    # A sandbox's thread keeps the interpreter's lock for this long before the event loop gets it.
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, runtime, ready))

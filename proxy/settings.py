@@ -121,7 +121,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         minimum=_KB,
         maximum=100 * _MB,
     ),
-    Setting("sandbox_threads", "count", 2, "Threads that run sandboxes.", minimum=1, maximum=64),
+    Setting("sandbox_threads", "count", 4, "Threads that run sandboxes.", minimum=1, maximum=64),
     Setting(
         "sandbox_max_live",
         "count",

@@ -14,6 +14,7 @@ import orjson
 from pipelines.errors import StageError, StageTimeoutError
 from pipelines.wasm.call import Call, Isolation, Limits, Package, Reply
 from pipelines.wasm.engine import Runtime
+from pipelines.wasm.gate import Gate, Place
 from pipelines.wasm.log import RunLog
 from pipelines.wasm.sandbox import Sandbox
 from pipelines.wasm.shelf import Key, Shelf
@@ -32,7 +33,7 @@ class SandboxPool:
         self,
         runtime: Runtime,
         *,
-        threads: int = 2,
+        threads: int = 4,
         max_live: int = 64,
         max_idle_per_udf: int = 4,
         recycle_runs: int = 1000,
@@ -50,7 +51,7 @@ class SandboxPool:
             recycle_seconds=recycle_seconds,
         )
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="querymill-udf")
-        self._free = asyncio.Semaphore(threads)
+        self._gate = Gate(threads)
         self._closed = False
 
     async def run(
@@ -106,24 +107,20 @@ class SandboxPool:
     ) -> T:
         try:
             async with asyncio.timeout(run_timeout):
-                await self._free.acquire()
+                place = await self._gate.enter()
         except TimeoutError as error:
             raise StageTimeoutError(
                 f"UDF [{package}]: no sandbox was free within {run_timeout:g} s (waiting); "
                 "add workers or make the UDFs in front of it faster"
             ) from error
         if self._closed:
-            self._free.release()
+            place.leave()
             raise StageError("unavailable", f"UDF [{package}]: the sandboxes are shut down")
         loop = asyncio.get_running_loop()
         future = self._executor.submit(work)
-        # released when the thread is done, which may be after the caller has gone
-        future.add_done_callback(partial(self._release, loop))
+        # left when the thread is done, which may be after the caller has gone
+        future.add_done_callback(partial(_leave, place, loop))
         return await asyncio.wrap_future(future)
-
-    def _release(self, loop: asyncio.AbstractEventLoop, _: Future[T]) -> None:
-        with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(self._free.release)
 
     def _run(
         self, key: Key, package: Package, call: Call, limits: Limits, log: RunLog, fresh: bool
@@ -150,6 +147,11 @@ class SandboxPool:
             timeout_ms=self._load_timeout_ms,
             log=log,
         )
+
+
+def _leave(place: Place, loop: asyncio.AbstractEventLoop, _: Future[T]) -> None:
+    with suppress(RuntimeError):  # the loop was closed meanwhile
+        loop.call_soon_threadsafe(place.leave)
 
 
 def _dumps(params: Mapping[str, object]) -> bytes:
