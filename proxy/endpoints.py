@@ -140,8 +140,8 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.DATA, "PUT", "_ccr/follow", NONE, ALL, "required"),
     _row(_O.DATA, "POST", "_snapshot/{repository}/{snapshot}/_restore", NONE, ALL, "none"),
     _row(_O.DATA, "PUT POST", "_snapshot/{repository}/{snapshot}", NONE, READ, "none"),
-    _row(_O.DATA, "PUT POST", "_transform/{id}", NONE, ALL, "none"),
     _row(_O.DATA, "GET POST", "_transform/_preview", NONE, READ, "none"),
+    _row(_O.DATA, "PUT POST", "_transform/{id}", NONE, ALL, "none"),
     _row(_O.DATA, "PUT", "_rollup/job/{id}", NONE, ALL, "none"),
     _row(_O.DATA, "PUT POST", "_enrich/policy/{name}", NONE, READ, "none"),
     # Other ways documents are read

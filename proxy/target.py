@@ -66,6 +66,8 @@ def read_target(method: str, raw_target: str) -> Target:
         bypasses = frozenset[Phase]() if harmless else _ALL_PHASES
         return Target(operation, path, query, names, segments, bypasses=bypasses)
     endpoint, values = found
+    if "index" in values:
+        names = expressions(values["index"])
     return Target(
         endpoint.operation,
         path,

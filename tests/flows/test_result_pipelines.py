@@ -107,17 +107,6 @@ async def test_a_client_that_takes_gzip_gets_a_readable_answer(
     assert answer.ids == ["2", "3", "1"]
 
 
-async def test_a_response_that_is_not_json_passes_with_a_warning(
-    proxy: Client, index_name: str
-) -> None:
-    """YAML was asked for and is answered; the pipeline says that it did not run."""
-    await proxy.index(index_name, DOCUMENTS)
-    await proxy.define("popular", "result", BY_POPULARITY)
-    answer = await proxy.get(f"/{index_name}/_search?format=yaml&pipeline=popular")
-    assert answer.body.startswith(b"---")
-    assert "pipeline [popular@1.0.0] did not run" in answer.headers["Warning"]
-
-
 async def test_a_response_above_the_limit_streams_through_untouched(
     start_proxy: StartProxy, index_name: str
 ) -> None:

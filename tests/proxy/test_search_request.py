@@ -1,0 +1,99 @@
+"""Searches as the backend reads them: the URL laid over the body."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.query_string import QueryString
+from proxy.search_request import body_in_url, dump, merge_query, merge_url
+
+
+@pytest.mark.parametrize(
+    ("url", "member"),
+    [
+        ("size=5&from=2", {"size": 5, "from": 2}),
+        ("sort=a:desc,b,c:asc", {"sort": [{"a": {"order": "desc"}}, "b", {"c": {"order": "asc"}}]}),
+        ("track_total_hits=true", {"track_total_hits": True}),
+        ("track_total_hits=100", {"track_total_hits": 100}),
+        ("explain", {"explain": True}),
+        ("version=false", {"version": False}),
+        ("timeout=1s&terminate_after=3", {"timeout": "1s", "terminate_after": 3}),
+        ("stored_fields=a,b", {"stored_fields": ["a", "b"]}),
+        ("docvalue_fields=a", {"docvalue_fields": ["a"]}),
+        ("stats=x,y", {"stats": ["x", "y"]}),
+        ("_source=false", {"_source": False}),
+        ("_source=a,b", {"_source": ["a", "b"]}),
+        (
+            "_source_includes=a&_source_excludes=b",
+            {"_source": {"includes": ["a"], "excludes": ["b"]}},
+        ),
+        ("_source=a&_source_excludes=b", {"_source": {"includes": ["a"], "excludes": ["b"]}}),
+        (
+            "q=x:y&df=t&default_operator=AND&analyze_wildcard=true&lenient&analyzer=z",
+            {
+                "query": {
+                    "query_string": {
+                        "query": "x:y",
+                        "default_field": "t",
+                        "default_operator": "AND",
+                        "analyze_wildcard": True,
+                        "lenient": True,
+                        "analyzer": "z",
+                    }
+                }
+            },
+        ),
+        (
+            "suggest_field=f&suggest_text=t&suggest_size=2&suggest_mode=always",
+            {
+                "suggest": {
+                    "f": {"text": "t", "term": {"field": "f", "size": 2, "suggest_mode": "always"}}
+                }
+            },
+        ),
+    ],
+)
+def test_every_parameter_becomes_its_member(url: str, member: dict[str, Any]) -> None:
+    """It wins over the body, and leaves the URL."""
+    merged, left = merge_url({"size": 1, "query": {"match_all": {}}, "other": 1}, QueryString(url))
+    expected = {"size": 1, "query": {"match_all": {}}, "other": 1} | member
+    assert (merged, left.raw) == (expected, "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "size=abc",
+        "explain=maybe",
+        "track_total_hits=x",
+        "q=a&lenient=perhaps",
+        "suggest_field=f&suggest_size=x",
+        "routing=a&preference=b&scroll=1m&typed_keys",
+    ],
+)
+def test_what_makes_no_sense_or_is_no_member_stays(url: str) -> None:
+    """The backend refuses it, or takes it, as it does without the proxy."""
+    merged, left = merge_url({}, QueryString(url))
+    assert (merged, left.raw) == ({}, url)
+
+
+def test_endpoints_of_a_query_take_only_that() -> None:
+    """Other parameters stay in the URL."""
+    merged, left = merge_query({"query": {}}, QueryString("q=a&min_score=1&size=2"))
+    assert merged == {"query": {"query_string": {"query": "a"}}}
+    assert left.raw == "min_score=1&size=2"
+
+
+def test_a_body_can_stand_in_the_url() -> None:
+    """If its type is given and JSON."""
+    assert body_in_url(QueryString("source={}&source_content_type=application/json")) == b"{}"
+    assert body_in_url(QueryString("source={}")) is None
+    assert body_in_url(QueryString("source_content_type=application/json")) is None
+
+
+def test_numbers_of_any_size_are_written() -> None:
+    """Beyond what the quick writer can."""
+    assert dump({"n": 2**70}) == '{"n": 1180591620717411303424}'
+    assert dump({"n": 1.0}) == '{"n":1.0}'
