@@ -1,4 +1,4 @@
-"""Every endpoint the proxy has to know, one line each: what it is, and what could escape through it.
+"""Every endpoint the proxy has to know, one line each: what it is, what could escape through it.
 
 `phases` are the phases whose pipelines run on it. `bypasses` are those whose documents or queries
 would get past a pipeline if the request simply passed: on an index with a final pipeline of such a
@@ -105,12 +105,13 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.CLOSE_PIT, "DELETE", "_search/point_in_time", index="none"),
     _row(_O.CLOSE_PIT, "DELETE", "_pit", index="none"),
     _row(_O.SAFE, "GET DELETE", "_search/point_in_time/_all", index="none"),
-    _row(_O.ASYNC_SEARCH, "POST", "_async_search", READ),
-    _row(_O.ASYNC_RESULT, "GET", "_async_search/{id}", RESULT, index="none"),
+    _row(_O.ASYNC_SEARCH, "POST", "_async_search", NONE, READ),
+    _row(_O.ASYNC_RESULT, "GET", "_async_search/{id}", NONE, READ, "none"),
     _row(_O.SAFE, "GET", "_async_search/status/{id}", index="none"),
-    _row(_O.ASYNC_RESULT, "DELETE", "_async_search/{id}", index="none"),
-    _row(_O.ASYNC_SEARCH, "POST", "_plugins/_asynchronous_search", READ, index="none"),
-    _row(_O.ASYNC_RESULT, "GET DELETE", "_plugins/_asynchronous_search/{id}", RESULT, index="none"),
+    _row(_O.SAFE, "DELETE", "_async_search/{id}", index="none"),
+    _row(_O.ASYNC_SEARCH, "POST", "_plugins/_asynchronous_search", NONE, READ, "none"),
+    _row(_O.ASYNC_RESULT, "GET", "_plugins/_asynchronous_search/{id}", NONE, READ, "none"),
+    _row(_O.SAFE, "DELETE", "_plugins/_asynchronous_search/{id}", index="none"),
     _row(_O.COUNT, "GET POST", "_count", QUERY),
     _row(_O.EXPLAIN, "GET POST", "_explain/{id}", QUERY, RESULT, "required"),
     _row(_O.VALIDATE, "GET POST", "_validate/query", QUERY),

@@ -1,4 +1,4 @@
-"""Every endpoint that searches, on the real OpenSearch: msearch, templates, count, explain, by query."""
+"""Every endpoint that searches on the real OpenSearch: msearch, templates, count and others."""
 
 from __future__ import annotations
 
