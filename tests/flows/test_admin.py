@@ -95,13 +95,13 @@ async def test_a_bad_definition_is_refused_and_not_stored(
     assert (await proxy.get("/_pipeline/p")).status == 404
 
 
-@pytest.mark.parametrize("name", ["a,b", "a%20b", "a%2Fb", "x" * 101, "-a", "%F0%9F%98%80", "a*"])
-async def test_names_that_are_none_are_refused(proxy: Client, name: str) -> None:
+async def test_names_that_are_none_are_refused(proxy: Client) -> None:
     """For pipelines and for UDFs alike."""
     await proxy.put_udf("same", SAME)
-    assert (await proxy.put(f"/_pipeline/{name}", PIPELINE)).status == 400
     headers = {"Content-Type": "text/x-python"}
-    assert (await proxy.call("PUT", f"/_udf/{name}", SAME.encode(), headers)).status == 400
+    for name in ("a,b", "a%20b", "a%2Fb", "x" * 101, "-a", "%F0%9F%98%80", "a*"):
+        assert (await proxy.put(f"/_pipeline/{name}", PIPELINE)).status == 400, name
+        assert (await proxy.call("PUT", f"/_udf/{name}", SAME.encode(), headers)).status == 400
 
 
 async def test_calls_that_do_not_exist_say_what_does(proxy: Client) -> None:
