@@ -140,7 +140,7 @@ async def test_count_explain_and_validate_run_query_pipelines(
     source = "def query(r, c):\n    return {'query': {'term': {'kind': 'seen'}}, 'size': 3}\n"
     await proxy.define("sized", "query", source)
     await proxy.attach(index_name, query="sized")
-    body = {"query": {"match_all": {}}} if where == "body" else None
+    body: Any = {"query": {"match_all": {}}} if where == "body" else None
     q = "?q=kind:unseen" if where == "url" else "?"
 
     async def ask(endpoint: str, extra: str = "") -> Any:
