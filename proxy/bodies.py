@@ -57,6 +57,16 @@ def deflate(body: bytes) -> bytes:
     return gzip.compress(body, compresslevel=3, mtime=0)
 
 
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether an Accept-Encoding names gzip with a weight above zero (RFC 9110, 12.5.3)."""
+    for part in accept_encoding.lower().split(","):
+        coding, *parameters = (piece.strip() for piece in part.split(";"))
+        if coding in ("gzip", "x-gzip"):
+            weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+            return weight.strip("0.") != ""
+    return False
+
+
 def split_ndjson(body: bytes) -> list[bytes]:
     """Return the lines of `body`, each with its line feed; joined they are `body` again.
 
@@ -72,7 +82,8 @@ def split_ndjson(body: bytes) -> list[bytes]:
 
 def media_type(content_type: str) -> str:
     """Return ``type/subtype`` in lower case, in plain form, without parameters."""
-    return plain_media_type(content_type).partition(";")[0].strip().lower()
+    plain = plain_media_type(content_type).partition(";")[0].strip().lower()
+    return plain.replace("application/vnd.opensearch+", "application/", 1)
 
 
 def is_json(content_type: str) -> bool:

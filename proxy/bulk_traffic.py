@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from pipelines.errors import DroppedError, PipelineError
 from pipelines.executor import Executor
+from pipelines.graft import graft, loses_nothing
+from pipelines.json_text import parse, write
 from pipelines.payload import Payload
+from proxy.answer_form import AnswerForm
 from proxy.bulk import BulkItem, BulkSyntaxError, merge_answer, read_bulk, write_bulk
 from proxy.documents import item_error, noop, pipeline_left
 from proxy.errors import ErrorAnswer, answer_for
@@ -186,34 +188,46 @@ class BulkTraffic:
         headers = request_headers(exchange.raw_headers)
         if any(new is not old for new, old in zip(done, items, strict=True)):
             sent, headers = write_bulk(done), new_body_headers(exchange)
-        if ours and not sent:
+        if not ours:
+            async with await self._relay.send(
+                exchange, target=query.after(target.path), headers=headers, body=sent
+            ) as response:
+                for name, value in runs.answer_headers():
+                    response.headers.add(name, value)
+                return await self._relay.answer(exchange, response)
+        form = await AnswerForm.of(exchange, query, self._relay)
+        form.check()
+        if not sent:
             answer = merge_answer(done, {"took": 0, "errors": False, "items": []})
-            fields = Headers(runs.answer_headers())
-            return exchange.respond_json(200, orjson.dumps(answer), fields)
-        if ours:
-            # Items are put in by their place, which a filter would lose.
-            query = query.without({"filter_path"})
-            headers.popall("Accept-Encoding", None)
+            body, given = await form.write(exchange, write(answer), 200)
+            fields = Headers([*runs.answer_headers(), *given.items()])
+            return exchange.respond_json(200, body, fields)
+        # Items are put in by their place, which a filter would lose.
+        query, headers = form.ask(query, headers)
         async with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, body=sent
         ) as response:
-            for name, value in runs.answer_headers():
-                response.headers.add(name, value)
-            if not ours or response.status != 200:
-                return await self._relay.answer(exchange, response)
             raw = await response.read(ANSWER_MAX)
-        try:
-            merged = orjson.dumps(merge_answer(done, orjson.loads(raw)))
-        except ValueError as error:
-            reason = f"the backend's answer to the bulk cannot be understood: {error}"
-            raise ErrorAnswer(500, "proxy_exception", reason) from error
-        fields = response.headers.copy()
-        fields.popall("Content-Length", None)
-        return exchange.respond(200, fields, merged, reason=response.reason)
+            merged: str | bytes = raw
+            if response.status == 200:
+                merged = await asyncio.to_thread(_merged, done, raw)
+            return await form.respond(exchange, response, merged, runs.answer_headers())
 
     def _runs(self, exchange: Exchange, index: str) -> Runs:
         visible = visible_headers(exchange, self._visible)
         return Runs(self._executor, index=index, headers=visible)
+
+
+def _merged(items: list[BulkItem], raw: bytes) -> str:
+    """The backend's answer with our items in their places; what it said of the others stays."""
+    try:
+        text = raw.decode()
+        value = parse(text)
+        merged = write(merge_answer(items, value))
+    except ValueError as error:
+        reason = f"the backend's answer to the bulk cannot be understood: {error}"
+        raise ErrorAnswer(500, "proxy_exception", reason) from error
+    return merged if loses_nothing(text, value) else graft(text, merged)
 
 
 def _parse(item: BulkItem, limit: int) -> Payload:

@@ -11,7 +11,9 @@ from aiohttp import web
 
 from pipelines.errors import PipelineError
 from pipelines.executor import Executor
+from pipelines.json_text import write
 from pipelines.payload import Payload
+from proxy.answer_form import AnswerForm
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
 from proxy.guard import check_names
@@ -133,27 +135,34 @@ class MsearchTraffic:
         touched = any(work.touched or work.failure for work in works)
         if touched:
             sent, headers = write_msearch(items), new_body_headers(exchange)
-        runs = _together(works)
-        if touched and not sent:
-            body = orjson.dumps({"took": 0, "responses": [item.local for item in items]})
-            return exchange.respond_json(200, body, Headers(runs.answer_headers()))
         query = target.query.without({"pipeline"})
         path = target.path.removesuffix("/template") if templated else target.path
         wanted = any(w.failure or w.selection.result or w.runs.metadata for w in works)
-        if wanted:
-            headers.popall("Accept-Encoding", None)
+        if not wanted:
+            async with await self._relay.send(
+                exchange, target=query.after(path), headers=headers, body=sent, retry=True
+            ) as response:
+                response.headers.extend(_together(works).answer_headers())
+                return await self._relay.answer(exchange, response)
+        form = await AnswerForm.of(exchange, query, self._relay)
+        form.check()
+        if not sent:
+            local = write({"took": 0, "responses": [item.local for item in items]})
+            body, given = await form.write(exchange, local, 200)
+            fields = Headers([*_together(works).answer_headers(), *given.items()])
+            return exchange.respond_json(200, body, fields)
+        query, headers = form.ask(query, headers)
         async with await self._relay.send(
             exchange, target=query.after(path), headers=headers, body=sent, retry=True
         ) as response:
-            if not wanted or response.status != 200:
-                _add(response.headers, runs)
-                return await self._relay.answer(exchange, response)
             raw = await response.read(ANSWER_MAX)
-        text = await self._finish(raw.decode(), works)
-        fields = response.headers.copy()
-        fields.popall("Content-Length", None)
-        _add(fields, _together(works))
-        return exchange.respond(200, fields, text.encode(), reason=response.reason)
+            made: str | bytes = raw
+            if response.status == 200:
+                text = raw.decode()
+                finished = await self._finish(text, works)
+                made = finished if finished != text else raw
+            told = _together(works).answer_headers()
+            return await form.respond(exchange, response, made, told)
 
     async def _finish(self, text: str, works: list[_Work]) -> str:
         """Result pipelines over the backend's answers, and our own answers in their places."""
@@ -218,11 +227,6 @@ def _together(works: list[_Work]) -> Runs:
     for runs in others:
         first.take(runs)
     return first
-
-
-def _add(headers: Headers, runs: Runs) -> None:
-    for name, value in runs.answer_headers():
-        headers.add(name, value)
 
 
 def _names(body: bytes) -> list[str]:

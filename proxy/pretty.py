@@ -1,4 +1,4 @@
-"""JSON as the backend writes it for ``?pretty``; made of the text itself, so that no value changes."""
+"""JSON as the backend writes it for ``?pretty``, made of the text so that no value changes."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from pipelines.errors import PipelineError
 from pipelines.executor import CompiledPipeline, Executor
 from pipelines.payload import Payload
+from proxy.answer_form import AnswerForm
 from proxy.bodies import is_json
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
@@ -21,6 +22,7 @@ from proxy.selection import Chosen, Selector, bypass_refused
 from proxy.spans import Span, elements, member, replaced
 from proxy.target import Operation, Target
 from proxy.transform import visible_headers
+from proxy.upstream import UpstreamResponse
 
 ANSWER_MAX = 200 * 1024 * 1024
 CONCURRENCY = 8
@@ -50,29 +52,37 @@ class ReadTraffic:
                 exchange, target=query.after(target.path), body=body
             ) as response:
                 return await self._relay.answer(exchange, response)
-        headers.popall("Accept-Encoding", None)
+        form = await AnswerForm.of(exchange, query, self._relay)
+        form.check()
+        query, headers = form.ask(query, headers)
         runs = self._runs(exchange, target.index)
         async with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, retry=True
         ) as response:
-            if response.status != 200:
-                return await self._relay.answer(exchange, response)
-            if not is_json(response.headers.get("Content-Type", "")):
+            readable = is_json(response.headers.get("Content-Type", ""))
+            if response.status == 200 and not readable:
                 runs.skipped(chosen, "the document is not answered as JSON")
-                return await self._relay.answer(exchange, response)
-            text = (await response.read(ANSWER_MAX)).decode()
-        bare = target.operation is Operation.GET_SOURCE
-        hit = _source_hit(target, text) if bare else text
-        result = await self._run(runs, chosen, hit)
-        fields = response.headers.copy()
-        fields.popall("Content-Length", None)
-        for name, value in runs.answer_headers():
-            fields.add(name, value)
-        if result is None:
-            status, body_text = 404, _not_found(target, bare)
-        else:
-            status, body_text = 200, _part(result, "_source") if bare else result
-        return exchange.respond(status, fields, body_text.encode())
+            if response.status != 200 or not readable:
+                return await self._unread(exchange, response, form)
+            raw = await response.read(ANSWER_MAX)
+            text = raw.decode()
+            bare = target.operation is Operation.GET_SOURCE
+            hit = _source_hit(target, text) if bare else text
+            result = await self._run(runs, chosen, hit)
+            told = runs.answer_headers()
+            if result is None:
+                gone = _not_found(target, bare)
+                return await form.respond(exchange, response, gone, told, status=404)
+            kept = raw if result == hit else _part(result, "_source") if bare else result
+            return await form.respond(exchange, response, kept, told)
+
+    async def _unread(
+        self, exchange: Exchange, response: UpstreamResponse, form: AnswerForm
+    ) -> web.StreamResponse:
+        """An answer that no pipeline is for, or can read."""
+        if form.is_plain:
+            return await self._relay.answer(exchange, response)
+        return await form.respond(exchange, response, await response.read(ANSWER_MAX))
 
     async def many(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``_mget``: every document by the pipelines of its own index."""
@@ -83,23 +93,22 @@ class ReadTraffic:
                 exchange, target=query.after(target.path), body=body
             ) as response:
                 return await self._relay.answer(exchange, response)
-        headers = request_headers(exchange.raw_headers)
-        headers.popall("Accept-Encoding", None)
+        form = await AnswerForm.of(exchange, query, self._relay)
+        form.check()
+        query, headers = form.ask(query, request_headers(exchange.raw_headers))
         async with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, body=body, retry=True
         ) as response:
             readable = is_json(response.headers.get("Content-Type", ""))
             if response.status != 200 or not readable:
-                return await self._relay.answer(exchange, response)
-            text = (await response.read(ANSWER_MAX)).decode()
-        runs = self._runs(exchange, target.index)
-        whole = member(text, "docs")
-        changes = await self._each(exchange, target, text, whole, runs) if whole else []
-        fields = response.headers.copy()
-        fields.popall("Content-Length", None)
-        for name, value in runs.answer_headers():
-            fields.add(name, value)
-        return exchange.respond(200, fields, replaced(text, changes).encode())
+                return await self._unread(exchange, response, form)
+            raw = await response.read(ANSWER_MAX)
+            text = raw.decode()
+            runs = self._runs(exchange, target.index)
+            whole = member(text, "docs")
+            changes = await self._each(exchange, target, text, whole, runs) if whole else []
+            made = replaced(text, changes) if changes else raw
+            return await form.respond(exchange, response, made, runs.answer_headers())
 
     async def _each(
         self, exchange: Exchange, target: Target, text: str, whole: Span, runs: Runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -9,10 +10,11 @@ import structlog
 from aiohttp import web
 
 from proxy.backend_info import BackendInfo
-from proxy.bodies import BodyTooLargeError
+from proxy.bodies import BodyTooLargeError, inflate, is_json
 from proxy.compat import plain_media_types, vendor_answer
 from proxy.exchange import Exchange
 from proxy.headers import Headers, request_headers
+from proxy.translate import Translation, translated_target, translation_of
 from proxy.upstream import Upstream, UpstreamRequest, UpstreamResponse
 from proxy.upstream_errors import UpstreamError
 
@@ -20,6 +22,8 @@ _log = structlog.get_logger("proxy.relay")
 
 # Up to here a body of known length is read at once and leaves in one write; above it streams.
 SMALL: Final = 64 * 1024
+# What is translated is an id and little else; on thousands of shards that is not small.
+TRANSLATED_MAX: Final = 16 * 1024 * 1024
 
 _READING_POSTS: Final = frozenset(
     {"_search", "_msearch", "_count", "_mget", "_explain", "_field_caps", "_validate"}
@@ -44,6 +48,10 @@ class Relay:
         async with await self.send(exchange, body=body) as response:
             return await self.answer(exchange, response)
 
+    async def is_elasticsearch(self) -> bool:
+        """Whether the backend is Elasticsearch, as far as is known."""
+        return (await self._backend.product()).distribution == "elasticsearch"
+
     async def send(
         self,
         exchange: Exchange,
@@ -63,17 +71,25 @@ class Relay:
         client = exchange.client if self._compat else None
         if client is not None and not await self._backend.is_opensearch():
             client = None
+        target = exchange.target if target is None else target
+        translation = None
         if client is not None:
             headers = plain_media_types(headers)
+            translation = translation_of(exchange.method, target)
+        if translation is not None:
+            target = translated_target(translation, target)
+            headers, body = await _translated(translation, headers, body)
         response = await self._upstream.send(
             UpstreamRequest(
                 method=exchange.method,
-                target=exchange.target if target is None else target,
+                target=target,
                 headers=headers,
                 body=body,
                 retry=only_reads(exchange.method, exchange.raw_path) if retry is None else retry,
             )
         )
+        if translation is not None:
+            await _translate_back(translation, response)
         if client is not None:
             response.headers = vendor_answer(response.headers, client)
         return response
@@ -104,6 +120,37 @@ class Relay:
             return answer
         await answer.write_eof()
         return answer
+
+
+async def _translated(
+    translation: Translation, headers: Headers, body: bytes | AsyncIterator[bytes] | None
+) -> tuple[Headers, bytes | AsyncIterator[bytes] | None]:
+    """A request's headers and body in the other spelling, its answer to be read here."""
+    headers = headers.copy()
+    headers.popall("Accept-Encoding", None)
+    if translation.body is None:
+        return headers, body
+    if not isinstance(body, bytes | None):
+        body = b"".join([chunk async for chunk in body])
+    plain = body or b""
+    if plain and (encoding := headers.get("Content-Encoding")):
+        plain = await asyncio.to_thread(inflate, plain, encoding, TRANSLATED_MAX)
+    for name in ("Content-Length", "Content-Encoding"):
+        headers.popall(name, None)
+    headers["Content-Type"] = "application/json"
+    return headers, translation.body(plain)
+
+
+async def _translate_back(translation: Translation, response: UpstreamResponse) -> None:
+    """Put the answer into the client's spelling. Raises UpstreamError, the response released."""
+    if not is_json(response.headers.get("Content-Type", "")):
+        return
+    try:
+        body = await response.read(TRANSLATED_MAX)
+    except BaseException:
+        response.release()
+        raise
+    response.replace(*translation.answered(response.status, body))
 
 
 async def request_body(exchange: Exchange) -> bytes | AsyncIterator[bytes] | None:

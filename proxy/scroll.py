@@ -11,6 +11,7 @@ from aiohttp import web
 from pipelines.executor import Executor
 from pipelines.payload import Payload
 from pipelines.registry import Registry
+from proxy.answer_form import AnswerForm
 from proxy.bodies import is_json
 from proxy.cursors import CARRIED_MAX, PREFIX, Cursors, Memory
 from proxy.errors import ErrorAnswer
@@ -56,9 +57,12 @@ class ScrollTraffic:
         if memory is None:
             self._refuse_unknown(target)
             return await self._pass(exchange, target)
-        sent_target, sent_body = self._with_id(target, body, inner, backend_id)
+        form = await AnswerForm.of(exchange, target.query, self._relay)
+        form.check()
         headers = new_body_headers(exchange) if body else request_headers(exchange.raw_headers)
-        headers.popall("Accept-Encoding", None)
+        query, headers = form.ask(target.query, headers)
+        whole = replace(target, query=query)
+        sent_target, sent_body = self._with_id(whole, body, inner, backend_id)
         runs = Runs(
             self._executor,
             index=",".join(memory.names),
@@ -73,15 +77,13 @@ class ScrollTraffic:
             if response.status != 200 or not readable:
                 if response.status == 200:
                     runs.skipped(chosen, "the page is not answered as JSON")
-                return await self._relay.answer(exchange, response)
+                if form.is_plain:
+                    return await self._relay.answer(exchange, response)
+                return await form.respond(exchange, response, await response.read(ANSWER_MAX))
             text = (await response.read(ANSWER_MAX)).decode()
-        result = await runs.run(chosen, "result", Payload.parse(text), request=memory.request)
-        text = self.rewrap(result.text, replace(memory, state=runs.state))
-        fields = response.headers.copy()
-        fields.popall("Content-Length", None)
-        for name, value in runs.answer_headers():
-            fields.add(name, value)
-        return exchange.respond(200, fields, text.encode(), reason=response.reason)
+            result = await runs.run(chosen, "result", Payload.parse(text), request=memory.request)
+            text = self.rewrap(result.text, replace(memory, state=runs.state))
+            return await form.respond(exchange, response, text, runs.answer_headers())
 
     async def open_pit(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """Open a point in time; its id remembers the indices it is on."""

@@ -1,21 +1,24 @@
-"""A search with pipelines: its request through query pipelines, its response through result ones."""
+"""A search with pipelines: query pipelines on its request, result pipelines on its response."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
 from pipelines.executor import Executor
+from pipelines.graft import graft, loses_nothing
 from pipelines.payload import Payload
+from proxy.answer_form import AnswerForm
 from proxy.bodies import is_json
 from proxy.cursors import Memory
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.headers import Headers, request_headers
-from proxy.query_string import QueryString, is_true
+from proxy.query_string import QueryString
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
 from proxy.scroll import ScrollTraffic
@@ -44,6 +47,20 @@ class _Search:
     opened: bytes | None
     memory: Memory | None
     templated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The request that goes to the backend."""
+
+    path: str
+    query: QueryString
+    headers: Headers
+    body: bytes | None
+
+    def in_form(self, form: AnswerForm) -> _Asked:
+        query, headers = form.ask(self.query, self.headers)
+        return replace(self, query=query, headers=headers)
 
 
 class SearchTraffic:
@@ -137,46 +154,70 @@ class SearchTraffic:
         if rewritten.changed or search.templated or search.opened is not None:
             sent, query = rewritten.text.encode(), remaining
             headers = new_body_headers(exchange, "" if body else "application/json")
-        carries = self._carries(search)
-        wants_response = bool(selection.result or runs.metadata or carries)
-        if wants_response:
-            headers.popall("Accept-Encoding", None)
-        async with await self._relay.send(
-            exchange, target=query.after(path), headers=headers, body=sent, retry=True
-        ) as response:
-            if not wants_response or response.status != 200:
+        asked = _Asked(path, query, headers, sent)
+        if not (selection.result or runs.metadata or self._carries(search)):
+            async with await self._send(exchange, asked) as response:
                 return await self._pass(exchange, response, runs)
-            if (reason := _unreadable(response)) is not None:
-                runs.skipped(selection.result, reason)
-                return await self._pass(exchange, response, runs)
-            raw, whole = await _read_up_to(response, self._max_bytes)
-            if not whole:
-                reason = f"the response is larger than {self._max_bytes} bytes"
-                runs.skipped(selection.result, reason)
-                return await self._pass(exchange, response, runs, begun=raw)
-            try:
-                answered = await parse(raw, "search response")
-            except ErrorAnswer as error:
-                runs.skipped(selection.result, error.reason)
-                return self._whole(exchange, response, runs, raw)
-            result = await runs.run(selection.result, "result", answered, request=rewritten.text)
-        if result.changed or runs.metadata or carries:
-            text = runs.with_metadata(result.text)
-            if carries:
-                known = self._scroll.memory(search.names, selection, runs, rewritten.text)
-                text = self._scroll.rewrap(text, search.memory or known)
-            pretty = is_true(target.query.get("pretty"))
-            raw = (_indented(text) if pretty else text).encode()
-        return self._whole(exchange, response, runs, raw)
+        return await self._read(exchange, search, runs, asked, rewritten.text)
 
-    def _whole(
-        self, exchange: Exchange, response: UpstreamResponse, runs: Runs, body: bytes
+    async def _read(
+        self, exchange: Exchange, search: _Search, runs: Runs, asked: _Asked, request: str
     ) -> web.StreamResponse:
-        fields = response.headers.copy()
-        if "Content-Length" in fields:
-            fields["Content-Length"] = str(len(body))
-        _extend(fields, runs.answer_headers())
-        return exchange.respond(response.status, fields, body, reason=response.reason)
+        """The answer to `asked`, read and written again in the form the client wants it in."""
+        form = await AnswerForm.of(exchange, asked.query, self._relay)
+        if form.format == "smile" and not (search.selection.result or self._carries(search)):
+            runs.warnings.append("_pipeline_metadata was left out: the answer is SMILE")
+            async with await self._send(exchange, asked) as response:
+                return await self._pass(exchange, response, runs)
+        form.check()
+        async with await self._send(exchange, asked.in_form(form)) as response:
+            if response.status != 200 and form.is_plain:
+                return await self._pass(exchange, response, runs)
+            reason = _unreadable(response)
+            raw, whole = b"", False
+            if reason is None:
+                raw, whole = await _read_up_to(response, self._max_bytes)
+            if whole:
+                body: str | bytes = raw
+                if response.status == 200:
+                    body = await self._result(search, runs, raw, request)
+                return await form.respond(exchange, response, body, runs.answer_headers())
+            runs.skipped(
+                search.selection.result,
+                reason or f"the response is larger than {self._max_bytes} bytes",
+            )
+            if form.is_plain:
+                return await self._pass(exchange, response, runs, begun=raw)
+        # The form is the backend's to give, then.
+        async with await self._send(exchange, asked) as response:
+            return await self._pass(exchange, response, runs)
+
+    async def _result(self, search: _Search, runs: Runs, raw: bytes, request: str) -> str | bytes:
+        """The response after its pipelines; the very bytes where none changed it."""
+        chosen = search.selection.result
+        try:
+            answered = await parse(raw, "search response")
+        except ErrorAnswer as error:
+            runs.skipped(chosen, error.reason)
+            return raw
+        result = await runs.run(chosen, "result", answered, request=request)
+        carries = self._carries(search)
+        if not (result.changed or runs.metadata or carries):
+            return raw
+        text = runs.with_metadata(result.text)
+        if carries:
+            known = self._scroll.memory(search.names, search.selection, runs, request)
+            text = self._scroll.rewrap(text, search.memory or known)
+        return text
+
+    async def _send(self, exchange: Exchange, asked: _Asked) -> UpstreamResponse:
+        return await self._relay.send(
+            exchange,
+            target=asked.query.after(asked.path),
+            headers=asked.headers,
+            body=asked.body,
+            retry=True,
+        )
 
     async def _pass(
         self, exchange: Exchange, response: UpstreamResponse, runs: Runs, *, begun: bytes = b""
@@ -220,11 +261,10 @@ async def _merged(source: bytes, query: QueryString) -> tuple[Payload, QueryStri
     if merged == payload.data:
         return payload, remaining
     exact = merge_url(json.loads(source), query)[0]
-    return Payload(dump(exact), merged), remaining
-
-
-def _indented(text: str) -> str:
-    return json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n"
+    text = dump(exact)
+    if not loses_nothing(payload.text, payload.data):
+        text = await asyncio.to_thread(graft, payload.text, text)
+    return Payload(text, merged), remaining
 
 
 def _extend(headers: Headers, more: Iterable[tuple[str, str]]) -> None:

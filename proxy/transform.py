@@ -11,6 +11,7 @@ from pipelines.payload import Payload
 from proxy.bodies import inflate, is_json, is_ndjson
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
+from proxy.formats import FormatError, as_json_type, format_of, to_json
 from proxy.headers import Headers, request_headers
 
 # Above this, parsing would hold up the event loop for longer than a millisecond or so.
@@ -29,7 +30,8 @@ async def inflated(exchange: Exchange, limit: int) -> bytes:
 async def read_json_body(exchange: Exchange, limit: int, *, lines: bool = False) -> bytes:
     """The inflated body of a request a pipeline has to read; empty if there is none.
 
-    Raises `ErrorAnswer` (406) for a media type that is not JSON (with `lines`, NDJSON).
+    YAML and CBOR are turned into JSON, but not `lines`, which are NDJSON. Raises `ErrorAnswer`: 406
+    for any other media type, 400 for a body that is not valid in its own.
     """
     if not exchange.has_body:
         return b""
@@ -37,13 +39,20 @@ async def read_json_body(exchange: Exchange, limit: int, *, lines: bool = False)
     if not body:
         return b""
     content_type = exchange.headers.get("Content-Type", "")
-    if not (is_json(content_type) or (lines and is_ndjson(content_type))):
+    if is_json(content_type) or (lines and is_ndjson(content_type)):
+        return body
+    format = format_of(content_type)
+    if lines or format not in ("yaml", "cbor"):
+        instead = "application/x-ndjson" if lines else "application/yaml or application/cbor"
         reason = (
             f"Content-Type header [{content_type}] is not supported where a pipeline has to read"
-            " the body; send application/json" + (" or application/x-ndjson" if lines else "")
+            f" the body; send application/json, {instead}"
         )
         raise ErrorAnswer(406, "media_type_header_exception", reason)
-    return body
+    try:
+        return await asyncio.to_thread(to_json, body, format)
+    except FormatError as error:
+        raise ErrorAnswer(400, "parse_exception", str(error)) from error
 
 
 async def parse(body: bytes, what: str) -> Payload:
@@ -61,15 +70,21 @@ async def parse(body: bytes, what: str) -> Payload:
 
 
 def new_body_headers(exchange: Exchange, content_type: str = "") -> Headers:
-    """The request's headers for a body of ours: plain, and of another length.
+    """The request's headers for a body of ours: plain, in JSON, and of another length.
 
-    The client's Content-Type stays unless another one is given.
+    The client's Content-Type stays if it is that of JSON, unless another one is given. An answer
+    that would have come in the format of the client's body is asked for in it.
     """
     headers = request_headers(exchange.raw_headers)
     for name in ("Content-Length", "Content-Encoding"):
         headers.popall(name, None)
-    if content_type or "Content-Type" not in headers:
+    given = headers.get("Content-Type", "")
+    if content_type or not given:
         headers["Content-Type"] = content_type or "application/json"
+    elif format_of(given) in ("yaml", "cbor"):
+        headers["Content-Type"] = as_json_type(given)
+        if format_of(headers.get("Accept", "")) is None:
+            headers["Accept"] = given
     return headers
 
 

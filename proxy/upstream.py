@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 
@@ -57,8 +58,8 @@ class UpstreamResponse:
     request, anything else closes it. `headers` are the end-to-end fields, in order.
     """
 
-    __slots__ = ("_connection", "_node", "_payload", "_upload", "headers", "length", "reason",
-                 "status")  # fmt: skip
+    __slots__ = ("_connection", "_node", "_payload", "_replaced", "_upload", "headers", "length",
+                 "reason", "status")  # fmt: skip
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class UpstreamResponse:
         self._connection: Connection | None = connection
         self._upload = upload
         self._payload = payload
+        self._replaced: bytes | None = None
         self.status: int = message.code
         self.reason: str = message.reason or ""
         self.headers = response_headers(message.raw_headers)
@@ -82,6 +84,8 @@ class UpstreamResponse:
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body. Raises UpstreamTooLarge above `limit` bytes, or UpstreamError."""
+        if self._replaced is not None:
+            return self._replaced
         if not self._payload.is_eof() and self.length is not None and self.length > limit:
             raise self._too_large(limit)
         payload = self._payload
@@ -101,6 +105,9 @@ class UpstreamResponse:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes. Raises UpstreamError when it ends before its end."""
+        if self._replaced is not None:
+            yield self._replaced
+            return
         while True:
             try:
                 chunk = await self._payload.readany()
@@ -109,6 +116,14 @@ class UpstreamResponse:
             if not chunk:
                 return
             yield chunk
+
+    def replace(self, status: int, body: bytes) -> None:
+        """Put an answer in the place of the one that came, whose body was read to its end."""
+        if status != self.status:
+            self.status, self.reason = status, HTTPStatus(status).phrase
+        self._replaced, self.length = body, len(body)
+        if "Content-Length" in self.headers:
+            self.headers["Content-Length"] = str(len(body))
 
     def release(self) -> None:
         """Give the connection back, or close it when the body was not read to its end."""

@@ -1,10 +1,11 @@
-"""What all tests share: one real OpenSearch, one compiled sandbox runtime, proxies on demand."""
+"""What all tests share: real backends, one compiled sandbox runtime, proxies on demand."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -13,6 +14,7 @@ import pytest
 from pipelines.wasm import Runtime
 from proxy.assembly import open_proxy
 from proxy.embedded import ClusterOptions, EmbeddedCluster, Silent
+from proxy.embedded.errors import JavaUnfit
 from proxy.server import ProxyServer
 from proxy.settings import load
 from tests.client import Client
@@ -25,6 +27,26 @@ def opensearch() -> Iterator[EmbeddedCluster]:
     """A real OpenSearch for the whole session, on a free port."""
     with EmbeddedCluster(ClusterOptions(port=0), progress=Silent()) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def elasticsearch() -> Iterator[EmbeddedCluster]:
+    """A real Elasticsearch for the whole session; it runs on a full JDK only."""
+    cluster = EmbeddedCluster(ClusterOptions(port=0, distribution="elasticsearch"))
+    try:
+        cluster.start()
+    except JavaUnfit as error:
+        pytest.skip(f"no JDK for Elasticsearch: {error}")
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(params=["opensearch", "elasticsearch"])
+def each_backend(request: pytest.FixtureRequest) -> EmbeddedCluster:
+    """Either backend, one after the other."""
+    cluster = request.getfixturevalue(request.param)
+    assert isinstance(cluster, EmbeddedCluster)
+    return cluster
 
 
 @pytest.fixture(scope="session")
@@ -48,23 +70,32 @@ async def direct(opensearch: EmbeddedCluster) -> AsyncIterator[Client]:
         yield Client(session)
 
 
+StartOn = Callable[..., Awaitable[ProxyServer]]
 StartProxy = Callable[..., Awaitable[ProxyServer]]
 
 
 @pytest.fixture
-async def start_proxy(
-    opensearch: EmbeddedCluster, runtime: Runtime, direct: Client
-) -> AsyncIterator[StartProxy]:
-    """Starts proxies with the settings given; all end, and the store is emptied, with the test."""
+async def start_on(runtime: Runtime) -> AsyncIterator[StartOn]:
+    """Starts proxies in front of a cluster, as ``start_proxy`` does in front of OpenSearch."""
+    used: set[str] = set()
     async with AsyncExitStack() as stack:
 
-        async def start(**values: Any) -> ProxyServer:
-            given = {"backend": (opensearch.url,), "listen": "127.0.0.1:0", **values}
+        async def start(cluster: EmbeddedCluster, **values: Any) -> ProxyServer:
+            used.add(cluster.url)
+            given = {"backend": (cluster.url,), "listen": "127.0.0.1:0", **values}
             settings = load(given, {})
             return await stack.enter_async_context(open_proxy(settings, runtime))
 
         yield start
-    await direct.delete("/.querymill?ignore_unavailable=true")
+    for url in used:
+        async with aiohttp.ClientSession(url) as session:
+            await Client(session).delete("/.querymill?ignore_unavailable=true")
+
+
+@pytest.fixture
+def start_proxy(opensearch: EmbeddedCluster, start_on: StartOn) -> StartProxy:
+    """Starts proxies with the settings given; all end, and the store is emptied, with the test."""
+    return partial(start_on, opensearch)
 
 
 @asynccontextmanager

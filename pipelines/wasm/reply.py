@@ -10,7 +10,7 @@ import orjson
 
 from pipelines.errors import StageError
 from pipelines.graft import graft, loses_nothing
-from pipelines.json_text import fits_orjson, one_line, parse, same
+from pipelines.json_text import fits_orjson, parse, same, write
 from pipelines.wasm.call import Call, Limits, Reply
 
 HEADER_BYTES = 1024 * 1024
@@ -71,7 +71,8 @@ def read(
     else:
         data = _payload(text, limits.output_bytes)
         changed = _differs(call.payload, text, before, data)
-        text = one_line(text)
+        if "\n" in text or "\r" in text:
+            text = write(parse(text))
         if changed and not loses_nothing(call.payload, before):
             text = graft(call.payload, text)
     return Reply(

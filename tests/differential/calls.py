@@ -94,7 +94,9 @@ class Calls:
         return self._to(row, method, material.body_for(row, self._chance))
 
     def _to(self, row: Endpoint, method: str, body: Any) -> Call:
-        writes = method in ("PUT", "DELETE") or row.operation in _WRITES or "document" in row.bypasses
+        writes = (
+            method in ("PUT", "DELETE") or row.operation in _WRITES or "document" in row.bypasses
+        )
         parameters = self._parameters(row)
         index = self._index(row, writes)
         if row.index == "optional" and self._chance.random() < 0.15:
@@ -139,7 +141,7 @@ class Calls:
             pool += material.SEARCHING
         if row is not None and row.operation is _O.SEARCH:
             pool += material.SEARCH_ONLY
-        if not self._sane:
+        if not self._sane and self._chance.random() < 0.3:
             pool += material.ODD
         return self._chance.sample(pool, self._chance.choice((0, 0, 0, 1, 1, 2, 3)))
 
@@ -196,20 +198,26 @@ class Calls:
         self, method: str, path: str, parameters: Sequence[str], value: Any, *, once: bool = False
     ) -> Call:
         target = path
-        if parameters:
+        if parameters and path != "*":
             target += ("&" if "?" in path else "?") + "&".join(parameters)
         body, media_type = material.encoded(value)
-        if body and not self._sane and self._chance.random() < 0.1:
+        # Backends read a broken body of this one forever, and with it their network thread.
+        sane = self._sane or not body or "termvectors" in path
+        wrong = not sane and self._chance.random() < 0.1
+        if wrong:
             body = material.broken(body, self._chance)
-        if body and not self._sane and self._chance.random() < 0.1:
+        if not sane and self._chance.random() < 0.1:
             media_type = self._chance.choice(material.MEDIA_TYPES)
         fields = [field for odds, field in material.FIELDS if self._chance.random() < odds]
         if body and media_type:
             fields.append(f"Content-Type: {media_type}")
         if body and self._chance.random() < 0.15:
             fields.append(_GZIP)
+        elif not sane and self._chance.random() < 0.05:
+            fields.append(self._chance.choice(material.ENCODINGS))
         if not self._sane and self._chance.random() < 0.1:
             fields.append("Accept: " + self._chance.choice(material.ACCEPTS))
         self._chance.shuffle(fields)
-        chunked = self._chance.random() < 0.1
+        # What a backend says of a broken body depends on the pieces it came in.
+        chunked = not wrong and self._chance.random() < 0.1
         return Call(method, target, tuple(fields), body, chunked, once or "scroll=" in target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from proxy.endpoints import Endpoint, Operation
@@ -30,11 +30,11 @@ COMMON: Final = (
     "format=json",
     "format=cbor",
     "format=smile",
+)
+SEARCHING: Final = (
     "ignore_unavailable=true",
     "allow_no_indices=false",
     "expand_wildcards=open",
-)
-SEARCHING: Final = (
     "q=title:shoe",
     "q=title%3Ashoe%20AND%20price%3A%3E20",
     "q=n:7&df=title&default_operator=AND",
@@ -106,6 +106,15 @@ MEDIA_TYPES: Final = (
     "nonsense",
     "application/json, text/plain",
 )
+# None of these is what the body is.
+ENCODINGS: Final = (
+    "content-encoding: gzip",
+    "content-encoding: deflate",
+    "content-encoding: br",
+    "content-encoding: identity",
+    "content-encoding: nonsense",
+    "content-encoding: gzip, gzip",
+)
 ACCEPTS: Final = (
     "application/json",
     "application/yaml",
@@ -142,7 +151,7 @@ ODD_PATHS: Final = (
     f"/{STATIC}/%2e%2e/{STATIC}/_search",
     f"/{STATIC}/./_search",
     f"/{STATIC}/%5Fsearch",
-    f"/%64iff-static/_search?size=1",
+    "/%64iff-static/_search?size=1",
     f"/{STATIC};a=b/_search",
     f"/{STATIC}\\_search",
     f"/{STATIC}%2F_search",
@@ -256,7 +265,7 @@ def document(number: int) -> dict[str, Any]:
         "exact": 9007199254740993 + number,
         "tags": [f"t{number % 7}", "all"],
         "place": {"lat": (number % 90) / 1.0, "lon": -number % 180},
-        "words": "\u00e9\u4e2d \U0001f600 \\ \" / </script>" if number % 10 == 0 else "plain",
+        "words": '\u00e9\u4e2d \U0001f600 \\ " / </script>' if number % 10 == 0 else "plain",
         "empty": {} if number % 2 else None,
     }
 
@@ -304,8 +313,18 @@ def query(chance: random.Random) -> dict[str, Any]:
             {"term": {"tags": f"t{number % 7}"}},
             {"range": {"price": {"gte": number * 1.0, "lt": 1e3}}},
             {"ids": {"values": [str(number), "missing"]}},
-            {"bool": {"must": [{"match": {"title": "boot"}}], "filter": {"exists": {"field": "n"}}}},
-            {"bool": {"should": [{"term": {"n": number}}, {"prefix": {"title": "s"}}], "_name": "b"}},
+            {
+                "bool": {
+                    "must": [{"match": {"title": "boot"}}],
+                    "filter": {"exists": {"field": "n"}},
+                }
+            },
+            {
+                "bool": {
+                    "should": [{"term": {"n": number}}, {"prefix": {"title": "s"}}],
+                    "_name": "b",
+                }
+            },
             {"constant_score": {"filter": {"term": {"exact": 9007199254740993 + number}}}},
             {"simple_query_string": {"query": "blue +clog", "fields": ["title^2"]}},
             {"function_score": {"query": {"match_all": {}}, "weight": 2}},
@@ -322,7 +341,9 @@ def search(chance: random.Random) -> dict[str, Any]:
         "size": chance.choice([0, 1, 5, 20]),
         "sort": chance.choice([["n"], [{"price": "desc"}, "n"], ["_score", "n"], ["_doc"]]),
         "_source": chance.choice([False, ["title", "n"], {"excludes": ["words"]}]),
-        "aggs": {"t": {"terms": {"field": "tags.keyword"}, "aggs": {"p": {"avg": {"field": "price"}}}}},
+        "aggs": {
+            "t": {"terms": {"field": "tags.keyword"}, "aggs": {"p": {"avg": {"field": "price"}}}}
+        },
         "highlight": {"fields": {"title": {}}},
         "fields": ["n", {"field": "price"}],
         "docvalue_fields": ["exact"],
@@ -367,12 +388,18 @@ def bulk(chance: random.Random) -> Lines:
     for _ in range(chance.choice([1, 2, 5])):
         name = str(chance.randrange(20))
         meta = {"_index": "TWIN", "_id": name}
-        action = chance.choice(["index", "create", "update", "delete", "delete", "index", "nonsense"])
+        action = chance.choice(
+            ["index", "create", "update", "delete", "delete", "index", "nonsense"]
+        )
         if action == "nonsense" and chance.random() < 0.7:
             action = "index"
-        lines.append({action: meta if chance.random() < 0.9 else {"_index": "TWIN", "routing": "a"}})
+        lines.append(
+            {action: meta if chance.random() < 0.9 else {"_index": "TWIN", "routing": "a"}}
+        )
         if action == "update":
-            lines.append({"doc": {"n": chance.randrange(9)}, "doc_as_upsert": chance.random() < 0.5})
+            lines.append(
+                {"doc": {"n": chance.randrange(9)}, "doc_as_upsert": chance.random() < 0.5}
+            )
         elif action != "delete":
             lines.append(document(chance.randrange(DOCUMENTS)))
     return lines
@@ -421,7 +448,7 @@ def _creation(chance: random.Random) -> Any:
 
 
 _O = Operation
-_BODIES: Final = {
+_BODIES: Final[Mapping[Operation, Callable[[random.Random], Any]]] = {
     _O.SEARCH: search,
     _O.ASYNC_SEARCH: search,
     _O.MSEARCH: msearch,

@@ -137,6 +137,28 @@ async def test_forged_answer(runner: Runner, case: str) -> None:
     assert said in error.reason
 
 
+@pytest.mark.parametrize(
+    ("line", "payload", "expected"),
+    [
+        ("r['x'] = 1", '{"a": 1.10, "b": [1e5, -0]}', '{"a":1.10,"b":[1e5, -0],"x":1}'),
+        ("del r['b']", '{"a": {"c": 1, "c": 2.50}, "b": 1}', '{"a":{"c": 1, "c": 2.50}}'),
+        ("r['a']['c'] = 2", '{"a": {"c": 1, "d": 2e1}}', '{"a":{"c":2,"d":2e1}}'),
+        ("r['b'].reverse()", '{"b": [1.0, 2.00, 3e0]}', '{"b":[3e0,2.00,1.0]}'),
+        ("r['x'] = 1", f'{{"a": {2**80}, "b": "\\u00e9"}}', f'{{"a":{2**80},"b":"\\u00e9","x":1}}'),
+        ("r['a'] += 1", f'{{"a": {2**80}}}', f'{{"a":{2**80 + 1}}}'),
+        ("r['x'] = 1e-7", '{"a": 3.2e-6,\n"b":\r1}', '{"a":3.2e-6,"b":1,"x":1e-7}'),
+        ("r['x'] = 1", '{"a":1.5,"b":"c"}', '{"a":1.5,"b":"c","x":1}'),
+    ],
+)
+async def test_what_was_not_changed_is_as_it_was_written(
+    runner: Runner, line: str, payload: str, expected: str
+) -> None:
+    """Numbers, keys and strings that a UDF left alone come out to the character."""
+    source = f"def query(r, c):\n    {line}\n    return r"
+    reply = await runner.run(source, payload)
+    assert (reply.changed, reply.payload) == (True, expected)
+
+
 async def test_forged_newline(runner: Runner) -> None:
     """A raw line break in a forged payload does not come out, for it would split a bulk line."""
     forged = '{}\n{"a":\n1,\r"b":2}'

@@ -1,0 +1,1 @@
+"""Programs that use the official clients, run by the flows as processes of their own."""

@@ -1,0 +1,126 @@
+"""The official clients tell the same story direct and through the proxy, on both backends.
+
+Every Elasticsearch client refuses OpenSearch without the proxy, so that there is nothing to compare
+it with there: its story through the proxy has to be the one it tells of Elasticsearch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.embedded import EmbeddedCluster
+from tests.clients.installed import javascript_clients, lacks_node, python_client
+from tests.conftest import StartOn
+from tests.documents import ROOT
+
+Told = list[list[Any]]
+INDEX = "flow-client"
+# Where the backends themselves differ: the distribution of Elasticsearch used here has no
+# ``GET /``, and OpenSearch says when it ended an aggregation early.
+OWN_WORDS = frozenset({"ping", "aggregation"})
+# Programs, and the pinned version where it is not the one of the project.
+PYTHON = [
+    ("elastic", "elasticsearch8"),
+    ("elastic", None),
+    ("opensearch", "opensearch2"),
+    ("opensearch", None),
+]
+# Several processes with clients that take seconds to import.
+pytestmark = pytest.mark.timeout(300)
+ServersOf = Callable[[str], Awaitable[list[str]]]
+
+
+@pytest.fixture
+async def servers_of(
+    each_backend: EmbeddedCluster, elasticsearch: EmbeddedCluster, start_on: StartOn
+) -> ServersOf:
+    """For a program, a proxy in front of the backend and the server to compare it with."""
+
+    async def servers(program: str) -> list[str]:
+        proxy = await start_on(each_backend)
+        other = elasticsearch if program == "elastic" else each_backend
+        return [f"http://{proxy.address}", other.url]
+
+    return servers
+
+
+@pytest.fixture(scope="session")
+def pinned_clients() -> dict[str | None, str]:
+    """What goes before PYTHONPATH for each version that is pinned."""
+    names = ("elasticsearch8", "opensearch2")
+    return {None: "", **{name: f"{python_client(name)}{os.pathsep}" for name in names}}
+
+
+@pytest.fixture(scope="session")
+def javascript() -> Path:
+    """The folder to run the JavaScript programs in."""
+    if (reason := lacks_node()) is not None:
+        pytest.skip(reason)
+    return javascript_clients()
+
+
+async def told(command: Sequence[str], cwd: Path, **environment: str) -> list[Told]:
+    """The stories a program prints, as JSON."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, err.decode()
+    stories: list[Told] = json.loads(out)
+    return stories
+
+
+def check(proxied: Told, direct: Told, *, same_backend: bool) -> None:
+    """Compare two stories, word for word on the same backend."""
+    assert len(direct) >= 15
+    if not same_backend:
+        proxied, direct = (
+            [step for step in story if step[0] not in OWN_WORDS] for story in (proxied, direct)
+        )
+    assert proxied == direct
+
+
+@pytest.mark.parametrize(("program", "pinned"), PYTHON)
+async def test_python_clients(
+    program: str,
+    pinned: str | None,
+    servers_of: ServersOf,
+    each_backend: EmbeddedCluster,
+    pinned_clients: dict[str | None, str],
+) -> None:
+    """elasticsearch-py 8 and 9, opensearch-py 2 and 3, sync and async, their bulk and scan."""
+    servers = await servers_of(program)
+    command = [sys.executable, "-m", f"tests.clients.{program}", INDEX, *servers]
+    path = f"{pinned_clients[pinned]}{ROOT}"
+    stories = await told(command, ROOT, PYTHONPATH=path)
+    sync, asynchronous, direct_sync, direct_asynchronous = stories
+    same = each_backend.url == servers[1]
+    check(sync, direct_sync, same_backend=same)
+    check(asynchronous, direct_asynchronous, same_backend=same)
+
+
+@pytest.mark.parametrize("program", ["elastic", "opensearch"])
+async def test_javascript_clients(
+    program: str, servers_of: ServersOf, each_backend: EmbeddedCluster, javascript: Path
+) -> None:
+    """The clients for Node.js, with their bulk and scroll helpers."""
+    servers = await servers_of(program)
+    proxied, direct = await told(["node", f"{program}.mjs", INDEX, *servers], javascript)
+    check(proxied, direct, same_backend=each_backend.url == servers[1])

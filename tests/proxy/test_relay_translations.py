@@ -1,0 +1,111 @@
+"""Translated calls on the wire: what OpenSearch gets, and what the client gets back."""
+
+from __future__ import annotations
+
+import gzip
+
+import orjson
+import pytest
+
+from proxy.upstream import UpstreamRequest
+from tests.proxy.conftest import OpenUpstream, Proxy
+from tests.proxy.wire import ScriptedBackend, answer, request
+
+V9 = "application/vnd.elasticsearch+json;compatible-with=9"
+ELASTIC = (f"Accept: {V9}", f"Content-Type: {V9}")
+JSON = "content-type: application/json; charset=UTF-8"
+OPEN = "/a/_search/point_in_time?keep_alive=1m&allow_partial_pit_creation=false"
+CLOSE = "/_search/point_in_time"
+CLOSED = b'{"pits":[{"successful":true,"pit_id":"x"}]}'
+
+
+@pytest.fixture(autouse=True)
+def opensearch_like(backend: ScriptedBackend) -> None:
+    """The backend says that it is an OpenSearch."""
+    backend.replies["/"] = answer(b'{"version":{"distribution":"opensearch","number":"3.8.0"}}')
+
+
+async def test_opening(backend: ScriptedBackend, proxy: Proxy) -> None:
+    """Path, media types and answer are the other one's; the client's gzip is not asked for."""
+    backend.replies[OPEN] = answer(b'{"pit_id":"x","_shards":{}}', "200 OK", JSON)
+    gzipped = "Accept-Encoding: gzip"
+    sent = request("/a/_pit?keep_alive=1m", "POST", b"", *ELASTIC, gzipped)
+    message = await (await proxy.client()).ask(sent)
+    assert (message.status, message.body) == (200, b'{"id":"x","_shards":{}}')
+    assert message.get("content-length") == b"23"
+    assert message.get("content-type") == V9.encode()
+    assert backend.received[-1].get("accept-encoding") is None
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("compressed", [False, True])
+async def test_closing(
+    backend: ScriptedBackend, proxy: Proxy, chunked: bool, compressed: bool
+) -> None:
+    """However the body comes, it goes on whole and plain."""
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(CLOSED), CLOSED)
+    head = f"HTTP/1.1 200 OK\r\n{JSON}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    backend.replies[CLOSE] = head.encode() + chunks
+    body, fields = b'{"id":"x"}', list(ELASTIC)
+    if compressed:
+        body = gzip.compress(body)
+        fields.append("Content-Encoding: gzip")
+    sent = request("/_pit", "DELETE", body, *fields)
+    if chunked:
+        head = "\r\n".join(
+            ["DELETE /_pit HTTP/1.1", "Host: h", *fields, "Transfer-Encoding: chunked"]
+        )
+        sent = head.encode() + b"\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    message = await (await proxy.client()).ask(sent)
+    assert (message.status, orjson.loads(message.body)) == (
+        200,
+        {"succeeded": True, "num_freed": 1},
+    )
+    received = backend.received[-1]
+    assert (received.body, received.get("content-encoding")) == (b'{"pit_id":["x"]}', None)
+
+
+async def test_closing_nothing(backend: ScriptedBackend, proxy: Proxy) -> None:
+    """The status is the other one's, too; a bad body does not reach the backend."""
+    backend.replies[CLOSE] = answer(b'{"pits":[]}', "200 OK", JSON)
+    client = await proxy.client()
+    message = await client.ask(request("/_pit", "DELETE", b'{"id":"x"}', *ELASTIC))
+    assert message.first_line == b"HTTP/1.1 404 Not Found"
+    bad = await client.ask(request("/_pit", "DELETE", b'{"id":7}', *ELASTIC))
+    assert (bad.status, backend.targets) == (400, ["/", CLOSE])
+
+
+async def test_an_answer_in_another_form_stays(backend: ScriptedBackend, proxy: Proxy) -> None:
+    """YAML, asked for by the client, and errors."""
+    client = await proxy.client()
+    yaml = answer(b"pit_id: x\n", "200 OK", "content-type: application/yaml")
+    for reply in (yaml, answer(b'{"error":{},"status":404}', "404 Not Found", JSON)):
+        backend.replies[OPEN] = reply
+        message = await client.ask(request("/a/_pit?keep_alive=1m", "POST", b"", *ELASTIC))
+        assert message.body == reply.partition(b"\r\n\r\n")[2]
+
+
+async def test_a_broken_answer(backend: ScriptedBackend, proxy: Proxy) -> None:
+    """The client is told, and the connection is not used again."""
+    broken = answer(b'{"pit_id":"x","_shards":{}}', "200 OK", JSON)[:-5] + b"\xff" * 5
+    backend.replies[OPEN] = broken.replace(b"Content-Length: 27", b"Content-Length: 99999999")
+    client = await proxy.client()
+    message = await client.ask(request("/a/_pit?keep_alive=1m", "POST", b"", *ELASTIC))
+    assert message.status == 502
+    backend.replies[OPEN] = answer(b'{"pit_id":"x","_shards":{}}', "200 OK", JSON)
+    message = await client.ask(request("/a/_pit?keep_alive=1m", "POST", b"", *ELASTIC))
+    assert (message.status, backend.accepted) == (200, 2)
+
+
+async def test_a_replaced_answer_is_read_either_way(
+    backend: ScriptedBackend, open_upstream: OpenUpstream
+) -> None:
+    """Whole or in chunks, with the length it has now."""
+    upstream = await open_upstream()
+    async with await upstream.send(UpstreamRequest(method="GET", target="/")) as response:
+        await response.read(1000)
+        response.replace(404, b"new")
+        assert (response.status, response.reason, response.length) == (404, "Not Found", 3)
+        assert response.headers["Content-Length"] == "3"
+        assert await response.read(1000) == b"new"
+        assert [chunk async for chunk in response.chunks()] == [b"new"]
