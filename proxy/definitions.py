@@ -55,9 +55,12 @@ class Definitions:
             async with self._writing:
                 await self._catch_up()
         except (UpstreamError, BackendRefusedError) as error:
-            if self.problem != str(error):
-                _log.warning("the store cannot be read", reason=str(error))
-            self.problem = str(error)
+            problem = str(error)
+            if isinstance(error, BackendRefusedError) and error.status in (401, 403):
+                problem += " (the proxy reads the store with [backend_authorization])"
+            if self.problem != problem:
+                _log.warning("the store cannot be read", reason=problem)
+            self.problem = problem
         except Exception as error:
             _log.exception("the store holds what this version cannot read")
             self.problem = f"the store holds what this version cannot read: {error!r}"
