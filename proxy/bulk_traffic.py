@@ -66,7 +66,7 @@ class BulkTraffic:
 
     async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         asked = target.query.get("pipeline")
-        if not self._selector.writes_have_pipelines(asked):
+        if not exchange.has_body or not self._selector.writes_have_pipelines(asked):
             return await self._untouched(exchange)
         body = await read_json_body(exchange, self._max_bulk_bytes, lines=True)
         try:

@@ -63,8 +63,8 @@ class DocumentTraffic:
         """``_doc`` and ``_create``."""
         runs, chosen, query = await self._begin(exchange, target)
         headers = request_headers(exchange.raw_headers)
-        if chosen:
-            body = await read_json_body(exchange, self._max_bytes)
+        # Without a body there is no document: the backend says so itself.
+        if chosen and (body := await read_json_body(exchange, self._max_bytes)):
             document = await parse(body, "document")
             try:
                 changed = await runs.run(chosen, "document", document, document_id=target.id)
@@ -83,10 +83,9 @@ class DocumentTraffic:
         """``_update``: by the modes that its pipelines declare (see `updates`)."""
         runs, chosen, query = await self._begin(exchange, target)
         headers = request_headers(exchange.raw_headers)
-        if not chosen:
+        if not chosen or not (body := await read_json_body(exchange, self._max_bytes)):
             sent = await request_body(exchange)
             return await self._send(exchange, target, runs, query, headers, sent)
-        body = await read_json_body(exchange, self._max_bytes)
         parsed = await parse(body, "update")
         self._updates.check(chosen, parsed.data, runs)
         try:

@@ -67,7 +67,8 @@ class MsearchTraffic:
     async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         asked = target.query.get("pipeline")
         body = await inflated(exchange, self._max_bytes)
-        if asked is None and self._selector.idle and b'"pipeline"' not in body:
+        untouched = asked is None and self._selector.idle and b'"pipeline"' not in body
+        if untouched or not body:
             check_names(_names(body))
             return await self._send_untouched(exchange)
         body = await read_json_body(exchange, self._max_bytes, lines=True)

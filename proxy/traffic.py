@@ -8,7 +8,7 @@ from aiohttp import web
 
 from proxy.bulk_traffic import BulkTraffic
 from proxy.documents import DocumentTraffic
-from proxy.errors import status_of
+from proxy.errors import ErrorAnswer, status_of
 from proxy.exchange import Exchange
 from proxy.guard import check_body, check_target, named_in
 from proxy.indices import IndexTraffic
@@ -20,6 +20,7 @@ from proxy.relay import Relay
 from proxy.resolver import Resolver
 from proxy.scroll import ScrollTraffic
 from proxy.search import SearchTraffic
+from proxy.search_request import body_in_url
 from proxy.selection import Selector
 from proxy.target import Operation, Target, read_target
 from proxy.transform import inflated
@@ -27,6 +28,16 @@ from proxy.transform import inflated
 Answer = Callable[[Exchange, Target], Awaitable[web.StreamResponse]]
 
 _NAMES_IN_BODY = frozenset({Operation.NAMES_IN_BODY, Operation.REINDEX, Operation.MGET})
+_SOURCE_READ = frozenset(
+    {
+        Operation.SEARCH,
+        Operation.COUNT,
+        Operation.EXPLAIN,
+        Operation.VALIDATE,
+        Operation.BY_QUERY,
+    }
+)
+_NO_SOURCE = frozenset({Operation.SAFE, Operation.GET_DOCUMENT, Operation.GET_SOURCE})
 # Calls that change what a name means.
 _RENAMING = frozenset({"_alias", "_aliases", "_data_stream", "_rollover", "_shrink", "_split"})
 
@@ -89,6 +100,7 @@ class Traffic:
         status = 500
         try:
             check_target(exchange.method, target)
+            self._check_source(exchange, target)
             if self._selector.guarded(*target.bypasses):
                 await self._check_bypass(exchange, target)
             answer = await self._answers.get(target.operation, self._other)(exchange, target)
@@ -99,6 +111,26 @@ class Traffic:
             raise
         finally:
             self._metrics.count_request(target.operation.value, status)
+
+    def _check_source(self, exchange: Exchange, target: Target) -> None:
+        """Refuse a body in the URL (``?source=``) where it would get past a pipeline or the guard.
+
+        A search can have one in JSON, which is read; where nothing is attached all pass.
+        """
+        source = target.query.get("source")
+        if source is None or exchange.has_body or target.operation in _NO_SOURCE:
+            return
+        if target.operation in _SOURCE_READ:
+            if body_in_url(target.query) is not None:
+                return
+        else:
+            check_body(source.encode("utf-8", "surrogatepass"))
+        if target.query.get("pipeline") is not None or not self._selector.idle:
+            raise ErrorAnswer(
+                400,
+                "illegal_argument_exception",
+                "[source] in the URL cannot be read where pipelines are attached; send a body",
+            )
 
     async def _check_bypass(self, exchange: Exchange, target: Target) -> None:
         """Refuse what would get past a final pipeline; indices named in the body count."""

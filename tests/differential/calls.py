@@ -146,7 +146,6 @@ class Calls:
         return self._chance.sample(pool, self._chance.choice((0, 0, 0, 1, 1, 2, 3)))
 
     def _paging(self) -> Call:
-        row = next(row for row in self._endpoints if row.operation is _O.SEARCH)
         size = {"size": 7, "sort": ["n"]}
         pit = {"id": "PIT", "keep_alive": "1m"}
         makers: Sequence[tuple[str, str, Any]] = (
@@ -164,7 +163,7 @@ class Calls:
             ("DELETE", "/_pit", {"id": "PIT"}),
         )
         method, target, body = self._chance.choice(makers)
-        return self._call(method, target, [], body, once=True) if row else self._endpoint()
+        return self._call(method, target, [], body, once=True)
 
     def _other(self) -> Call:
         method, target, body = self._chance.choice(material.OTHERS)
@@ -213,8 +212,8 @@ class Calls:
             fields.append(f"Content-Type: {media_type}")
         if body and self._chance.random() < 0.15:
             fields.append(_GZIP)
-        elif not sane and self._chance.random() < 0.05:
-            fields.append(self._chance.choice(material.ENCODINGS))
+        elif body and self._chance.random() < 0.05:
+            fields.append("content-encoding: identity")
         if not self._sane and self._chance.random() < 0.1:
             fields.append("Accept: " + self._chance.choice(material.ACCEPTS))
         self._chance.shuffle(fields)

@@ -106,15 +106,6 @@ MEDIA_TYPES: Final = (
     "nonsense",
     "application/json, text/plain",
 )
-# None of these is what the body is.
-ENCODINGS: Final = (
-    "content-encoding: gzip",
-    "content-encoding: deflate",
-    "content-encoding: br",
-    "content-encoding: identity",
-    "content-encoding: nonsense",
-    "content-encoding: gzip, gzip",
-)
 ACCEPTS: Final = (
     "application/json",
     "application/yaml",

@@ -19,15 +19,17 @@ _VOLATILE: Final = re.compile(
     rb'\s*:\s*(?:"[^"]*"|[\d.]+)'
     # An index with its id, ids of scrolls and points in time, and the number in such an id.
     rb"|TWIN[\w-]*/[\w-]{22}|[\w+/-]{40,}={0,2}|(?<=context found for id )\S+"
+    # The same number where YAML has broken the line before it.
+    rb"|\[\[[\w-]{22}\]\[\d+\]"
     # What a parser says of the buffer a body came in, which depends on the network.
-    rb"|\[Source: .*?(?=line: |byte )|(?:offset: #|column: )\d+",
+    rb"|\[Source: .*?(?=line: |byte )|(?:offset: #|column: |\[-1:)\d+",
     re.DOTALL,
 )
 # The same in CBOR and SMILE, where any long word may be an id.
 _BINARY: Final = re.compile(
     rb"dtook(?:[\x00-\x17]|\x18.|\x19..|\x1a....)|\x83took(?:[\xc0-\xdf]|\x24[\x00-\x7f]*[\x80-\xff])"
     rb"|(?:(?!dtook)[\w+/-]){20,}={0,2}|creation_time.*"
-    rb"|(?<=context found for id )\S+|offset: #\d+",
+    rb"|(?<=context found for id )\S+|(?:offset: #|\[-1:)\d+",
     re.DOTALL,
 )
 # Ids the backend makes for documents without one.
@@ -44,11 +46,15 @@ _WORDS: Final = re.compile(rb"([\w.:+/=@-]+)")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An answer with what may differ taken out. `fields` keep their order, case and duplicates."""
+    """An answer with what may differ taken out. `fields` keep their order, case and duplicates.
+
+    `whole` is the body with the side's own index named as TWIN, and nothing taken out.
+    """
 
     first_line: bytes
     fields: tuple[tuple[bytes, bytes], ...]
     body: bytes
+    whole: bytes = field(compare=False)
 
     @property
     def status(self) -> int:
@@ -100,11 +106,15 @@ class Side:
                 self.names[word] = found[1].decode()
         fields = [pair for pair in message.fields if pair[0].lower() not in _OWN_FIELDS]
         binary = (message.get("content-type") or b"").endswith((b"cbor", b"smile"))
-        plain = self._plain(body, binary)
+        whole = body.replace(self.index.encode(), b"TWIN")
+        plain = _plain(whole, binary=binary)
+        # What is said another way is of another length, or compresses to one.
+        changed = whole != plain or (body is not message.body and body != whole)
         return Seen(
             message.first_line,
-            tuple((name, self._field(name, value, body, plain)) for name, value in fields),
+            tuple((name, self._field(name, value, changed)) for name, value in fields),
             plain,
+            whole,
         )
 
     def close(self) -> None:
@@ -112,17 +122,17 @@ class Side:
             self.client.close()
         self.client = None
 
-    def _plain(self, body: bytes, binary: bool) -> bytes:
-        body = body.replace(self.index.encode(), b"TWIN")
-        if binary:
-            return _BINARY.sub(b"", body)
-        return _MADE_ID.sub(rb"\1ID", _VOLATILE.sub(b"", body))
-
-    def _field(self, name: bytes, value: bytes, body: bytes, plain: bytes) -> bytes:
+    def _field(self, name: bytes, value: bytes, changed: bool) -> bytes:
         lowered = name.lower()
-        if lowered == b"content-length" and body != plain:
-            # The length changes with the time it took; that it is right was seen in reading.
+        if lowered == b"content-length" and changed:
+            # That the length is right was seen in reading.
             return b""
         if lowered == b"task_resource_usage":
             return b""
         return _MADE_ID.sub(rb"\1ID", value.replace(self.index.encode(), b"TWIN"))
+
+
+def _plain(body: bytes, *, binary: bool) -> bytes:
+    if binary:
+        return _BINARY.sub(b"", body)
+    return _MADE_ID.sub(rb"\1ID", _VOLATILE.sub(b"", body))

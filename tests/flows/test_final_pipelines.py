@@ -250,3 +250,23 @@ async def test_attaching_needs_the_admin_token_where_there_is_one(
         assert (await proxy.put(f"/{index_name}-2", created)).status == 401
         plain = {"index.number_of_replicas": 0}
         assert (await proxy.put(f"/{index_name}/_settings", plain)).status == 200
+
+
+async def test_a_body_in_the_url_gets_past_nothing(proxy: Client, index_name: str) -> None:
+    """`source=` is read on a search, and refused where it would hide a document or an index."""
+    await prepared(proxy, index_name)
+    document = "source=%7B%22n%22%3A1%7D&source_content_type=application/json"
+    # Whether it is a document is the backend's to say; OpenSearch says no.
+    assert (await proxy.put(f"/{index_name}/_doc/7?{document}")).status in (201, 400)
+    store = "source=%7B%22index%22%3A%7B%22_index%22%3A%22.querymill%22%7D%7D%0A%7B%7D%0A"
+    assert (await proxy.post(f"/_bulk?{store}&source_content_type=application/json")).status == 403
+    await final(proxy, index_name, document="stamp", query="mine")
+    for target in (f"/{index_name}/_doc/8", f"/{index_name}/_update/7", f"/{index_name}/_bulk"):
+        answer = await proxy.post(f"{target}?{document}")
+        assert (answer.status, "send a body" in answer.error["reason"]) == (400, True), target
+    yaml = "source=query%3A%0A%20%20match_all%3A%20%7B%7D&source_content_type=application/yaml"
+    assert (await proxy.get(f"/{index_name}/_search?{yaml}")).status == 400
+    json = "source=%7B%22size%22%3A9%7D&source_content_type=application/json"
+    assert (await proxy.get(f"/{index_name}/_search?{json}")).ids == ["1", "3"]
+    assert (await proxy.put(f"/{index_name}/_doc/9")).status == 400
+    assert (await proxy.get(f"/{index_name}/_doc/9")).status in (403, 404)
