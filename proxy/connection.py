@@ -1,9 +1,4 @@
-"""One connection to a backend node, and the upload that may still run on it.
-
-Answers are parsed by aiohttp: its response protocol does framing, flow control and the timeout
-between two bytes. What is not used is its client session, which re-encodes the target, renames
-header fields, adds its own, and sends some requests twice.
-"""
+"""One connection to a backend node, and the upload that may still run on it."""
 
 from __future__ import annotations
 
@@ -14,31 +9,19 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from aiohttp import StreamReader
-from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_exceptions import SocketTimeoutError
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
 from aiohttp.http_writer import StreamWriter
 
+from proxy.backend_protocol import BackendProtocol
 from proxy.origin import Origin
 from proxy.request_head import Framing
 from proxy.upstream_errors import UpstreamTimeout
 
-READ_BUFFER: Final = 64 * 1024
 # Above this, joining head and body costs more than a second write.
 _JOIN_LIMIT: Final = 64 * 1024
-# Backends may send long Warning fields; nothing here is as exposed as the client's side.
-_MAX_FIELD: Final = 64 * 1024
-_MAX_FIELDS: Final = 512
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-
-
-class _Protocol(ResponseHandler):
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        # aiohttp tells only who waits for a head when the middle of a body makes no sense.
-        payload = self._payload
-        super().set_exception(exc, *cause)
-        if payload is not None and not payload.is_eof() and payload.exception() is None:
-            payload.set_exception(exc)
 
 
 class Connection:
@@ -46,7 +29,7 @@ class Connection:
 
     __slots__ = ("_protocol", "idle_since", "reused")
 
-    def __init__(self, protocol: ResponseHandler) -> None:
+    def __init__(self, protocol: BackendProtocol) -> None:
         self._protocol = protocol
         self.idle_since = 0.0
         self.reused = False
@@ -56,7 +39,7 @@ class Connection:
         """Connect. Raises OSError."""
         loop = asyncio.get_running_loop()
         _, protocol = await loop.create_connection(
-            lambda: _Protocol(loop),
+            lambda: BackendProtocol(loop),
             origin.host,
             origin.port,
             ssl=tls if origin.scheme == "https" else None,
@@ -66,20 +49,11 @@ class Connection:
     @property
     def usable(self) -> bool:
         """Whether another request may be sent: open, and nothing left over from the last one."""
-        return self._protocol.is_connected() and not self._protocol.should_close
+        return self._protocol.usable
 
-    def begin(self, method: str, idle_timeout: float) -> None:
+    def begin(self, method: str) -> None:
         """Get ready for the answer to a request with `method`."""
-        self._protocol.set_response_params(
-            skip_payload=method == "HEAD",
-            read_until_eof=True,
-            auto_decompress=False,
-            read_timeout=idle_timeout,
-            read_bufsize=READ_BUFFER,
-            max_line_size=_MAX_FIELD,
-            max_field_size=_MAX_FIELD,
-            max_headers=_MAX_FIELDS,
-        )
+        self._protocol.expect(bodiless=method == "HEAD")
 
     def write(self, head: bytes, body: bytes) -> None:
         """Send a whole request. Raises ConnectionError when the connection is gone."""
@@ -89,7 +63,7 @@ class Connection:
         else:
             transport.write(head)
             transport.write(body)
-        self._protocol.start_timeout()
+        self._protocol.wait_for_peer()
 
     def upload(
         self, head: bytes, framing: Framing, source: AsyncIterator[bytes], idle_timeout: float
@@ -107,14 +81,19 @@ class Connection:
         Raises HttpProcessingError for a head that is not HTTP, besides what the protocol raises.
         """
         while True:
-            message, payload = await self._protocol.read()
+            message, payload = await self._protocol.head()
             if message.code >= 200 or message.code == 101:
                 _require_final(message)
                 return message, payload
 
     def start_timeout(self) -> None:
         """Count the time until the first byte of the answer from now on."""
-        self._protocol.start_timeout()
+        self._protocol.wait_for_peer()
+
+    def expire(self, silent_before: float) -> None:
+        """End the wait for a peer that has owed something since before that time."""
+        if self._protocol.silent_since < silent_before:
+            self._protocol.fail(SocketTimeoutError("nothing came from the backend"))
 
     def close(self) -> None:
         """Close at once; what was not sent yet is lost."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections import deque
 from typing import Final
 
@@ -13,24 +14,43 @@ from proxy.upstream_errors import UpstreamBusy, UpstreamUnreachable
 
 # Below the idle timeout of every backend and load balancer met, so that theirs never comes first.
 KEEPALIVE_SECONDS: Final = 15.0
+# How much later than asked a silent backend is noticed, at most.
+_LONGEST_LOOK: Final = 1.0
 
 
 class Pool:
     """Owns the connections to `origin`; at most `limit` are open. Used from one event loop.
 
-    Idle connections are reused newest first, so that the pool shrinks when traffic does.
+    Idle connections are reused newest first, so that the pool shrinks when traffic does. A lent one
+    on which the backend sent nothing for `idle_timeout` seconds fails whoever waits.
     """
 
     def __init__(
-        self, origin: Origin, *, limit: int, connect_timeout: float, tls: ssl.SSLContext | None
+        self,
+        origin: Origin,
+        *,
+        limit: int,
+        connect_timeout: float,
+        idle_timeout: float,
+        tls: ssl.SSLContext | None,
     ) -> None:
         self.origin = origin
         self._limit = limit
         self._connect_timeout = connect_timeout
+        self._idle_timeout = idle_timeout
         self._tls = tls
+        self._lent: set[Connection] = set()
+        self._watch: asyncio.TimerHandle | None = None
         self._open = 0
         self._idle: deque[Connection] = deque()
         self._waiters: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> Connection | None:
+        """Lend an idle connection at once, if there is one."""
+        connection = self._reuse()
+        if connection is not None:
+            self._lend(connection)
+        return connection
 
     async def acquire(self, *, fresh: bool = False) -> Connection:
         """Lend a connection; `fresh` asks for one that never carried a request.
@@ -39,9 +59,11 @@ class Pool:
         """
         if fresh:
             self.drop_idle()
-        connection = self._reuse()
-        if connection is not None:
-            return connection
+        connection = self._reuse() or await self._open_or_wait()
+        self._lend(connection)
+        return connection
+
+    async def _open_or_wait(self) -> Connection:
         if self._open >= self._limit:
             connection = await self._wait()
             if connection is not None:
@@ -52,8 +74,9 @@ class Pool:
 
     def release(self, connection: Connection, *, reusable: bool) -> None:
         """Take a lent connection back; closed unless it is `reusable`."""
+        self._lent.discard(connection)
         if reusable and connection.usable:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = time.monotonic()
             connection.reused = True
             self._idle.append(connection)
         else:
@@ -67,8 +90,26 @@ class Pool:
             self._idle.pop().close()
             self._open -= 1
 
+    def _lend(self, connection: Connection) -> None:
+        self._lent.add(connection)
+        if self._watch is None:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        period = min(self._idle_timeout / 4, _LONGEST_LOOK)
+        self._watch = asyncio.get_running_loop().call_later(period, self._look)
+
+    def _look(self) -> None:
+        """Fail those that wait too long; once nothing is lent, nobody needs to look."""
+        silent_before = asyncio.get_running_loop().time() - self._idle_timeout
+        for connection in self._lent:
+            connection.expire(silent_before)
+        self._watch = None
+        if self._lent:
+            self._look_later()
+
     def _reuse(self) -> Connection | None:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         while self._idle and now - self._idle[0].idle_since > KEEPALIVE_SECONDS:
             self._idle.popleft().close()
             self._open -= 1

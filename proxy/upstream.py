@@ -187,6 +187,7 @@ class Upstream:
                         origin,
                         limit=self._connections,
                         connect_timeout=self._connect_timeout,
+                        idle_timeout=self._idle_timeout,
                         tls=tls,
                     )
                 )
@@ -268,7 +269,7 @@ class Upstream:
         head = request_head(
             request.method, request.target, node.pool.origin.authority, request.headers, framing
         )
-        connection.begin(request.method, self._idle_timeout)
+        connection.begin(request.method)
         if request.body is None or isinstance(request.body, bytes):
             connection.write(head, request.body or b"")
             return None
