@@ -1,30 +1,94 @@
-"""Answers to a client with exactly the header fields they were given, and correct framing.
-
-aiohttp adds Date, Server and Content-Type where they are missing. The client of a proxy must see
-what the backend said, so they are taken away again.
-"""
+"""Answers to a client with exactly the header fields they were given, and correct framing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
 
+from proxy.headers import Fields, Headers, encode, printable
+
+# What aiohttp adds where it is missing.
 _ADDED: Final = ("Date", "Server", "Content-Type")
+# Above this, joining head and body costs more than a second write.
+_JOIN_LIMIT: Final = 64 * 1024
 
 
-class WholeAnswer(web.Response):
-    """An answer with its whole body; head and body leave in one write."""
+class WholeAnswer(web.StreamResponse):
+    """An answer with its whole body; head and body leave in one write.
 
-    async def _prepare_headers(self) -> None:
-        added = [name for name in _ADDED if name not in self.headers]
-        await super()._prepare_headers()
-        for name in added:
-            self.headers.popall(name, None)
+    `fields` are written as they are; the length is corrected to that of `body`. To HEAD, a
+    Content-Length among them stays and no body is sent.
+    """
+
+    def __init__(self, status: int, reason: str | None, fields: Fields, body: bytes) -> None:
+        super().__init__(status=status, reason=reason)
+        self._fields = fields
+        self._whole = body
+
+    @property
+    def body(self) -> bytes:
+        """The body, whether it is sent or not."""
+        return self._whole
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Write all of it. Raises ConnectionResetError when the client is gone."""
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client is gone")
+        keep_alive = request.keep_alive if self._keep_alive is None else self._keep_alive
+        self._keep_alive = keep_alive
+        bodiless = request.method == "HEAD" or self._status in (204, 304)
+        head = self._head(request, keep_alive, len(self._whole), bodiless=bodiless)
+        # What tells aiohttp that this request was answered, whatever happens next.
+        request.writer.output_size += len(head)
+        if bodiless:
+            transport.write(head)
+        elif len(self._whole) <= _JOIN_LIMIT:
+            transport.write(head + self._whole)
+        else:
+            transport.write(head)
+            transport.write(self._whole)
+        await request.protocol._drain_helper()
+        return request.writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to write."""
+
+    def _head(
+        self, request: web.BaseRequest, keep_alive: bool, length: int, *, bodiless: bool
+    ) -> bytes:
+        new = request.version >= HttpVersion11
+        version = b"1.1" if new else b"1.0"
+        lines = [b"HTTP/%b %d %b" % (version, self._status, encode(self._reason))]
+        has_length = self._status == 204 or (bodiless and not length)
+        for name, value in self._fields:
+            if name.lower() == b"content-length":
+                if self._status == 204 or (has_length and not bodiless):
+                    continue
+                has_length = True
+                if not bodiless:
+                    value = b"%d" % length
+            lines.append(b"%b: %b" % (name, value))
+        if not has_length:
+            lines.append(b"Content-Length: %d" % length)
+        if keep_alive != new:
+            lines.append(b"Connection: keep-alive" if keep_alive else b"Connection: close")
+        head = b"\r\n".join(lines)
+        breaks = len(lines) - 1
+        if head.count(b"\r") != breaks or head.count(b"\n") != breaks or b"\0" in head:
+            raise ValueError("a line break in the head of an answer would split it")
+        return head + b"\r\n\r\n"
 
 
 class StreamedAnswer(web.StreamResponse):
     """An answer whose body is written piece by piece."""
+
+    def __init__(self, *, status: int, reason: str | None, headers: Mapping[str, str]) -> None:
+        text = Headers([(name, printable(value)) for name, value in headers.items()])
+        super().__init__(status=status, reason=reason, headers=text)
 
     async def _prepare_headers(self) -> None:
         added = [name for name in _ADDED if name not in self.headers]

@@ -112,7 +112,7 @@ class AnswerForm:
         more: Iterable[tuple[str, str]] = (),
         *,
         status: int | None = None,
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         """The client's answer: the head of `response`, `more` header fields, and the body.
 
         `body` is JSON: bytes as they came from the backend, or text that was made here. Bytes that

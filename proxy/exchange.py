@@ -9,13 +9,14 @@ from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDictProxy
 
 from proxy.answer import StreamedAnswer, WholeAnswer
 from proxy.bodies import BodyTooLargeError
 from proxy.compat import ElasticClient, elastic_client, vendor_answer
 from proxy.errors import ErrorAnswer, MalformedRequest, SlowClient
-from proxy.headers import Headers
+from proxy.headers import Fields, Headers, as_fields
+from proxy.remember import remembered
 
 JSON: Final = "application/json; charset=UTF-8"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -55,10 +56,7 @@ class Exchange:
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = request.raw_headers
         if request.version not in (HttpVersion11, HttpVersion10):
             raise MalformedRequest("the protocol has to be HTTP/1.1 or HTTP/1.0")
-        host = self.headers.get("Host", "")
-        if _HOST.fullmatch(host) is None:
-            raise MalformedRequest("the header Host has to be a host, with or without a port")
-        self.target = origin_form(request.raw_path, host)
+        self.target = request_target(request.raw_path, self.headers.get("Host", ""))
         self.raw_path, mark, query = self.target.partition("?")
         self.query: str | None = query if mark else None
         self.length = self._length()
@@ -117,22 +115,24 @@ class Exchange:
         body: bytes = b"",
         *,
         reason: str | None = None,
-    ) -> web.Response:
+    ) -> WholeAnswer:
         """Return an answer with exactly these fields; the length is corrected to that of `body`.
 
         To HEAD, a Content-Length among the fields stays and no body is sent.
         """
-        fields = CIMultiDict(headers)
-        length = fields.get("Content-Length")
-        if length is not None and length != str(len(body)) and self.method != "HEAD":
-            fields["Content-Length"] = str(len(body))
-        answer = WholeAnswer(status=status, reason=reason, headers=fields, body=body)
+        return self.relay(status, as_fields(Headers(headers)), body, reason=reason)
+
+    def relay(
+        self, status: int, fields: Fields, body: bytes = b"", *, reason: str | None = None
+    ) -> WholeAnswer:
+        """Return the same answer, its fields as they go on the wire."""
+        answer = WholeAnswer(status, reason, fields, body)
         self._close_if_due(answer)
         return answer
 
     def respond_json(
         self, status: int, body: bytes, headers: Mapping[str, str] = _NO_HEADERS
-    ) -> web.Response:
+    ) -> WholeAnswer:
         """Return an answer of the proxy's own: JSON, as an Elasticsearch client expects it."""
         fields = Headers({"Content-Type": JSON})
         fields.update(headers)
@@ -140,7 +140,7 @@ class Exchange:
             fields = vendor_answer(fields, self.client)
         return self.respond(status, fields, body)
 
-    def fail(self, error: ErrorAnswer) -> web.Response:
+    def fail(self, error: ErrorAnswer) -> WholeAnswer:
         """Return the answer that tells the client of `error`."""
         answer = self.respond_json(error.status, error.body(), error.headers)
         if error.close:
@@ -245,12 +245,20 @@ class Exchange:
 Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 
-def refusal(error: ErrorAnswer) -> web.Response:
+def refusal(error: ErrorAnswer) -> WholeAnswer:
     """Return the answer to a request of which no exchange could be made; ends its connection."""
-    fields = {"Content-Type": JSON, **error.headers}
-    answer = WholeAnswer(status=error.status, headers=fields, body=error.body())
+    headers = Headers({"Content-Type": JSON, **error.headers})
+    answer = WholeAnswer(error.status, None, as_fields(headers), error.body())
     answer.force_close()
     return answer
+
+
+@remembered
+def request_target(target: str, host: str) -> str:
+    """Return a request target in origin form, its Host header checked. Raises MalformedRequest."""
+    if _HOST.fullmatch(host) is None:
+        raise MalformedRequest("the header Host has to be a host, with or without a port")
+    return origin_form(target, host)
 
 
 def origin_form(target: str, host: str) -> str:

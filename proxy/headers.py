@@ -1,52 +1,62 @@
 """Which header fields go on to the other side (RFC 9110, 7.6.1); order, duplicates and case stay.
 
-Field values of a request are text that stands for bytes: UTF-8 with surrogate escapes, so that
-encoding them the same way gives back what was received. The server writes answers as UTF-8 and
-would lose what is none; a value that is not UTF-8 is read as Latin-1, as HTTP once had it.
+Fields that nobody looks into stay pairs of bytes. Where they are text, it stands for bytes: UTF-8
+with surrogate escapes, so that encoding it the same way gives back what was received.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Final
 
 from multidict import CIMultiDict
 
 Headers = CIMultiDict[str]
-RawHeaders = Iterable[tuple[bytes, bytes]]
+Fields = Sequence[tuple[bytes, bytes]]
+"""Header fields as they are on the wire, in order."""
 
 _HOP_BY_HOP: Final = frozenset(
     {
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
     }
 )
 # Host is written anew for the backend, and Expect is between the client and this proxy.
-_REQUEST_ONLY: Final = _HOP_BY_HOP | {"host", "expect"}
+_REQUEST_ONLY: Final = _HOP_BY_HOP | {b"host", b"expect"}
 # A message whose Connection field names these would change its own framing or meaning.
-_NEVER_NAMED: Final = frozenset({"content-length", "content-type", "content-encoding", "host"})
+_NEVER_NAMED: Final = frozenset({b"content-length", b"content-type", b"content-encoding", b"host"})
 
 
-def request_headers(raw: RawHeaders) -> Headers:
+def request_fields(raw: Fields) -> Fields:
     """Return the fields of a request that the backend gets; Host is for the upstream to add."""
-    return Headers([(name, decode(value)) for name, value in _kept(raw, _REQUEST_ONLY)])
+    return _kept(raw, _REQUEST_ONLY)
 
 
-def response_headers(raw: RawHeaders) -> Headers:
+def response_fields(raw: Fields) -> Fields:
     """Return the fields of an answer that the client gets."""
-    kept = _kept(raw, _HOP_BY_HOP)
-    try:
-        return Headers([(name, value.decode()) for name, value in kept])
-    except UnicodeDecodeError:
-        return Headers([(name, _printable(value)) for name, value in kept])
+    return _kept(raw, _HOP_BY_HOP)
+
+
+def request_headers(raw: Fields) -> Headers:
+    """Return what `request_fields` does, as text to look into and change."""
+    return _as_text(request_fields(raw))
+
+
+def response_headers(raw: Fields) -> Headers:
+    """Return what `response_fields` does, as text to look into and change."""
+    return _as_text(response_fields(raw))
+
+
+def as_fields(headers: Headers) -> Fields:
+    """Return headers as they go on the wire."""
+    return [(encode(name), encode(value)) for name, value in headers.items()]
 
 
 def encode(text: str) -> bytes:
@@ -59,27 +69,41 @@ def decode(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
-def _kept(raw: RawHeaders, hop: frozenset[str]) -> list[tuple[str, bytes]]:
-    fields = [(_name(name), value) for name, value in raw]
-    for (_, lowered), value in fields:
-        if lowered == "connection":
-            hop = hop | (_named(value) - _NEVER_NAMED)
-    return [(name, value) for (name, lowered), value in fields if lowered not in hop]
+def printable(value: str) -> str:
+    """Return a value for a writer that knows UTF-8 only: what is none is read as Latin-1.
 
-
-# Clients and backends send the same few names all day.
-@lru_cache(maxsize=1024)
-def _name(raw: bytes) -> tuple[str, str]:
-    name = decode(raw)
-    return name, name.lower()
-
-
-def _named(value: bytes) -> frozenset[str]:
-    return frozenset(part.strip().lower() for part in decode(value).split(","))
-
-
-def _printable(value: bytes) -> str:
+    That is what HTTP once had it be (RFC 9110, 5.5).
+    """
     try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+        value.encode()
+    except UnicodeEncodeError:
+        return encode(value).decode("latin-1")
+    return value
+
+
+def _as_text(fields: Fields) -> Headers:
+    return Headers([(decode(name), decode(value)) for name, value in fields])
+
+
+def _kept(raw: Fields, hop: frozenset[bytes]) -> Fields:
+    kept = []
+    for name, value in raw:
+        lowered = name.lower()
+        if lowered not in hop:
+            kept.append((name, value))
+        elif lowered == b"connection" and value.lower() not in _USUAL:
+            return _kept_of_all(raw, hop)
+    return kept
+
+
+# What a Connection field says that names no other field.
+_USUAL: Final = frozenset({b"close", b"keep-alive"})
+
+
+def _kept_of_all(raw: Fields, hop: frozenset[bytes]) -> Fields:
+    named: set[bytes] = set()
+    for name, value in raw:
+        if name.lower() == b"connection":
+            named.update(part.strip().lower() for part in value.split(b","))
+    gone = hop | (named - _NEVER_NAMED)
+    return [(name, value) for name, value in raw if name.lower() not in gone]

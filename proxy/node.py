@@ -46,7 +46,7 @@ class Nodes:
         self._next = 0
 
     def pick(self, now: float) -> Node:
-        """Return the node for the next request; `now` is the event loop's time."""
+        """Return the node for the next request; `now` is the monotonic time."""
         count = len(self.all)
         for step in range(count):
             node = self.all[(self._next + step) % count]

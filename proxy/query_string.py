@@ -19,6 +19,8 @@ class QueryString:
 
     def get(self, name: str) -> str | None:
         """The last value of a parameter (as the backend takes it); None if it is absent."""
+        if not self.raw:
+            return None
         found = None
         for piece in _SEPARATOR.split(self.raw)[::2]:
             key, _, value = piece.partition("=")

@@ -13,7 +13,8 @@ from proxy.backend_info import BackendInfo
 from proxy.bodies import BodyTooLargeError, inflate, is_json
 from proxy.compat import plain_media_types, vendor_answer
 from proxy.exchange import Exchange
-from proxy.headers import Headers, request_headers
+from proxy.headers import Fields, Headers, request_fields, request_headers
+from proxy.remember import remembered
 from proxy.translate import Translation, translated_target, translation_of
 from proxy.upstream import Upstream, UpstreamRequest, UpstreamResponse
 from proxy.upstream_errors import UpstreamError
@@ -66,24 +67,25 @@ class Relay:
         What is not given is taken from the exchange, but the body: None sends none. The answer's
         headers are as the client expects them. `retry` None means: if the endpoint only reads.
         """
-        if headers is None:
-            headers = request_headers(exchange.raw_headers)
+        sent: Headers | Fields
         client = exchange.client if self._compat else None
         if client is not None and not await self._backend.is_opensearch():
             client = None
         target = exchange.target if target is None else target
         translation = None
-        if client is not None:
-            headers = plain_media_types(headers)
+        if client is None:
+            sent = request_fields(exchange.raw_headers) if headers is None else headers
+        else:
+            sent = plain_media_types(headers or request_headers(exchange.raw_headers))
             translation = translation_of(exchange.method, target)
-        if translation is not None:
-            target = translated_target(translation, target)
-            headers, body = await _translated(translation, headers, body)
+            if translation is not None:
+                target = translated_target(translation, target)
+                sent, body = await _translated(translation, sent, body)
         response = await self._upstream.send(
             UpstreamRequest(
                 method=exchange.method,
                 target=target,
-                headers=headers,
+                headers=sent,
                 body=body,
                 retry=only_reads(exchange.method, exchange.raw_path) if retry is None else retry,
             )
@@ -105,9 +107,9 @@ class Relay:
         length = response.length
         if exchange.method == "HEAD" or (length is not None and length <= SMALL):
             body = begun + await response.read(SMALL)
-            return exchange.respond(response.status, response.headers, body, reason=response.reason)
+            return exchange.relay(response.status, response.fields, body, reason=response.reason)
         if response.status in (204, 304):
-            return exchange.respond(response.status, response.headers, reason=response.reason)
+            return exchange.relay(response.status, response.fields, reason=response.reason)
         answer = await exchange.start(response.status, response.headers, reason=response.reason)
         try:
             if begun:
@@ -168,6 +170,7 @@ async def request_body(exchange: Exchange) -> bytes | AsyncIterator[bytes] | Non
     return exchange.stream()
 
 
+@remembered
 def only_reads(method: str, raw_path: str) -> bool:
     """Whether a request may be sent twice without any effect but the load.
 

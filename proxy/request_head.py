@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from proxy.headers import Headers, encode
+from proxy.headers import Fields, encode
 
 # How a body is framed: its length, "chunked", or None for no body.
 Framing = int | Literal["chunked"] | None
 
-_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
-_LENGTH: Final = "content-length"
+_LENGTH: Final = b"content-length"
 
 
 class BadHeadError(ValueError):
@@ -20,7 +20,7 @@ class BadHeadError(ValueError):
 
 
 def request_head(
-    method: str, target: str, authority: str, headers: Headers, framing: Framing
+    method: str, target: str, authority: str, fields: Fields, framing: Framing
 ) -> bytes:
     """Return the request line and fields, with the empty line that ends them.
 
@@ -28,32 +28,32 @@ def request_head(
     Content-Length among them keeps its place and gets the length of `framing`.
     Raises BadHeadError where a control character or space could split the message.
     """
-    lines = [f"{method} {target} HTTP/1.1", f"Host: {authority}"]
+    lines = [encode(f"{method} {target} HTTP/1.1\r\nHost: {authority}")]
     has_length = False
-    for name, value in headers.items():
+    for name, value in fields:
         if name.lower() == _LENGTH:
             if has_length or not isinstance(framing, int):
                 continue
             has_length = True
-            value = str(framing)
-        lines.append(f"{name}: {value}")
+            value = b"%d" % framing
+        lines.append(b"%b: %b" % (name, value))
     if framing == "chunked":
-        lines.append("Transfer-Encoding: chunked")
+        lines.append(b"Transfer-Encoding: chunked")
     elif framing is not None and not has_length:
-        lines.append(f"Content-Length: {framing}")
-    text = "\r\n".join(lines)
-    breaks = len(lines) - 1
+        lines.append(b"Content-Length: %d" % framing)
+    head = b"\r\n".join(lines)
+    breaks = len(lines)
     if (
         _TOKEN.fullmatch(method) is None
         or not target
         or " " in target
         or "\t" in target
-        or text.count("\r") != breaks
-        or text.count("\n") != breaks
-        or _CONTROLS.search(text) is not None
+        or head.count(b"\r") != breaks
+        or head.count(b"\n") != breaks
+        or _CONTROLS.search(head) is not None
     ):
         raise BadHeadError(
             "the method, target or a header field holds a space or control character that "
             "HTTP does not allow there"
         )
-    return encode(text) + b"\r\n\r\n"
+    return head + b"\r\n\r\n"

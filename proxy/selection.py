@@ -76,6 +76,8 @@ class Selector:
         `MissingError` for an unknown name, `ErrorAnswer` for one of the wrong type.
         """
         selection = Selection()
+        if asked is None and self.idle:
+            return selection
         chosen: dict[Phase, Chosen] = {}
         if asked is not None:
             named = self._named(asked)
@@ -84,7 +86,7 @@ class Selector:
                     raise _wrong_type(pipeline, "a search takes query and result pipelines")
             for phase in phases:
                 chosen[phase] = tuple(p for p in named if p.definition.type == phase)
-        elif not self.idle:
+        else:
             for phase in phases:
                 chosen[phase] = await self._defaults(names, phase, expand, selection.warnings)
         for phase in phases:

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from pipelines.context import Phase
 from proxy.endpoints import SAFE_BELOW_INDEX, SAFE_ON_CLUSTER, Operation, find_endpoint
 from proxy.query_string import QueryString
+from proxy.remember import remembered
 
 __all__ = ["Operation", "Target", "read_target"]
 
@@ -46,6 +47,7 @@ class Target:
         return ",".join(self.names)
 
 
+@remembered
 def read_target(method: str, raw_target: str) -> Target:
     """Classify a request. `raw_target` is the path and query of the request line, undecoded.
 

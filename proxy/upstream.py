@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
@@ -14,9 +15,10 @@ from aiohttp import ClientError, StreamReader
 from aiohttp.client_exceptions import SocketTimeoutError
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
+from multidict import CIMultiDict
 
 from proxy.connection import Connection, Upload
-from proxy.headers import Headers, response_headers
+from proxy.headers import Fields, Headers, as_fields, response_fields, response_headers
 from proxy.node import Node, Nodes
 from proxy.origin import Origin
 from proxy.pool import Pool
@@ -38,15 +40,16 @@ _FOREIGN: Final = (ClientError, HttpProcessingError, OSError, EOFError, RuntimeE
 class UpstreamRequest:
     """A request for the backend.
 
-    `target` is the path and query exactly as they go on the wire. `headers` are end to end; Host
-    and the body's framing are added. A streamed `body` is sent with the Content-Length among the
-    headers, or chunked without one. `retry` says that the request may be sent twice, and is used
-    once, when a kept-alive connection turns out to be closed before any byte of an answer.
+    `target` is the path and query exactly as they go on the wire. `headers` are end to end, as text
+    or as they came; Host and the body's framing are added. A streamed `body` is sent with the
+    Content-Length among the headers, or chunked without one. `retry` says that the request may be
+    sent twice, and is used once, when a kept-alive connection turns out to be closed before any
+    byte of an answer.
     """
 
     method: str
     target: str
-    headers: Headers = field(default_factory=Headers)
+    headers: Headers | Fields = ()
     body: bytes | AsyncIterator[bytes] | None = None
     retry: bool = False
 
@@ -58,8 +61,8 @@ class UpstreamResponse:
     request, anything else closes it. `headers` are the end-to-end fields, in order.
     """
 
-    __slots__ = ("_connection", "_node", "_payload", "_replaced", "_upload", "headers", "length",
-                 "reason", "status")  # fmt: skip
+    __slots__ = ("_connection", "_headers", "_message", "_node", "_payload", "_replaced", "_upload",
+                 "length", "reason", "status")  # fmt: skip
 
     def __init__(
         self,
@@ -76,11 +79,30 @@ class UpstreamResponse:
         self._replaced: bytes | None = None
         self.status: int = message.code
         self.reason: str = message.reason or ""
-        self.headers = response_headers(message.raw_headers)
-        if message.chunked:
-            self.headers.popall("Content-Length", None)
-        length = self.headers.get("Content-Length")
+        self._message = message
+        self._headers: Headers | None = None
+        length = None if message.chunked else message.headers.get("Content-Length")
         self.length: int | None = int(length) if length is not None else None
+
+    @property
+    def headers(self) -> Headers:
+        """The end-to-end fields, to look into and change."""
+        if self._headers is None:
+            self._headers = response_headers(self._message.raw_headers)
+            if self._message.chunked:
+                self._headers.popall("Content-Length", None)
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: Headers) -> None:
+        self._headers = headers
+
+    @property
+    def fields(self) -> Fields:
+        """The same as they go on the wire."""
+        if self._headers is None and not self._message.chunked:
+            return response_fields(self._message.raw_headers)
+        return as_fields(self.headers)
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body. Raises UpstreamTooLarge above `limit` bytes, or UpstreamError."""
@@ -219,28 +241,30 @@ class Upstream:
         A node that cannot be connected to is skipped. Raises UpstreamError, and whatever the
         iterator of a streamed body raises.
         """
-        node, connection = await self._connection()
+        node = self._nodes.pick(time.monotonic())
+        connection = node.pool.take()
+        if connection is None:
+            node, connection = await self._connection(node)
         try:
             return await self._exchange(node, connection, request)
         except _StaleConnection as exc:
             # An iterator may have given away its first chunks already.
             if not request.retry or not isinstance(request.body, bytes | None):
                 raise exc.failure from exc.__cause__
-        node, connection = await self._connection(fresh=True)
+        node, connection = await self._connection(self._nodes.pick(time.monotonic()), fresh=True)
         return await self._exchange(node, connection, request)
 
-    async def _connection(self, *, fresh: bool = False) -> tuple[Node, Connection]:
-        loop = asyncio.get_running_loop()
+    async def _connection(self, node: Node, *, fresh: bool = False) -> tuple[Node, Connection]:
         attempts = len(self._nodes.all)
         while True:
-            node = self._nodes.pick(loop.time())
             try:
                 return node, await node.pool.acquire(fresh=fresh)
             except UpstreamUnreachable:
-                node.mark_dead(loop.time())
+                node.mark_dead(time.monotonic())
                 attempts -= 1
                 if attempts <= 0:
                     raise
+            node = self._nodes.pick(time.monotonic())
 
     async def _exchange(
         self, node: Node, connection: Connection, request: UpstreamRequest
@@ -266,8 +290,10 @@ class Upstream:
 
     def _start(self, node: Node, connection: Connection, request: UpstreamRequest) -> Upload | None:
         framing = _framing(request)
+        headers = request.headers
+        fields = as_fields(headers) if isinstance(headers, CIMultiDict) else headers
         head = request_head(
-            request.method, request.target, node.pool.origin.authority, request.headers, framing
+            request.method, request.target, node.pool.origin.authority, fields, framing
         )
         connection.begin(request.method)
         if request.body is None or isinstance(request.body, bytes):
@@ -287,12 +313,20 @@ class _StaleConnection(Exception):
 
 
 def _framing(request: UpstreamRequest) -> Framing:
-    length = request.headers.get("Content-Length")
-    if request.body is None:
-        return 0 if length is not None else None
     if isinstance(request.body, bytes):
         return len(request.body)
-    return "chunked" if length is None else int(length)
+    length = _announced(request.headers)
+    if request.body is None:
+        return 0 if length is not None else None
+    return "chunked" if length is None else length
+
+
+def _announced(headers: Headers | Fields) -> int | None:
+    if isinstance(headers, CIMultiDict):
+        length = headers.get("Content-Length")
+        return None if length is None else int(length)
+    found = (int(value) for name, value in headers if name.lower() == b"content-length")
+    return next(found, None)
 
 
 def _failure(exc: BaseException, node: Node, upload: Upload | None) -> Exception:

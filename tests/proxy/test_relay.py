@@ -76,10 +76,10 @@ async def test_answer_is_unchanged(backend: ScriptedBackend, client: Client) -> 
 
 
 async def test_answer_value_outside_utf8(backend: ScriptedBackend, client: Client) -> None:
-    """A field value that is not UTF-8 is not lost: its Latin-1 reading arrives as UTF-8."""
+    """A field value that is not UTF-8 arrives as it was sent."""
     backend.reply = b"HTTP/1.1 200 OK\r\nX-L: \xe9\r\nX-U: \xc3\xa9\r\nContent-Length: 0\r\n\r\n"
     got = await client.ask(request("/"))
-    assert got.get("X-L") == got.get("X-U") == "\u00e9".encode()
+    assert (got.get("X-L"), got.get("X-U")) == (b"\xe9", "\u00e9".encode())
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
