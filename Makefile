@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help setup demo test differential lint bench clean
+.PHONY: help setup demo test differential fuzz lint bench clean
 
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ test: setup ## every check and test, on a real OpenSearch; prints the coverage
 
 differential: setup ## over 10,000 random calls, direct and through the proxy, on both backends
 	QUERYMILL_TEST_CALLS=5200 $(BIN)/python -m pytest tests/differential
+
+fuzz: setup ## a million random inputs for every parser of what comes from outside
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: setup ## the checks alone
 	$(BIN)/ruff check .

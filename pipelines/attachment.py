@@ -51,7 +51,7 @@ class Attachments:
         """All settings in force for one concrete name."""
         found: dict[str, str] = {}
         for pattern in reversed(self._patterns):
-            if _matches(name, pattern):
+            if matches(name, pattern):
                 found.update(self.entries[pattern])
         found.update(self.entries.get(name, {}))
         return found
@@ -61,7 +61,7 @@ class Attachments:
 
         A more specific entry adds to a general one and cannot take its place.
         """
-        matching = [p for p in self._patterns if _matches(name, p)]
+        matching = [p for p in self._patterns if matches(name, p)]
         found = [
             self.entries[entry].get(FINALS[phase])
             for entry in (*matching, name)
@@ -74,6 +74,6 @@ class Attachments:
         return sorted(n for n, settings in self.entries.items() if pipeline in settings.values())
 
 
-def _matches(name: str, pattern: str) -> bool:
+def matches(name: str, pattern: str) -> bool:
     """Whether a name fits a pattern, in which only ``*`` is special."""
     return fnmatchcase(name, pattern.replace("[", "[[]").replace("?", "[?]"))

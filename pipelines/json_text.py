@@ -18,7 +18,9 @@ def parse(text: str) -> Any:
 
     Raises `ValueError`, `RecursionError` where it is nested too deeply.
     """
-    return orjson.loads(text) if fits_orjson(text) else json.loads(text)
+    value = orjson.loads(text)
+    # The standard reader takes NaN and half a surrogate pair for JSON, so it only reads second.
+    return value if fits_orjson(text) else json.loads(text)
 
 
 def write(value: Any) -> str:
@@ -32,8 +34,22 @@ def write(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
+def can_be_written(members: dict[str, Any]) -> bool:
+    """Whether orjson, which reads more levels than it writes, can write what it read as this."""
+    if not any(isinstance(value, dict | list) for value in members.values()):
+        return True
+    try:
+        orjson.dumps(members)
+    except TypeError:
+        return False
+    return True
+
+
 def same(old: Any, new: Any) -> bool:
-    """Whether two values are equal as JSON: 1, 1.0 and true differ, and so do orders of keys."""
+    """Whether two values are equal as JSON: 1, 1.0 and true differ, and so do orders of keys.
+
+    Raises `RecursionError` where they are nested too deeply.
+    """
     # `==` is quick where they differ and takes 1 for 1.0; the texts are only made if it says yes.
     return bool(old == new) and write(old) == write(new)
 
@@ -48,4 +64,5 @@ def fits_orjson(text: str) -> bool:
 
     May be false for digits in a string; digits after a point are no whole number.
     """
-    return _LONG_NUMBER not in text.encode().translate(_SHAPE)
+    shape = text.encode().translate(_SHAPE)
+    return _LONG_NUMBER not in shape and not shape.startswith(_LONG_NUMBER[1:])

@@ -153,19 +153,28 @@ class AnswerForm:
 
     def _write(self, body: str | bytes, status: int) -> tuple[bytes, bool]:
         """The bytes of the answer, and whether they are compressed."""
-        if isinstance(body, bytes) and self.is_plain:
-            written = body
-        else:
-            text = body if isinstance(body, str) else body.decode()
-            if self.filters is not None:
-                text = _filtered(text, self.filters, status)
-            if self.format != "json":
-                written = from_json(text, self.format)
-            else:
-                written = (pretty(text) if self.indented else text).encode()
+        try:
+            written = self._formed(body, status)
+        except RecursionError as error:
+            raise ErrorAnswer(
+                400,
+                "illegal_argument_exception",
+                "the answer is nested too deeply for filter_path or a format other than JSON;"
+                " ask for all of it, in JSON",
+            ) from error
         if self.gzip and len(written) > GZIP_MIN:
             return deflate(written), True
         return written, False
+
+    def _formed(self, body: str | bytes, status: int) -> bytes:
+        if isinstance(body, bytes) and self.is_plain:
+            return body
+        text = body if isinstance(body, str) else body.decode()
+        if self.filters is not None:
+            text = _filtered(text, self.filters, status)
+        if self.format != "json":
+            return from_json(text, self.format)
+        return (pretty(text) if self.indented else text).encode()
 
 
 def _filtered(text: str, filters: FilterPath, status: int) -> str:

@@ -11,6 +11,7 @@ from pipelines.stats import Stats
 from pipelines.wasm import Runtime, SandboxPool
 from proxy.admin import Admin
 from proxy.admin.routes import admin_routes
+from proxy.async_search import AsyncSearchTraffic
 from proxy.backend import Backend
 from proxy.backend_info import BackendInfo
 from proxy.bulk_traffic import BulkTraffic
@@ -19,8 +20,10 @@ from proxy.definitions import Definitions
 from proxy.documents import DocumentTraffic
 from proxy.failures import Failures
 from proxy.indices import IndexTraffic
+from proxy.keep_up import KeepUp
 from proxy.metrics import Metrics
 from proxy.msearch import MsearchTraffic
+from proxy.place import Place
 from proxy.queries import QueryTraffic
 from proxy.reads import ReadTraffic
 from proxy.relay import Relay
@@ -36,15 +39,19 @@ from proxy.templates import Templates
 from proxy.traffic import Traffic
 from proxy.updates import Updates
 from proxy.upstream import Upstream
+from proxy.workers.peers import Peers
 
 
 @asynccontextmanager
-async def open_proxy(settings: Settings, runtime: Runtime) -> AsyncIterator[ProxyServer]:
+async def open_proxy(
+    settings: Settings, runtime: Runtime, place: Place | None = None
+) -> AsyncIterator[ProxyServer]:
     """A proxy that serves until the context ends. Raises `ListenError`.
 
     The definitions are read once before it listens; a backend that cannot be reached yet does not
-    keep it from starting (see ``/_querymill/readyz``).
+    keep it from starting (see ``/_querymill/readyz``). `place` is where it stands among workers.
     """
+    place = place or Place()
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(
             Upstream(
@@ -66,13 +73,17 @@ async def open_proxy(settings: Settings, runtime: Runtime) -> AsyncIterator[Prox
         backend = Backend(upstream, settings.backend_authorization or "")
         registry = Registry(pool, stats)
         definitions = Definitions(
-            registry, ClusterStore(backend), pool, refresh=settings.store_refresh
+            registry,
+            ClusterStore(backend),
+            pool,
+            refresh=settings.store_refresh,
+            changed=place.notices.announcer("definitions"),
         )
         tasks = Tasks()
         stack.push_async_callback(tasks.close)
         await definitions.look()
         tasks.start("follow the store", definitions.follow())
-        resolver = Resolver(backend)
+        resolver = Resolver(backend, changed=place.notices.announcer("names"))
         selector = Selector(registry, resolver, settings.on_conflict)
         metrics = Metrics(stats, pool.stats, lambda: selector.conflicts)
         relay = Relay(upstream, BackendInfo(upstream), compat=settings.compat == "auto")
@@ -110,12 +121,16 @@ async def open_proxy(settings: Settings, runtime: Runtime) -> AsyncIterator[Prox
             ),
             ReadTraffic(relay, selector, executor, visible=visible),
             scroll,
+            AsyncSearchTraffic(
+                relay, selector, executor, cursors, scroll, max_bytes=largest, visible=visible
+            ),
             IndexTraffic(relay, backend, definitions, resolver, token=settings.admin_token),
             MsearchTraffic(
                 relay,
                 selector,
                 executor,
                 templates,
+                scroll,
                 max_bytes=settings.max_request_bytes,
                 visible=visible,
             ),
@@ -125,7 +140,16 @@ async def open_proxy(settings: Settings, runtime: Runtime) -> AsyncIterator[Prox
             metrics,
             max_body=settings.max_request_bytes,
         )
-        admin = Admin(
-            admin_routes(definitions, backend, metrics.registry), settings.admin_token or None
+        gather = metrics.gather
+        if place.folder is not None:
+            peers = await stack.enter_async_context(Peers(place.folder, metrics.figures))
+            gather = peers.gather
+        admin = Admin(admin_routes(definitions, backend, gather), settings.admin_token or None)
+        server = ProxyServer(
+            settings,
+            traffic=traffic,
+            admin=admin,
+            keep_up=KeepUp(place.notices, definitions, resolver),
+            listeners=place.listeners,
         )
-        yield await stack.enter_async_context(ProxyServer(settings, traffic=traffic, admin=admin))
+        yield await stack.enter_async_context(server)

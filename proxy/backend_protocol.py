@@ -151,7 +151,9 @@ class BackendProtocol(BaseProtocol):
         self.silent_since = math.inf
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """Read on."""
+        """Read on; readers say so each time they were given something."""
+        if not self._reading_paused:
+            return
         super().resume_reading(resume_parser)
         if not self._reading_paused and self._payload is not None and not self._payload.is_eof():
             self.silent_since = self._loop.time()

@@ -8,7 +8,11 @@ from typing import Any
 
 import orjson
 
+from pipelines.json_text import can_be_written
+
 ACTIONS = ("index", "create", "update", "delete")
+# What says where a document is; the backend too takes nothing but simple values for them.
+_PLACES = ("_index", "_id", "routing")
 
 
 class BulkSyntaxError(ValueError):
@@ -99,6 +103,11 @@ def _read_action(header: bytes, line: int) -> tuple[str, dict[str, Any]]:
         raise BulkSyntaxError(f"line {line}: unknown action [{action[:50]}]; known are {known}")
     if not isinstance(meta, dict):
         raise BulkSyntaxError(f"line {line}: what [{action}] holds must be an object")
+    for name in _PLACES:
+        if isinstance(meta.get(name), dict | list):
+            raise BulkSyntaxError(f"line {line}: [{name}] must be a text or number")
+    if not can_be_written(meta):
+        raise BulkSyntaxError(f"line {line}: what [{action}] holds is nested too deeply")
     return action, meta
 
 

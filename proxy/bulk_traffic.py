@@ -18,7 +18,7 @@ from proxy.documents import item_error, noop, pipeline_left
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
 from proxy.failures import Failures
-from proxy.guard import check_body, check_names
+from proxy.guard import can_name_store, check_broken, check_names
 from proxy.headers import Headers, request_headers
 from proxy.query_string import QueryString
 from proxy.relay import Relay
@@ -83,7 +83,7 @@ class BulkTraffic:
 
     async def _untouched(self, exchange: Exchange) -> web.StreamResponse:
         # Read whole all the same: an item could name the store.
-        await asyncio.to_thread(check_body, await inflated(exchange, self._max_bulk_bytes))
+        await asyncio.to_thread(_check_names, await inflated(exchange, self._max_bulk_bytes))
         raw = await exchange.body(self._max_bulk_bytes) if exchange.has_body else None
         async with await self._relay.send(exchange, body=raw) as response:
             return await self._relay.answer(exchange, response)
@@ -216,6 +216,16 @@ class BulkTraffic:
     def _runs(self, exchange: Exchange, index: str) -> Runs:
         visible = visible_headers(exchange, self._visible)
         return Runs(self._executor, index=index, headers=visible)
+
+
+def _check_names(body: bytes) -> None:
+    """Refuse a bulk that names the store; what its documents say is their own affair."""
+    if not can_name_store(body):
+        return
+    try:
+        check_names(item.meta.get("_index") for item in read_bulk(body))
+    except BulkSyntaxError:
+        check_broken(body)
 
 
 def _merged(items: list[BulkItem], raw: bytes) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +17,9 @@ from pipelines.cache import cache_folder
 from pipelines.errors import DefinitionError
 from pipelines.wasm import BuildError
 from proxy import __version__, logs
-from proxy.serve import open_runtime, run
-from proxy.server import ListenError, ProxyServer
+from proxy.door import ListenError
+from proxy.serve import build_runtime, run
+from proxy.server import ProxyServer
 from proxy.setting import Setting
 from proxy.settings import SETTINGS, Settings, SettingsError, load
 
@@ -61,14 +63,17 @@ def main() -> None:
 @_with_settings
 def serve(config: Path | None, **values: object) -> None:
     """Serve clients, until interrupted."""
-    try:
+    console = Console(stderr=True)
+
+    def read() -> Settings:
         settings = load(values, os.environ, config)
+        logs.configure(settings.log_level, settings.log_format)
+        return settings
+
+    try:
+        run(read, console, partial(_say_ready, console))
     except SettingsError as exc:
         raise click.UsageError(str(exc)) from exc
-    logs.configure(settings.log_level, settings.log_format)
-    console = Console(stderr=True)
-    try:
-        run(settings, console, lambda server: _say_ready(console, settings, server))
     except (ListenError, BuildError, DefinitionError) as exc:
         raise _Failure(str(exc)) from exc
 
@@ -163,7 +168,7 @@ def prepare(cache_dir: Path | None) -> None:
     console = Console(stderr=True)
     try:
         settings = load({"cache_dir": cache_dir and str(cache_dir)}, os.environ)
-        open_runtime(settings, console).close()
+        build_runtime(settings, console)
         folder = cache_folder(settings.cache_dir)
     except SettingsError as exc:
         raise click.UsageError(str(exc)) from exc
@@ -172,7 +177,8 @@ def prepare(cache_dir: Path | None) -> None:
     console.print(f"the sandbox runtime is in {folder}", highlight=False, soft_wrap=True)
 
 
-def _say_ready(console: Console, settings: Settings, server: ProxyServer) -> None:
+def _say_ready(console: Console, server: ProxyServer) -> None:
+    settings = server.settings
     admin = f", administration on {server.admin_address}" if server.admin_address else ""
     backend = ", ".join(settings.backend)
     console.print(

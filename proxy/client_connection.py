@@ -67,6 +67,11 @@ class ClientConnection(web.RequestHandler):
             if self._watchdog is None:
                 self._watch()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on; readers say so each time they were given something."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -138,11 +143,25 @@ class ClientServer(web.Server):
         super().__init__(handler, handler_cancellation=True)
         self._header_timeout = header_timeout
         self._options = options
+        self._lost: asyncio.Future[None] | None = None
 
     def __call__(self) -> web.RequestHandler:
         return ClientConnection(
             self, header_timeout=self._header_timeout, loop=self._loop, **self._options
         )
+
+    async def empty(self) -> None:
+        """Wait until no connection is open."""
+        while self.connections:
+            self._lost = asyncio.get_running_loop().create_future()
+            await self._lost
+
+    def connection_lost(
+        self, handler: web.RequestHandler, exc: BaseException | None = None
+    ) -> None:
+        super().connection_lost(handler, exc)
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
 
     def close_idle(self) -> None:
         """Close the connections on which no request is being answered."""

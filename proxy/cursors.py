@@ -8,7 +8,6 @@ its last part. The signature is HMAC-SHA-256 (RFC 2104), cut to 16 bytes.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import zlib
@@ -28,7 +27,7 @@ _UNPACKED_MAX = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What a search's later pages need: its targets, its result pipelines, state and request.
+    """What a search's later pages need: its targets, result pipelines, state, request, metadata.
 
     `result` are names with the versions they had; `final` are those among them that fail closed.
     """
@@ -38,6 +37,7 @@ class Memory:
     final: tuple[str, ...] = ()
     state: dict[str, Any] = field(default_factory=dict)
     request: str = "{}"
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 class Cursors:
@@ -60,7 +60,7 @@ class Cursors:
         if not client_id.startswith(PREFIX):
             return client_id, None
         parts = client_id[len(PREFIX) :].split(".", 2)
-        if len(parts) != 3 or not hmac.compare_digest(parts[1], self._sign(parts[0], parts[2])):
+        if len(parts) != 3 or not _equal(parts[1], self._sign(parts[0], parts[2])):
             raise ErrorAnswer(
                 400,
                 "illegal_argument_exception",
@@ -69,21 +69,35 @@ class Cursors:
         return parts[2], _unpack(parts[0])
 
     def _sign(self, body: str, backend_id: str) -> str:
-        message = f"{body}.{backend_id}".encode("utf-8", "surrogateescape")
+        message = f"{body}.{backend_id}".encode("utf-8", "surrogatepass")
         digest = hmac.new(self._secret(), message, hashlib.sha256).digest()[:16]
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
+def _equal(given: str, signature: str) -> bool:
+    # As bytes: of text only ASCII is compared.
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), signature.encode())
+
+
 def _unpack(body: str) -> Memory:
+    """What `wrap` put there. An id that another version made may hold something else."""
     try:
         packed = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
         values = orjson.loads(zlib.decompressobj().decompress(packed, _UNPACKED_MAX))
-    except (binascii.Error, zlib.error, orjson.JSONDecodeError) as error:
-        raise ErrorAnswer(400, "illegal_argument_exception", "the id cannot be read") from error
-    return Memory(
-        names=tuple(values["names"]),
-        result=tuple((name, version) for name, version in values["result"]),
-        final=tuple(values["final"]),
-        state=values["state"],
-        request=values["request"],
-    )
+        return Memory(
+            names=_texts(values["names"]),
+            result=tuple((name, version) for name, version in map(_texts, values["result"])),
+            final=_texts(values["final"]),
+            state=dict(values["state"]),
+            request="".join(_texts([values["request"]])),
+            metadata=dict(values.get("metadata", {})),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
+        reason = "the id cannot be read by this version; begin the search anew"
+        raise ErrorAnswer(400, "illegal_argument_exception", reason) from error
+
+
+def _texts(values: list[Any]) -> tuple[str, ...]:
+    if not all(isinstance(value, str) for value in values):
+        raise TypeError("expected a list of texts")
+    return tuple(values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -26,11 +26,18 @@ _log = structlog.get_logger("proxy.definitions")
 class Definitions:
     """The one writer of the registry. A write is in the store before it is in force here.
 
-    `ready` is set once the store has been read; until then nothing is known to be attached.
+    `changed` is called after each write, before the client is told of it. `ready` is set once the
+    store has been read; until then nothing is known to be attached.
     """
 
     def __init__(
-        self, registry: Registry, store: ClusterStore, pool: SandboxPool, *, refresh: float
+        self,
+        registry: Registry,
+        store: ClusterStore,
+        pool: SandboxPool,
+        *,
+        refresh: float,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.registry = registry
         self.store = store
@@ -40,6 +47,7 @@ class Definitions:
         self.secret = b""
         self._pool = pool
         self._refresh = refresh
+        self._changed = changed
         self._seen: tuple[int, int] | None = None
         self._writing = asyncio.Lock()
 
@@ -122,6 +130,7 @@ class Definitions:
                 if_revision=if_revision,
             )
             self.registry.register(definition, revision=record.revision)
+            self._written()
             return definition, record.revision
 
     async def delete_pipeline(self, name: str, credentials: Credentials, *, force: bool) -> None:
@@ -138,6 +147,7 @@ class Definitions:
                 await self._attach(expression, kept, credentials)
             await self.store.delete("pipeline", name, credentials)
             self.registry.unregister(name, force=True)
+            self._written()
 
     async def put_udf(self, package: Package, credentials: Credentials) -> bool:
         """Store a UDF version; False if that very version was there already."""
@@ -155,6 +165,7 @@ class Definitions:
             )
             self.registry.udfs.put(package)
             self.registry.udf_changed(package.name)
+            self._written()
             return True
 
     async def delete_udf(
@@ -178,6 +189,7 @@ class Definitions:
                 await self.store.delete("udf", f"{name}@{each}", credentials)
             self.registry.udfs.remove(name, doomed)
             self.registry.udf_changed(name)
+            self._written()
             return doomed
 
     async def attach(
@@ -202,6 +214,12 @@ class Definitions:
                 if expression in self.registry.attachments.entries:
                     await self.store.delete("attachment", expression, credentials)
                     self.registry.set_attachment(expression, {})
+                    self._written()
+
+    def _written(self) -> None:
+        """What is known is no longer what was read; another's write may undo this one unseen."""
+        self._seen = None
+        self._changed()
 
     async def _ensure_secret(self, credentials: Credentials) -> None:
         """Make the key that signs ids, which all proxies on this store share."""
@@ -227,6 +245,7 @@ class Definitions:
         else:
             await self.store.delete("attachment", expression, credentials)
         self.registry.set_attachment(expression, entry)
+        self._written()
 
     # What only a sandbox can tell
 

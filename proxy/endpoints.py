@@ -19,6 +19,9 @@ from pipelines.context import Phase
 class Operation(Enum):
     """What a request is to the proxy."""
 
+    # There is one of each; that of Enum computes a text's, each time.
+    __hash__ = object.__hash__
+
     SEARCH = "search"
     MSEARCH = "msearch"
     SEARCH_TEMPLATE = "search template"
@@ -29,6 +32,8 @@ class Operation(Enum):
     CLOSE_PIT = "close pit"
     ASYNC_SEARCH = "async search"
     ASYNC_RESULT = "async result"
+    ASYNC_STATUS = "async status"
+    ASYNC_DELETE = "async delete"
     COUNT = "count"
     EXPLAIN = "explain"
     VALIDATE = "validate"
@@ -105,13 +110,21 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.CLOSE_PIT, "DELETE", "_search/point_in_time", index="none"),
     _row(_O.CLOSE_PIT, "DELETE", "_pit", index="none"),
     _row(_O.SAFE, "GET DELETE", "_search/point_in_time/_all", index="none"),
-    _row(_O.ASYNC_SEARCH, "POST", "_async_search", NONE, READ),
-    _row(_O.ASYNC_RESULT, "GET", "_async_search/{id}", NONE, READ, "none"),
-    _row(_O.SAFE, "GET", "_async_search/status/{id}", index="none"),
-    _row(_O.SAFE, "DELETE", "_async_search/{id}", index="none"),
-    _row(_O.ASYNC_SEARCH, "POST", "_plugins/_asynchronous_search", NONE, READ, "none"),
-    _row(_O.ASYNC_RESULT, "GET", "_plugins/_asynchronous_search/{id}", NONE, READ, "none"),
-    _row(_O.SAFE, "DELETE", "_plugins/_asynchronous_search/{id}", index="none"),
+    _row(_O.ASYNC_SEARCH, "POST", "_async_search", READ),
+    _row(_O.ASYNC_RESULT, "GET", "_async_search/{id}", RESULT, index="none"),
+    _row(_O.ASYNC_STATUS, "GET", "_async_search/status/{id}", index="none"),
+    _row(_O.ASYNC_DELETE, "DELETE", "_async_search/{id}", index="none"),
+    _row(_O.ASYNC_SEARCH, "POST", "_plugins/_asynchronous_search", READ),
+    _row(_O.SAFE, "GET", "_plugins/_asynchronous_search/stats", index="none"),
+    _row(_O.SAFE, "GET", "_plugins/_asynchronous_search/_nodes/{node}/stats", index="none"),
+    _row(_O.ASYNC_RESULT, "GET", "_plugins/_asynchronous_search/{id}", RESULT, index="none"),
+    _row(_O.ASYNC_DELETE, "DELETE", "_plugins/_asynchronous_search/{id}", index="none"),
+    # The same before OpenSearch had its name
+    _row(_O.ASYNC_SEARCH, "POST", "_opendistro/_asynchronous_search", READ),
+    _row(_O.SAFE, "GET", "_opendistro/_asynchronous_search/stats", index="none"),
+    _row(_O.SAFE, "GET", "_opendistro/_asynchronous_search/_nodes/{node}/stats", index="none"),
+    _row(_O.ASYNC_RESULT, "GET", "_opendistro/_asynchronous_search/{id}", RESULT, index="none"),
+    _row(_O.ASYNC_DELETE, "DELETE", "_opendistro/_asynchronous_search/{id}", index="none"),
     _row(_O.COUNT, "GET POST", "_count", QUERY),
     _row(_O.EXPLAIN, "GET POST", "_explain/{id}", QUERY, RESULT, "required"),
     _row(_O.VALIDATE, "GET POST", "_validate/query", QUERY),

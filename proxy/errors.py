@@ -108,7 +108,11 @@ _CLOSING: Final = (MalformedRequest, SlowClient)
 
 
 def envelope(status: int, type: str, reason: str, *, extra: Mapping[str, object] = _NONE) -> bytes:
-    """Return ``{"error": {"root_cause": [cause], **cause}, "status"}`` as JSON bytes."""
+    """Return ``{"error": {"root_cause": [cause], **cause}, "status"}`` as JSON bytes.
+
+    Where `reason` quotes a header field that is not UTF-8, its bytes are shown as ``\\udcff``.
+    """
+    reason = reason.encode("utf-8", "backslashreplace").decode()
     cause = {"type": type, "reason": reason, **extra}
     return orjson.dumps(
         {"error": {"root_cause": [cause], **cause}, "status": status},

@@ -23,19 +23,21 @@ _DOT: Final = re.compile(r"(?<!\\)\.")
 Name = re.Pattern[str] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Path:
-    """What is left of one path: `names` to be matched from here on; None stands for ``**``."""
+    """What is left of one path: a `name` to be matched (None: ``**``) and the `rest` behind it.
 
-    names: tuple[Name, ...]
+    A path's parts are shared by all that got to the same place in it, and known by identity.
+    """
 
-    def into(self, name: str) -> tuple[_Path, ...]:
-        """The paths that go on below a member called `name`."""
-        first = self.names[0]
-        rest = _Path(self.names[1:])
-        if first is None:
-            return (self, rest) if rest.names else (rest,)
-        return (rest,) if first.fullmatch(name) else ()
+    name: Name
+    rest: _Path | None
+
+    def into(self, name: str) -> tuple[_Path | None, ...]:
+        """The paths that go on below a member called `name`; None for one that ends there."""
+        if self.name is None:
+            return (self, self.rest) if self.rest else (None,)
+        return (self.rest,) if self.name.fullmatch(name) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,10 @@ class FilterPath:
         return bool(self.included or self.excluded)
 
     def apply(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """What is left of an answer; parts that are left whole are shared with it."""
+        """What is left of an answer; parts that are left whole are shared with it.
+
+        Raises `RecursionError` where it is nested too deeply.
+        """
         if self.included:
             answer = _included(answer, self.included)
         if self.excluded:
@@ -76,7 +81,14 @@ class FilterPath:
 
 def _compiled(paths: Iterable[str], elasticsearch: bool) -> tuple[_Path, ...]:
     split, name = (_split_elastic, _name_elastic) if elasticsearch else (_split, _name)
-    return tuple(_Path(tuple(name(part) for part in split(path))) for path in paths)
+    compiled: list[_Path] = []
+    for path in paths:
+        rest: _Path | None = None
+        for part in reversed(split(path)):
+            rest = _Path(name(part), rest)
+        if rest is not None:
+            compiled.append(rest)
+    return tuple(compiled)
 
 
 def _split(path: str) -> list[str]:
@@ -106,13 +118,19 @@ def _name_elastic(part: str) -> Name:
 def _glob(part: str) -> Name:
     if part == "**":
         return None
-    return re.compile(".*".join(re.escape(piece) for piece in part.split("*")), re.DOTALL)
+    first, *pieces = map(re.escape, part.split("*"))
+    if not pieces:
+        return re.compile(first)
+    # Each piece at its first place and never elsewhere: going back would take exponential time.
+    middle = "".join(f"(?>.*?{piece})" for piece in pieces[:-1] if piece)
+    return re.compile(f"{first}{middle}.*{pieces[-1]}", re.DOTALL)
 
 
 def _below(paths: tuple[_Path, ...], name: str) -> tuple[tuple[_Path, ...], bool]:
     """The paths that lead on into a member, and whether one ends at it."""
-    below = tuple(path for each in paths for path in each.into(name))
-    return below, any(not path.names for path in below)
+    # Two ``**`` get to the same place in many ways; each place counts once.
+    below = dict.fromkeys(path for each in paths for path in each.into(name))
+    return tuple(path for path in below if path is not None), None in below
 
 
 def _included(value: dict[str, Any], paths: tuple[_Path, ...]) -> dict[str, Any]:

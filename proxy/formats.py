@@ -12,11 +12,11 @@ from typing import Any, Final, Literal, cast
 import cbor2
 
 from pipelines.json_text import parse, write
-from proxy.yaml_text import YamlError, read_yaml, write_yaml
+from proxy.yaml_text import DEPTH_MAX, YamlError, read_yaml, write_yaml
 
 Format = Literal["json", "yaml", "cbor", "smile"]
 
-_DEPTH_MAX: Final = 200
+_BIGNUM_MAX: Final = 1024
 _TYPE: Final = re.compile(
     r"application/(?:vnd\.(?:elasticsearch|opensearch)\+)?(json|x-ndjson|yaml|cbor|smile|\*)"
     r"(?=\s*(?:;|$))",
@@ -33,7 +33,7 @@ class FormatError(ValueError):
 
 def format_of(media_type: str) -> Format | None:
     """The format that a Content-Type or Accept names; None for lists and for what is unknown."""
-    found = _TYPE.match(media_type.strip())
+    found = _TYPE.match(media_type.strip(" \t"))
     if found is None:
         return None
     name = found[1].lower()
@@ -62,7 +62,7 @@ def to_json(body: bytes, format: Format) -> bytes:
     """A YAML or CBOR body as JSON. Raises `FormatError`."""
     try:
         value = read_yaml(body) if format == "yaml" else _read_cbor(body)
-        return write(_plain(value, _DEPTH_MAX)).encode()
+        return write(_plain(value, DEPTH_MAX)).encode()
     except (YamlError, cbor2.CBORError, UnicodeDecodeError, RecursionError) as error:
         if isinstance(error.__cause__, FormatError):
             raise error.__cause__ from error
@@ -85,8 +85,8 @@ def from_json(text: str, format: Format) -> bytes:
 def _read_cbor(body: bytes) -> Any:
     return cbor2.loads(
         body,
-        max_depth=_DEPTH_MAX,
-        semantic_decoders=dict.fromkeys(_REFUSED, _refuse),
+        max_depth=DEPTH_MAX,
+        semantic_decoders={**dict.fromkeys(_REFUSED, _refuse), 2: _bignum, 3: _negative_bignum},
         allow_duplicate_keys=False,
         strict_hashable_types=True,
     )
@@ -96,10 +96,21 @@ def _refuse(*_: object) -> Any:
     raise FormatError("the CBOR body has tags for references or patterns; send plain values")
 
 
+def _bignum(data: Any, _: bool) -> int:
+    # Made into a decimal or text, it costs the square of its length.
+    if not isinstance(data, bytes) or len(data) > _BIGNUM_MAX:
+        raise FormatError(f"the CBOR body has a number of more than {_BIGNUM_MAX} bytes")
+    return int.from_bytes(data, "big")
+
+
+def _negative_bignum(data: Any, _: bool) -> int:
+    return -1 - _bignum(data, _)
+
+
 def _plain(value: Any, depth: int) -> Any:
     """The value as JSON has it: binary data as Base64, keys as text."""
     if depth == 0:
-        raise FormatError(f"the body is nested too deeply; {_DEPTH_MAX} levels are allowed")
+        raise FormatError(f"the body is nested too deeply; {DEPTH_MAX} levels are allowed")
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, Mapping):

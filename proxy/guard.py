@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Any
@@ -10,7 +11,7 @@ import orjson
 
 from proxy.errors import ErrorAnswer
 from proxy.store import INDEX
-from proxy.target import Target
+from proxy.target import Operation, Target
 
 # Members of bodies that hold index names, wherever they stand.
 _INDEX_MEMBERS = frozenset({"index", "indices", "_index"})
@@ -18,6 +19,16 @@ _INDEX_MEMBERS = frozenset({"index", "indices", "_index"})
 _METADATA = frozenset(
     {"_settings", "_mapping", "_mappings", "_alias", "_stats", "_segments", "_recovery"}
 )
+# Requests of which nobody knows which segments are names.
+_NAMES_ANYWHERE = frozenset({Operation.SAFE, Operation.OTHER})
+# Without one of these a body cannot name the store: its name, its letters, patterns, date math.
+_SIGNS = (b"querymill", b"\\u", b"*", b'"<')
+# In a format that is not read: its name, date math, or what makes patterns reach it.
+_UNREAD_SIGNS = (b"querymill", b"<", b"xpand")
+# A text, or part of a list, that is date math or a pattern of hidden names.
+_MADE_NAME = re.compile(rb'[",](?:<|\.[^",]*\*)')
+_QUOTED = re.compile(r"\\(.)")
+_DATE = re.compile(r"\{.*\}")
 
 
 def check_target(method: str, target: Target) -> None:
@@ -26,13 +37,21 @@ def check_target(method: str, target: Target) -> None:
         for expression in segment.split(","):
             if expression == INDEX or expression.startswith(f"{INDEX}:"):
                 raise _refusal(expression)
-    hidden = {"hidden", "all"} & set((target.query.get("expand_wildcards") or "").split(","))
     if method in ("GET", "HEAD") and not _METADATA.isdisjoint(target.segments):
         return
-    if not target.names and not (hidden and target.bypasses | target.phases):
+    check_names(target.names)
+    if target.operation in _NAMES_ANYWHERE:
+        check_names(name for name in target.segments if "<" in name)
+    if target.names or target.bypasses | target.phases:
+        check_expansion(target.names, target.query.get("expand_wildcards"))
+
+
+def check_expansion(names: Iterable[str], expand: str | None) -> None:
+    """Refuse index expressions (none: all) that, with this ``expand_wildcards``, mean the store."""
+    if {"hidden", "all"}.isdisjoint((expand or "").split(",")):
         return
-    for expression in target.names or ("*",):
-        if _reaches(expression) and (hidden or expression.startswith(".")):
+    for expression in tuple(names) or ("*",):
+        if expression == "_all" or _reaches(expression):
             raise _refusal(expression)
 
 
@@ -41,7 +60,7 @@ def check_names(names: Iterable[object]) -> None:
     for name in names:
         if isinstance(name, str):
             for expression in name.split(","):
-                if _reaches(expression) and expression.startswith("."):
+                if expression.startswith((".", "<")) and _reaches(expression):
                     raise _refusal(expression)
 
 
@@ -51,15 +70,42 @@ def check_body(body: bytes) -> None:
     Only a body in which the name can occur at all is parsed; one that cannot be parsed is refused,
     as nobody knows what it says.
     """
-    if b"querymill" not in body and b"\\u" not in body and b"*" not in body:
+    if not can_name_store(body):
         return
     for line in [body] if _is_one_value(body) else body.split(b"\n"):
         if line.strip():
             try:
                 check_names(_index_names(orjson.loads(line)))
             except orjson.JSONDecodeError:
-                if b"querymill" in line:
-                    raise _refusal(INDEX) from None
+                check_broken(line)
+
+
+def check_broken(body: bytes) -> None:
+    """Refuse what is no JSON here and could name the store: the backend takes more for JSON.
+
+    It reads comments, half surrogate pairs, UTF-16 and UTF-32.
+    """
+    text = _without_zeroes(body)
+    if b"querymill" in text or b"\\u" in text or _MADE_NAME.search(text) is not None:
+        raise _refusal(INDEX)
+
+
+def can_name_store(body: bytes) -> bool:
+    """Whether the store's name, or what the backend could make it of, is anywhere in a body."""
+    text = _without_zeroes(body)
+    return any(sign in text for sign in _SIGNS)
+
+
+def _without_zeroes(body: bytes) -> bytes:
+    # In UTF-16 and UTF-32 a name is itself with zeroes in between.
+    return body.replace(b"\0", b"") if b"\0" in body else body
+
+
+def check_unread(body: bytes) -> None:
+    """Refuse a body in a format that is not read here, if it could name the store."""
+    for sign in _UNREAD_SIGNS:
+        if sign in body:
+            raise _refusal(sign.decode())
 
 
 def named_in(body: bytes) -> list[str]:
@@ -80,17 +126,23 @@ def _is_one_value(body: bytes) -> bool:
 
 
 def _index_names(value: Any) -> Iterable[object]:
-    if isinstance(value, dict):
-        for key, member in value.items():
-            if key in _INDEX_MEMBERS:
-                yield from member if isinstance(member, list) else [member]
-            yield from _index_names(member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from _index_names(member)
+    # Not by recursion: bodies may be nested more deeply than that goes.
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            for key, member in each.items():
+                if key in _INDEX_MEMBERS:
+                    yield from member if isinstance(member, list) else [member]
+            waiting += each.values()
+        elif isinstance(each, list):
+            waiting += each
 
 
 def _reaches(expression: str) -> bool:
+    if expression.startswith("<"):
+        # Date math: a backslash quotes what follows it, and a date can be any text.
+        expression = _DATE.sub("*", _QUOTED.sub(r"\1", expression.strip("<>")))
     return fnmatchcase(INDEX, expression.replace("[", "[[]").replace("?", "[?]"))
 
 

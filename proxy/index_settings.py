@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
-from pipelines.attachment import SETTINGS
+from pipelines.attachment import SETTINGS, matches
 from pipelines.errors import DefinitionError
+from pipelines.json_text import can_be_written
 
 _OURS = frozenset(SETTINGS)
 
@@ -16,9 +16,11 @@ def take_settings(settings: dict[str, Any]) -> tuple[dict[str, str | None], dict
     """Split a settings object, nested or flat, into our settings (in full) and all others.
 
     Keys may leave out ``index.``, as the backend allows. Raises `DefinitionError` where a value
-    of ours is neither a string nor null.
+    of ours is neither a string nor null, or the settings are nested too deeply.
     """
     ours: dict[str, str | None] = {}
+    if not can_be_written(settings):
+        raise DefinitionError("", "the settings are nested too deeply")
     rest = _without_ours(settings, "", ours)
     return ours, rest
 
@@ -77,5 +79,5 @@ def matching(settings: Mapping[str, str], names: Iterable[str]) -> dict[str, str
     return {
         name: value
         for name, value in settings.items()
-        if any(fnmatchcase(name, pattern) for pattern in patterns)
+        if any(matches(name, pattern) for pattern in patterns)
     }

@@ -12,12 +12,13 @@ from aiohttp import web
 
 from pipelines.attachment import NONE, SEARCH_DEFAULT, is_pattern
 from proxy.admin import check_token
+from proxy.answer_form import AnswerForm
 from proxy.backend import Backend
 from proxy.bodies import is_json
 from proxy.definitions import Definitions
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
-from proxy.headers import Headers, request_headers
+from proxy.headers import request_headers
 from proxy.index_settings import flat, matching, merge, nested, take_settings
 from proxy.query_string import is_true
 from proxy.relay import Relay
@@ -75,7 +76,7 @@ class IndexTraffic:
 
     async def create(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``PUT /{index}``: attachments in the body's settings are made with the index."""
-        self._resolver.forget()
+        self._resolver.names_changed()
         body = await self._json(exchange)
         settings = body.get("settings") if body else None
         if body is None or not isinstance(settings, dict):
@@ -93,7 +94,7 @@ class IndexTraffic:
     async def delete(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``DELETE /{index}``: what was attached to it goes with it."""
         answer = await self._relay(exchange)
-        self._resolver.forget()
+        self._resolver.names_changed()
         if answer.status == 200:
             gone = [
                 name
@@ -109,20 +110,23 @@ class IndexTraffic:
         """``GET /{index}/_settings``: ours are shown among the backend's."""
         if not self._registry.attachments:
             return await self._relay(exchange)
-        async with await self._relay.send(exchange, headers=_plain_answer(exchange)) as response:
+        form = await AnswerForm.of(exchange, target.query, self._relay)
+        if form.format == "smile":
+            return await self._relay(exchange)
+        query, headers = form.ask(target.query, request_headers(exchange.raw_headers))
+        async with await self._relay.send(
+            exchange, target=query.after(target.path), headers=headers
+        ) as response:
             readable = is_json(response.headers.get("Content-Type", ""))
-            if response.status != 200 or not readable or exchange.method == "HEAD":
+            if form.is_plain and (response.status != 200 or not readable):
                 return await self._relay.answer(exchange, response)
             raw = await response.read(ANSWER_MAX)
-        shown = orjson.loads(raw)
-        if not await self._add(exchange, target, shown):
-            body = raw
-        else:
-            option = orjson.OPT_INDENT_2 if is_true(target.query.get("pretty")) else 0
-            body = orjson.dumps(shown, option=option)
-        fields = response.headers.copy()
-        fields.popall("Content-Length", None)
-        return exchange.respond(200, fields, body, reason=response.reason)
+        body: str | bytes = raw
+        if response.status == 200 and readable:
+            shown = orjson.loads(raw)
+            if await self._add(exchange, target, shown):
+                body = orjson.dumps(shown).decode()
+        return await form.respond(exchange, response, body)
 
     async def _add(self, exchange: Exchange, target: Target, shown: dict[str, Any]) -> bool:
         """Lay our settings into the backend's answer; whether there were any."""
@@ -215,9 +219,3 @@ class IndexTraffic:
 
 def _less(ours: Settings, setting: str) -> Settings:
     return {name: value for name, value in ours.items() if name != setting}
-
-
-def _plain_answer(exchange: Exchange) -> Headers:
-    headers = request_headers(exchange.raw_headers)
-    headers.popall("Accept-Encoding", None)
-    return headers

@@ -1,4 +1,4 @@
-"""The figures for Prometheus, read from the one place that counts: `pipelines.stats`."""
+"""Counting requests, and the figures in Prometheus's text format."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from prometheus_client.core import (
     Metric,
     SummaryMetricFamily,
 )
+from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from pipelines.stats import QUANTILES, Latency, Stats
+from proxy.figures import Figures
 
 Family = CounterMetricFamily | GaugeMetricFamily | SummaryMetricFamily
 
 
-class Metrics(Collector):
-    """Collects at scrape time; the request path only counts into `Stats` and `requests`."""
+class Metrics:
+    """What this process counted; the request path does no more than that."""
 
     def __init__(
         self,
@@ -28,31 +30,51 @@ class Metrics(Collector):
         sandboxes: Callable[[], dict[str, int]],
         conflicts: Callable[[], int],
     ) -> None:
-        self.requests: Counter[tuple[str, str]] = Counter()
+        self._requests: Counter[tuple[str, str]] = Counter()
         self._conflicts = conflicts
         self._stats = stats
         self._sandboxes = sandboxes
-        self.registry = CollectorRegistry()
-        self.registry.register(self)
 
     def count_request(self, operation: str, status: int) -> None:
-        self.requests[operation, f"{status // 100}xx"] += 1
+        self._requests[operation, f"{status // 100}xx"] += 1
+
+    def figures(self) -> Figures:
+        """All that was counted so far; its parts go on counting."""
+        return Figures(self._requests, self._conflicts(), Counter(self._sandboxes()), self._stats)
+
+    async def gather(self) -> Figures:
+        """All that was counted so far, for a process on its own."""
+        total = Figures()
+        total.add(self.figures())
+        return total
+
+
+def exposition(figures: Figures) -> bytes:
+    """`figures` as Prometheus reads them."""
+    registry = CollectorRegistry()
+    registry.register(_Exposed(figures))
+    return generate_latest(registry)
+
+
+class _Exposed(Collector):
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
 
     def collect(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
             "querymill_requests", "Requests answered, by operation.", labels=["operation", "status"]
         )
-        for (operation, status), count in self.requests.items():
+        for (operation, status), count in self._figures.requests.items():
             requests.add_metric([operation, status], count)
         conflicts = CounterMetricFamily(
             "querymill_attachment_conflicts",
             "Requests whose targets had different default pipelines.",
         )
-        conflicts.add_metric([], self._conflicts())
+        conflicts.add_metric([], self._figures.conflicts)
         sandboxes = GaugeMetricFamily(
-            "querymill_sandboxes", "Sandboxes of this process, by state or event.", labels=["state"]
+            "querymill_sandboxes", "Sandboxes, by state or event.", labels=["state"]
         )
-        for state, count in self._sandboxes().items():
+        for state, count in self._figures.sandboxes.items():
             sandboxes.add_metric([state], count)
         yield from (requests, conflicts, sandboxes)
         yield from self._pipelines()
@@ -80,7 +102,7 @@ class Metrics(Collector):
         stage_time = SummaryMetricFamily(
             "querymill_stage_run_seconds", "Duration of stages.", labels=["pipeline", "stage"]
         )
-        for name, pipeline in self._stats.items():
+        for name, pipeline in self._figures.pipelines.items():
             for outcome, count in pipeline.outcomes.items():
                 runs.add_metric([name, outcome], count)
             timeouts.add_metric([name], pipeline.timeouts)

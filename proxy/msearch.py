@@ -14,13 +14,16 @@ from pipelines.executor import Executor
 from pipelines.json_text import write
 from pipelines.payload import Payload
 from proxy.answer_form import AnswerForm
+from proxy.bodies import is_json, is_ndjson
+from proxy.cursors import PREFIX, Memory
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
-from proxy.guard import check_names
+from proxy.guard import check_broken, check_expansion, check_names, check_unread
 from proxy.headers import Headers, request_headers
 from proxy.msearch_body import MsearchItem, MsearchSyntaxError, read_msearch, write_msearch
 from proxy.relay import Relay
 from proxy.runs import Runs
+from proxy.scroll import ScrollTraffic
 from proxy.selection import Selection, Selector
 from proxy.spans import elements, member, replaced
 from proxy.target import Target
@@ -42,6 +45,7 @@ class _Work:
     request: str = "{}"
     touched: bool = False
     failure: dict[str, Any] | None = field(default=None)
+    memory: Memory | None = None
 
 
 class MsearchTraffic:
@@ -53,6 +57,7 @@ class MsearchTraffic:
         selector: Selector,
         executor: Executor,
         templates: Templates,
+        scroll: ScrollTraffic,
         *,
         max_bytes: int,
         visible: frozenset[str],
@@ -61,6 +66,7 @@ class MsearchTraffic:
         self._selector = selector
         self._executor = executor
         self._templates = templates
+        self._scroll = scroll
         self._max_bytes = max_bytes
         self._visible = visible
 
@@ -68,15 +74,16 @@ class MsearchTraffic:
         asked = target.query.get("pipeline")
         body = await inflated(exchange, self._max_bytes)
         untouched = asked is None and self._selector.idle and b'"pipeline"' not in body
+        untouched = untouched and PREFIX.encode() not in body
         if untouched or not body:
-            check_names(_names(body))
+            self._check_unread(body, exchange, target)
             return await self._send_untouched(exchange)
         body = await read_json_body(exchange, self._max_bytes, lines=True)
         try:
             items = await asyncio.to_thread(read_msearch, body)
         except MsearchSyntaxError as error:
             raise ErrorAnswer(400, "illegal_argument_exception", str(error)) from error
-        check_names(name for item in items for name in item.names)
+        _check(items, target)
         templated = target.segments[-1] == "template"
         works = [await self._prepare(item, exchange, target, asked) for item in items]
         await _each(works, lambda work: self._rewrite(work, exchange, templated))
@@ -85,13 +92,19 @@ class MsearchTraffic:
     async def _prepare(
         self, item: MsearchItem, exchange: Exchange, target: Target, asked: str | None
     ) -> _Work:
-        names = item.names or target.names
+        opened, memory, failure = item, None, None
+        try:
+            opened, memory = self._opened(item)
+        except ErrorAnswer as error:
+            failure = _failure(error)
+        names = memory.names if memory else item.names or target.names
         runs = Runs(
             self._executor,
             index=",".join(names),
             headers=visible_headers(exchange, self._visible),
         )
-        work = _Work(item, Selection(), runs)
+        work = _Work(opened, Selection(), runs, failure=failure, memory=memory)
+        work.touched = opened is not item
         try:
             work.selection = await self._selector.for_search(
                 names,
@@ -99,11 +112,22 @@ class MsearchTraffic:
                 expand=item.expand or target.query.get("expand_wildcards"),
             )
         except (ErrorAnswer, PipelineError) as error:
-            work.failure = _failure(error)
+            work.failure = work.failure or _failure(error)
         runs.warnings += work.selection.warnings
         if item.pipeline is not None:
-            work.item, work.touched = item.without_pipeline(), True
+            work.item, work.touched = work.item.without_pipeline(), True
         return work
+
+    def _opened(self, item: MsearchItem) -> tuple[MsearchItem, Memory | None]:
+        """The item with the backend's own id of a point in time that was opened here."""
+        if item.names or b'"pit"' not in item.body:
+            return item, None
+        try:
+            text, memory = self._scroll.open_search(item.body.decode())
+        except ValueError:
+            # Not JSON: the backend's to refuse.
+            return item, None
+        return (item.with_body(text), memory) if memory else (item, None)
 
     async def _rewrite(self, work: _Work, exchange: Exchange, templated: bool) -> None:
         """Run the query pipelines of an item; a template is rendered before that."""
@@ -138,8 +162,8 @@ class MsearchTraffic:
             sent, headers = write_msearch(items), new_body_headers(exchange)
         query = target.query.without({"pipeline"})
         path = target.path.removesuffix("/template") if templated else target.path
-        wanted = any(w.failure or w.selection.result or w.runs.metadata for w in works)
-        if not wanted:
+        wanted = any(w.failure or w.memory or w.selection.result or w.runs.metadata for w in works)
+        if not (wanted or templated):
             async with await self._relay.send(
                 exchange, target=query.after(path), headers=headers, body=sent, retry=True
             ) as response:
@@ -157,13 +181,43 @@ class MsearchTraffic:
             exchange, target=query.after(path), headers=headers, body=sent, retry=True
         ) as response:
             raw = await response.read(ANSWER_MAX)
-            made: str | bytes = raw
-            if response.status == 200:
-                text = raw.decode()
-                finished = await self._finish(text, works)
-                made = finished if finished != text else raw
-            told = _together(works).answer_headers()
-            return await form.respond(exchange, response, made, told)
+            again = templated and response.status == 400
+            again = again and await self._single_out(exchange, query.after(path), headers, works)
+            if not again:
+                made: str | bytes = raw
+                if response.status == 200:
+                    text = raw.decode()
+                    finished = await self._finish(text, works)
+                    made = finished if finished != text else raw
+                told = _together(works).answer_headers()
+                return await form.respond(exchange, response, made, told)
+        return await self._send(exchange, target, works, templated)
+
+    async def _single_out(
+        self, exchange: Exchange, target: str, headers: Headers, works: list[_Work]
+    ) -> bool:
+        """Note which searches the backend refuses; whether those are some, but not all.
+
+        It refuses a whole `_msearch` for one search it cannot read, but of templates only that one.
+        """
+        left = [work for work in works if work.failure is None]
+        refused: list[tuple[_Work, dict[str, Any]]] = []
+        for work in left:
+            async with await self._relay.send(
+                exchange,
+                target=target,
+                headers=headers,
+                body=write_msearch([work.item]),
+                retry=True,
+            ) as response:
+                raw = await response.read(ANSWER_MAX)
+                if response.status == 400 and is_json(response.headers.get("Content-Type", "")):
+                    refused.append((work, orjson.loads(raw)))
+        if not refused or len(refused) == len(left):
+            return False
+        for work, answer in refused:
+            work.failure = answer
+        return True
 
     async def _finish(self, text: str, works: list[_Work]) -> str:
         """Result pipelines over the backend's answers, and our own answers in their places."""
@@ -189,7 +243,18 @@ class MsearchTraffic:
             )
         except (ErrorAnswer, PipelineError) as error:
             return orjson.dumps(_failure(error)).decode()
-        return work.runs.with_metadata(result.text)
+        text = work.runs.with_metadata(result.text)
+        return self._scroll.rewrap(text, work.memory) if work.memory else text
+
+    def _check_unread(self, body: bytes, exchange: Exchange, target: Target) -> None:
+        """Refuse a body that names the store, however broken it is or whatever its format."""
+        try:
+            _check(read_msearch(body), target)
+        except MsearchSyntaxError:
+            # The backend refuses it too, unless it takes for JSON what is none here.
+            content_type = exchange.headers.get("Content-Type", "")
+            is_ours = is_json(content_type) or is_ndjson(content_type)
+            (check_broken if is_ours else check_unread)(body)
 
     async def _send_untouched(self, exchange: Exchange) -> web.StreamResponse:
         raw = await exchange.body(self._max_bytes) if exchange.has_body else None
@@ -230,10 +295,8 @@ def _together(works: list[_Work]) -> Runs:
     return first
 
 
-def _names(body: bytes) -> list[str]:
-    """The indices that the headers of an msearch body name, however broken it is."""
-    try:
-        return [name for item in read_msearch(body) for name in item.names]
-    except MsearchSyntaxError:
-        # The backend refuses it too.
-        return []
+def _check(items: list[MsearchItem], target: Target) -> None:
+    for item in items:
+        check_names(item.names)
+        expand = item.expand or target.query.get("expand_wildcards")
+        check_expansion(item.names or target.names, expand)

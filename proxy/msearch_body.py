@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from pipelines.json_text import can_be_written
 from proxy.target import expressions
 
 
@@ -30,7 +31,7 @@ class MsearchItem:
         """The index expressions of the header; none where the URL's count."""
         given = self.meta.get("index", self.meta.get("indices"))
         if isinstance(given, list):
-            return tuple(part for name in given for part in expressions(str(name)))
+            return tuple(part for name in _simple(given) for part in expressions(name))
         return expressions(given) if isinstance(given, str) else ()
 
     @property
@@ -41,9 +42,13 @@ class MsearchItem:
 
     @property
     def expand(self) -> str | None:
-        given = self.meta.get("expand_wildcards")
+        spellings = [key for key in ("expand_wildcards", "expandWildcards") if key in self.meta]
+        if len(spellings) > 1:
+            # Which of them counts is for the backend to say; nothing is beyond this one.
+            return "all"
+        given = self.meta.get(spellings[0]) if spellings else None
         if isinstance(given, list):
-            return ",".join(map(str, given))
+            return ",".join(_simple(given))
         return given if isinstance(given, str) else None
 
     def with_body(self, text: str) -> MsearchItem:
@@ -66,11 +71,15 @@ def read_msearch(body: bytes) -> list[MsearchItem]:
     if not body.endswith(b"\n"):
         raise MsearchSyntaxError("the msearch request must be terminated by a newline [\\n]")
     lines = body.split(b"\n")[:-1]
+    # Behind the last line that says something, an empty one is no header.
+    end = len(lines)
+    while end and not lines[end - 1].strip():
+        end -= 1
     items: list[MsearchItem] = []
     position = 0
     while position < len(lines):
         header = lines[position]
-        if not header.strip() and not any(line.strip() for line in lines[position:]):
+        if position >= end and not header.strip():
             break
         if position + 1 >= len(lines):
             raise MsearchSyntaxError(f"line {position + 1}: the header has no body line after it")
@@ -91,7 +100,14 @@ def _read_header(header: bytes, line: int) -> dict[str, Any]:
         raise MsearchSyntaxError(f"line {line}: the header is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise MsearchSyntaxError(f"line {line}: the header must be an object")
+    if not can_be_written(value):
+        raise MsearchSyntaxError(f"line {line}: the header is nested too deeply")
     return value
+
+
+def _simple(values: list[Any]) -> list[str]:
+    # Objects and arrays are no names, and may be nested too deeply to be written.
+    return [str(value) for value in values if not isinstance(value, dict | list)]
 
 
 def write_msearch(items: Sequence[MsearchItem]) -> bytes:

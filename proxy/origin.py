@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 
@@ -10,7 +11,7 @@ class BadOriginError(ValueError):
     """A backend URL is no origin; the message says what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Origin:
     """One backend node. `host` has no brackets, also where it is an IPv6 address."""
 
@@ -41,7 +42,7 @@ class Origin:
             raise BadOriginError(f"{example}, got {url!r} with a space in it")
         return cls(parts.scheme, host, port or (443 if parts.scheme == "https" else 80))
 
-    @property
+    @cached_property
     def authority(self) -> str:
         """The value of the Host header: ``host:port``, without the scheme's own port."""
         host = f"[{self.host}]" if ":" in self.host else self.host

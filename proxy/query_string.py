@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote_plus
 
 # The backend's own parser takes both as separators.
@@ -21,16 +22,10 @@ class QueryString:
         """The last value of a parameter (as the backend takes it); None if it is absent."""
         if not self.raw:
             return None
-        found = None
-        for piece in _SEPARATOR.split(self.raw)[::2]:
-            key, _, value = piece.partition("=")
-            if unquote_plus(key) == name:
-                found = unquote_plus(value)
-        return found
+        return _values(self.raw).get(name)
 
     def names(self) -> set[str]:
-        pieces = _SEPARATOR.split(self.raw)[::2]
-        return {unquote_plus(piece.partition("=")[0]) for piece in pieces if piece}
+        return set(_values(self.raw))
 
     def without(self, names: Collection[str]) -> QueryString:
         """The same string less every occurrence of these parameters."""
@@ -52,6 +47,13 @@ class QueryString:
     def after(self, path: str) -> str:
         """`path` with this query string, as a request target."""
         return f"{path}?{self.raw}" if self.raw else path
+
+
+# A search asks one query string for some thirty names.
+@lru_cache(maxsize=256)
+def _values(raw: str) -> Mapping[str, str]:
+    pairs = (piece.partition("=") for piece in _SEPARATOR.split(raw)[::2] if piece)
+    return {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
 
 
 def is_true(value: str | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -22,7 +23,10 @@ _log = structlog.get_logger("proxy.resolver")
 
 @dataclass(frozen=True, slots=True)
 class Concrete:
-    """An index or data stream a request reaches, and the aliases it is reached through."""
+    """An index or data stream a request reaches, and the aliases it is reached through.
+
+    The data stream of an index that was named itself counts as one of them.
+    """
 
     name: str
     aliases: tuple[str, ...] = ()
@@ -31,18 +35,32 @@ class Concrete:
 class Resolver:
     """Resolves expressions against the backend; answers are kept for a few seconds.
 
-    `forget()` empties the cache, for when a change of indices or aliases passes through here.
+    `names_changed` is for when a change of indices or aliases passes through here; `changed` is
+    called then.
     """
 
-    def __init__(self, backend: Backend, *, ttl: float = TTL_SECONDS) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        ttl: float = TTL_SECONDS,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._backend = backend
+        self._changed = changed
         self._ttl = ttl
         self._cache: OrderedDict[tuple[str, str], tuple[float, tuple[Concrete, ...]]] = (
             OrderedDict()
         )
 
     def forget(self) -> None:
+        """Ask the backend anew from now on."""
         self._cache.clear()
+
+    def names_changed(self) -> None:
+        """Forget, and tell those that share this backend to."""
+        self.forget()
+        self._changed()
 
     async def resolve(
         self, names: tuple[str, ...], expand: str | None = None, *, strict: bool = False
@@ -58,7 +76,7 @@ class Resolver:
         if cached is not None and cached[0] > time.monotonic():
             return cached[1]
         try:
-            resolved = await self._ask(expression, names, expand)
+            resolved = await self._ask(names, expand)
         except (UpstreamError, BackendRefusedError) as error:
             if strict:
                 raise
@@ -69,21 +87,29 @@ class Resolver:
         self._cache[key] = (time.monotonic() + self._ttl, resolved)
         return resolved
 
-    async def _ask(
-        self, expression: str, names: tuple[str, ...], expand: str | None
-    ) -> tuple[Concrete, ...]:
+    async def _ask(self, names: tuple[str, ...], expand: str | None) -> tuple[Concrete, ...]:
         itself = _literal(names)
-        target = f"/_resolve/index/{quote(expression.replace(ALL, '*'), safe=',*')}"
-        if expand is not None:
-            target += f"?expand_wildcards={quote(expand, safe=',')}"
-        answer = await self._backend.call("GET", target, retry=True)
+        answer = await self._backend.call("GET", resolve_target(names, expand), retry=True)
+        if answer.status in (400, 404) and len(names) > 1:
+            # One name that does not exist keeps the backend from saying what the others mean.
+            half = len(names) // 2
+            return await self._ask(names[:half], expand) + await self._ask(names[half:], expand)
         if answer.status in (400, 404) or not isinstance(answer.data, dict):
             # A name that does not exist, or is none; the backend will say so itself.
             return itself
         answer.require(200)
         known = _concretes(answer.data)
-        missing = {name for name in names if "*" not in name} - _answered(answer.data)
+        # What date math means is answered under the name it comes to.
+        written = {name for name in names if "*" not in name and not (known and name[:1] == "<")}
+        missing = written - _answered(answer.data)
         return tuple(known) + tuple(each for each in itself if each.name in missing)
+
+
+def resolve_target(names: tuple[str, ...], expand: str | None) -> str:
+    """The request target that asks a backend what `names` (none: all) mean."""
+    expression = (",".join(names) or ALL).replace(ALL, "*")
+    target = f"/_resolve/index/{quote(expression, safe=',*')}"
+    return target if expand is None else f"{target}?expand_wildcards={quote(expand, safe=',')}"
 
 
 def _literal(names: tuple[str, ...]) -> tuple[Concrete, ...]:
@@ -97,9 +123,12 @@ def _concretes(data: dict[str, Any]) -> list[Concrete]:
     for alias in data.get("aliases", []):
         for index in alias["indices"]:
             through.setdefault(index, []).append(alias["name"])
-    direct = [entry["name"] for entry in data.get("indices", [])]
+    indices = data.get("indices", [])
+    direct = [entry["name"] for entry in indices]
     direct += [entry["name"] for entry in data.get("data_streams", [])]
-    concretes = [Concrete(name) for name in direct]
+    # An index behind a data stream has its documents through that alone.
+    streams = {e["name"]: (e["data_stream"],) for e in indices if "data_stream" in e}
+    concretes = [Concrete(name, streams.get(name, ())) for name in direct]
     concretes += [
         Concrete(name, tuple(aliases)) for name, aliases in through.items() if name not in direct
     ]

@@ -16,13 +16,14 @@ from proxy.bodies import is_json
 from proxy.cursors import CARRIED_MAX, PREFIX, Cursors, Memory
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
+from proxy.formats import format_of
 from proxy.headers import request_headers
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
 from proxy.selection import Chosen, Selection, Selector
 from proxy.spans import Span, elements, member, replaced
 from proxy.target import Target
-from proxy.transform import inflated, new_body_headers, visible_headers
+from proxy.transform import inflated, new_body_headers, read_json_body, visible_headers
 
 BODY_MAX = 16 * 1024 * 1024
 ANSWER_MAX = 100 * 1024 * 1024
@@ -55,7 +56,7 @@ class ScrollTraffic:
         client_id, inner, body = await self._read(exchange, target)
         backend_id, memory = self._cursors.unwrap(client_id) if client_id else ("", None)
         if memory is None:
-            self._refuse_unknown(target)
+            self.refuse_unknown(target)
             return await self._pass(exchange, target)
         form = await AnswerForm.of(exchange, target.query, self._relay)
         form.check()
@@ -69,7 +70,7 @@ class ScrollTraffic:
             headers=visible_headers(exchange, self._visible),
         )
         runs.state = dict(memory.state)
-        chosen = self._remembered(memory, runs)
+        chosen = self.remembered(memory, runs)
         async with await self._relay.send(
             exchange, target=sent_target, headers=headers, body=sent_body
         ) as response:
@@ -103,18 +104,20 @@ class ScrollTraffic:
 
     async def close(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """Close scrolls or points in time: the backend gets its own ids."""
-        body = await inflated(exchange, BODY_MAX)
-        path = target.path
+        sent_target, path, query = exchange.target, target.path, target.query
         if target.id is not None and PREFIX in target.id:
-            ids = [self._cursors.unwrap(part)[0] for part in target.id.split(",")]
-            path = path.rpartition("/")[0] + "/" + quote(",".join(ids), safe=",=")
-        if PREFIX.encode() not in body:
-            sent = await exchange.body(BODY_MAX) if exchange.has_body else None
-            headers = request_headers(exchange.raw_headers)
-        else:
-            sent, headers = self._unwrapped(body.decode()).encode(), new_body_headers(exchange)
+            path = path.rpartition("/")[0] + "/" + quote(self._own_ids(target.id), safe=",=")
+            sent_target = query.after(path)
+        elif (asked := query.get("scroll_id")) is not None and PREFIX in asked:
+            query = query.without({"scroll_id"})
+            sent_target = query.with_parameter("scroll_id", self._own_ids(asked)).after(path)
+        sent = await exchange.body(BODY_MAX) if exchange.has_body else None
+        headers = request_headers(exchange.raw_headers)
+        if PREFIX.encode() in await inflated(exchange, BODY_MAX):
+            sent = self._unwrapped(await _readable(exchange)).encode()
+            headers = new_body_headers(exchange)
         async with await self._relay.send(
-            exchange, target=target.query.after(path), headers=headers, body=sent
+            exchange, target=sent_target, headers=headers, body=sent
         ) as response:
             return await self._relay.answer(exchange, response)
 
@@ -146,6 +149,28 @@ class ScrollTraffic:
                 changes.append((span, orjson.dumps(wrapped).decode()))
         return replaced(text, changes)
 
+    async def opened(
+        self, exchange: Exchange, target: Target, limit: int
+    ) -> tuple[bytes | None, Memory | None]:
+        """A search's body with the backend's own id, and what the client's remembered.
+
+        None where it is no search of a point in time that was opened here. Raises `ErrorAnswer`
+        as `open_search` does.
+        """
+        if target.names or not exchange.has_body:
+            return None, None
+        body = await inflated(exchange, limit)
+        if PREFIX.encode() in body and not _is_text(exchange):
+            body = await read_json_body(exchange, limit)
+        if b'"pit"' not in body:
+            return None, None
+        try:
+            text, memory = self.open_search(body.decode())
+        except ValueError:
+            # Not JSON: the backend's to refuse.
+            return None, None
+        return (text.encode(), memory) if memory else (None, None)
+
     def open_search(self, text: str) -> tuple[str, Memory | None]:
         """A search request with the backend's own id under ``pit``, and what its id remembered.
 
@@ -165,8 +190,8 @@ class ScrollTraffic:
             return text, None
         return replaced(text, [(span, orjson.dumps(backend_id).decode())]), memory
 
-    def _remembered(self, memory: Memory, runs: Runs) -> Chosen:
-        """The pipelines of the first page. A final one that is gone ends the search."""
+    def remembered(self, memory: Memory, runs: Runs) -> Chosen:
+        """The pipelines a search was begun with. A final one that is gone ends the search."""
         chosen = []
         for name, version in memory.result:
             pipeline = self._registry.find(name)
@@ -178,29 +203,34 @@ class ScrollTraffic:
                 continue
             if pipeline.definition.version != version:
                 now = pipeline.definition.version
-                runs.warnings.append(f"pipeline [{name}] was {version} on the first page, is {now}")
+                runs.warnings.append(
+                    f"pipeline [{name}] was {version} when the search began, is {now}"
+                )
             chosen.append(replace(pipeline, final=name in memory.final))
         return tuple(chosen)
 
     async def _read(
         self, exchange: Exchange, target: Target
     ) -> tuple[str | None, Span | None, str]:
-        """The scroll id, where it lies in the body (if it does), and the body as text."""
-        if target.id is not None:
-            return target.id, None, ""
-        body = (await inflated(exchange, BODY_MAX)).decode("utf-8", "replace")
+        """The scroll id, where it lies in the body (if it does), and the body as text.
+
+        As for the backend, an id in the body goes before one in the path or in the query string.
+        """
+        elsewhere = target.id if target.id is not None else target.query.get("scroll_id")
+        body = await _readable(exchange)
         if body.lstrip().startswith("{"):
             try:
                 span = member(body, "scroll_id")
+                value = orjson.loads(body[span.start : span.end]) if span else None
             except ValueError:
                 return None, None, body
-            if span is not None:
-                value = orjson.loads(body[span.start : span.end])
-                return (value, span, body) if isinstance(value, str) else (None, None, body)
-        elif body.strip():
+            if span is None:
+                return elsewhere, None, body
+            return (value, span, body) if isinstance(value, str) else (None, None, body)
+        if body.strip():
             start = len(body) - len(body.lstrip())
             return body.strip(), Span(start, start + len(body.strip())), body
-        return target.query.get("scroll_id"), None, body
+        return elsewhere, None, body
 
     def _with_id(
         self, target: Target, body: str, span: Span | None, backend_id: str
@@ -211,14 +241,25 @@ class ScrollTraffic:
             return target.query.after(target.path), replaced(body, [(span, quoted)]).encode()
         if target.id is not None:
             path = target.path.rpartition("/")[0] + "/" + quote(backend_id, safe="=")
-            return target.query.after(path), None
+            return target.query.after(path), body.encode() or None
         query = target.query.without({"scroll_id"}).with_parameter("scroll_id", backend_id)
         return query.after(target.path), body.encode() or None
 
+    def _own_ids(self, ids: str) -> str:
+        return ",".join(self._cursors.unwrap(part.strip())[0] for part in ids.split(","))
+
     def _unwrapped(self, body: str) -> str:
-        changes: list[tuple[Span, str]] = []
+        """The body with the backend's own ids; one that is broken is the backend's to refuse."""
         if not body.lstrip().startswith("{"):
-            return ",".join(self._cursors.unwrap(part.strip())[0] for part in body.split(","))
+            return self._own_ids(body)
+        try:
+            changes = self._ids_in(body)
+        except ValueError:
+            return body
+        return replaced(body, changes)
+
+    def _ids_in(self, body: str) -> list[tuple[Span, str]]:
+        changes: list[tuple[Span, str]] = []
         for name in ID_MEMBERS:
             whole = member(body, name)
             if whole is None:
@@ -229,9 +270,10 @@ class ScrollTraffic:
                 if isinstance(value, str):
                     own = self._cursors.unwrap(value)[0]
                     changes.append((span, orjson.dumps(own).decode()))
-        return replaced(body, changes)
+        return changes
 
-    def _refuse_unknown(self, target: Target) -> None:
+    def refuse_unknown(self, target: Target) -> None:
+        """Raise `ErrorAnswer` (403) where an id not of ours could get past a final pipeline."""
         if self._selector.guarded("query", "result"):
             raise _unknown_id(target.path)
 
@@ -239,6 +281,23 @@ class ScrollTraffic:
         body = await request_body(exchange)
         async with await self._relay.send(exchange, body=body) as response:
             return await self._relay.answer(exchange, response)
+
+
+async def _readable(exchange: Exchange) -> str:
+    """The body as text; in other formats than JSON, as JSON where an id of ours comes with it.
+
+    Raises `ErrorAnswer` where it cannot be read then: 406 for SMILE, 400 for one that is broken.
+    """
+    body = await inflated(exchange, BODY_MAX)
+    ours = PREFIX in exchange.target or PREFIX.encode() in body
+    if ours and not _is_text(exchange):
+        body = await read_json_body(exchange, BODY_MAX)
+    return body.decode("utf-8", "replace")
+
+
+def _is_text(exchange: Exchange) -> bool:
+    """Whether the body is JSON, or an id alone, and no other format of the backend's."""
+    return format_of(exchange.headers.get("Content-Type", "")) in (None, "json")
 
 
 def _unknown_id(what: str) -> ErrorAnswer:

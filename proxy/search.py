@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -22,12 +21,12 @@ from proxy.query_string import QueryString
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
 from proxy.scroll import ScrollTraffic
-from proxy.search_request import body_in_url, dump, merge_url
+from proxy.search_request import body_in_url, merge_url, merged_text
 from proxy.selection import Selection, Selector
+from proxy.spans import with_member
 from proxy.target import Target
 from proxy.templates import Templates
 from proxy.transform import (
-    inflated,
     new_body_headers,
     parse,
     read_json_body,
@@ -96,42 +95,31 @@ class SearchTraffic:
         self, exchange: Exchange, target: Target, *, templated: bool
     ) -> web.StreamResponse:
         asked = target.query.get("pipeline")
-        opened, memory = await self._open_pit(exchange, target)
+        opened, memory = await self._scroll.opened(exchange, target, self._max_bytes)
         names = memory.names if memory else target.names
         selection = await self._selector.for_search(
             names, asked, expand=target.query.get("expand_wildcards")
         )
         query = target.query if asked is None else target.query.without({"pipeline"})
-        search = _Search(target, query, names, selection, opened, memory, templated)
-        if not selection and memory is None and not self._carries(search):
+        if not selection and memory is None and not self._goes_on(query):
             body = await request_body(exchange)
             async with await self._relay.send(
-                exchange, target=query.after(target.path), body=body
+                exchange, target=None if asked is None else query.after(target.path), body=body
             ) as response:
                 return await self._relay.answer(exchange, response)
+        search = _Search(target, query, names, selection, opened, memory, templated)
         return await self._run(exchange, search)
 
-    async def _open_pit(
-        self, exchange: Exchange, target: Target
-    ) -> tuple[bytes | None, Memory | None]:
-        """The body with the backend's own id, where a search of a point in time has ours."""
-        if target.names or not exchange.has_body:
-            return None, None
-        body = await inflated(exchange, self._max_bytes)
-        if b'"pit"' not in body:
-            return None, None
-        try:
-            text, memory = self._scroll.open_search(body.decode())
-        except ValueError:
-            # Not JSON: the backend's to refuse.
-            return None, None
-        return (text.encode(), memory) if memory else (None, None)
+    def _goes_on(self, query: QueryString) -> bool:
+        """Whether a scroll begins whose pages could have to run a final pipeline."""
+        return self._selector.guarded("query", "result") and "scroll" in query.names()
 
     def _carries(self, search: _Search) -> bool:
         """Whether the answer's ids have to remember something."""
-        goes_on = search.memory is not None or "scroll" in search.query.names()
-        guarded = self._selector.guarded("query", "result")
-        return goes_on and bool(search.selection.result or search.memory or guarded)
+        if search.memory is not None:
+            return True
+        begins = bool(search.selection.result) and "scroll" in search.query.names()
+        return begins or self._goes_on(search.query)
 
     async def _run(self, exchange: Exchange, search: _Search) -> web.StreamResponse:
         target, query, selection = search.target, search.query, search.selection
@@ -147,7 +135,7 @@ class SearchTraffic:
         if search.templated:
             source = (await self._templates.render(source.decode(), exchange)).encode()
             path = path.removesuffix("/template")
-        request, remaining = await _merged(source, query)
+        request, remaining = await merged_request(source, query)
         rewritten = await runs.run(selection.query, "query", request)
         headers = request_headers(exchange.raw_headers)
         sent: bytes | None = await exchange.body(self._max_bytes) if exchange.has_body else None
@@ -155,7 +143,8 @@ class SearchTraffic:
             sent, query = rewritten.text.encode(), remaining
             headers = new_body_headers(exchange, "" if body else "application/json")
         asked = _Asked(path, query, headers, sent)
-        if not (selection.result or runs.metadata or self._carries(search)):
+        unread = not (selection.result or runs.metadata or self._carries(search))
+        if unread and not search.templated:
             async with await self._send(exchange, asked) as response:
                 return await self._pass(exchange, response, runs)
         return await self._read(exchange, search, runs, asked, rewritten.text)
@@ -202,9 +191,11 @@ class SearchTraffic:
             return raw
         result = await runs.run(chosen, "result", answered, request=request)
         carries = self._carries(search)
-        if not (result.changed or runs.metadata or carries):
+        if not (result.changed or runs.metadata or carries or search.templated):
             return raw
         text = runs.with_metadata(result.text)
+        if search.templated:
+            text = with_member(text, "status", "200")
         if carries:
             known = self._scroll.memory(search.names, search.selection, runs, request)
             text = self._scroll.rewrap(text, search.memory or known)
@@ -250,7 +241,7 @@ async def _read_up_to(response: UpstreamResponse, limit: int) -> tuple[bytes, bo
     return b"".join(pieces), True
 
 
-async def _merged(source: bytes, query: QueryString) -> tuple[Payload, QueryString]:
+async def merged_request(source: bytes, query: QueryString) -> tuple[Payload, QueryString]:
     """The request as a payload with URL parameters in it, and the URL without them.
 
     Where the URL adds nothing, the client's own text is the payload, so that numbers of any size
@@ -260,8 +251,11 @@ async def _merged(source: bytes, query: QueryString) -> tuple[Payload, QueryStri
     merged, remaining = merge_url(payload.data, query)
     if merged == payload.data:
         return payload, remaining
-    exact = merge_url(json.loads(source), query)[0]
-    text = dump(exact)
+    try:
+        text = merged_text(source, query)
+    except ValueError as error:
+        reason = f"the search request cannot be used: {error}"
+        raise ErrorAnswer(400, "parse_exception", reason) from error
     if not loses_nothing(payload.text, payload.data):
         text = await asyncio.to_thread(graft, payload.text, text)
     return Payload(text, merged), remaining

@@ -7,6 +7,7 @@ was merged must leave the URL or it would override the pipeline's work.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,9 @@ import orjson
 from proxy.query_string import QueryString, is_true
 
 Read = Callable[[str], Any]
+
+# More digits fit into no integer of the backend.
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}", re.ASCII)
 
 
 def merge_url(body: dict[str, Any], query: QueryString) -> tuple[dict[str, Any], QueryString]:
@@ -39,6 +43,17 @@ def merge_url(body: dict[str, Any], query: QueryString) -> tuple[dict[str, Any],
     return merged, query.without(taken) if taken else query
 
 
+def merged_text(source: bytes, query: QueryString) -> str:
+    """The JSON text of `merge_url`'s request; whole numbers of any size survive.
+
+    `source` is a valid JSON object. Raises `ValueError` where it is nested too deeply.
+    """
+    try:
+        return dump(merge_url(json.loads(source), query)[0])
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def merge_query(body: dict[str, Any], query: QueryString) -> tuple[dict[str, Any], QueryString]:
     """The same for endpoints that take a query only: ``q`` and its companions."""
     merged = dict(body)
@@ -56,6 +71,8 @@ def body_in_url(query: QueryString) -> bytes | None:
 
 
 def _whole(text: str) -> int:
+    if _INTEGER.fullmatch(text) is None:
+        raise ValueError(text)
     return int(text)
 
 
@@ -73,7 +90,7 @@ def _total(text: str) -> bool | int:
     try:
         return _flag(text)
     except ValueError:
-        return int(text)
+        return _whole(text)
 
 
 def _sort(text: str) -> list[Any]:
@@ -157,7 +174,7 @@ def _merge_suggest(merged: dict[str, Any], query: QueryString, taken: set[str]) 
     term: dict[str, Any] = {"field": field, "size": 5}
     try:
         if (size := query.get("suggest_size")) is not None:
-            term["size"] = int(size)
+            term["size"] = _whole(size)
     except ValueError:
         return
     if (mode := query.get("suggest_mode")) is not None:

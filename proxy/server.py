@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+import socket
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Final, Self
 
@@ -11,8 +13,10 @@ import structlog
 from aiohttp import http_parser, web
 
 from proxy.client_connection import ClientServer, ends_with
+from proxy.door import Door, ListenError, listen_on
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange, Handler, refusal
+from proxy.keep_up import KeepUp
 from proxy.settings import Address, Settings
 
 _log = structlog.get_logger("proxy.server")
@@ -25,7 +29,6 @@ _REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT"})
 _MAX_LINE: Final = 64 * 1024
 _MAX_FIELDS: Final = 256
 _READ_BUFFER: Final = 64 * 1024
-_BACKLOG: Final = 1024
 # How long the rest of a body is read that nobody wants, so that the client gets to see the answer.
 _LINGER_SECONDS: Final = 2.0
 # Time for a last answer to leave the socket, after its handler is done.
@@ -33,25 +36,32 @@ _FLUSH_SECONDS: Final = 2.0
 _CUT_SECONDS: Final = 0.1
 
 
-class ListenError(Exception):
-    """An address cannot be listened on; the message says which, why and what to do."""
-
-
 class ProxyServer:
     """Serves clients from `start` to `stop`; `traffic` and `admin` answer what it receives.
 
     With `settings.admin_listen` administration has a listener of its own, and the main one answers
-    404 to it. `address` and `admin_address` are where it really listens, once started.
+    404 to it. `listeners` are sockets that listen already, in the same order; they stay open for
+    the other processes that share them. `keep_up` runs before a request is answered. `address` and
+    `admin_address` are where it really listens, once started.
     """
 
     def __init__(
-        self, settings: Settings, *, traffic: Handler, admin: Handler | None = None
+        self,
+        settings: Settings,
+        *,
+        traffic: Handler,
+        admin: Handler | None = None,
+        keep_up: KeepUp | None = None,
+        listeners: Sequence[socket.socket] = (),
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._traffic = traffic
         self._admin = admin
+        self._keep_up = keep_up
+        self._sockets = listeners
         self._stack = AsyncExitStack()
         self._clients: list[ClientServer] = []
+        self._doors: list[Door] = []
         self._stopping = False
         self._in_flight = 0
         self._quiet = asyncio.Event()
@@ -68,15 +78,29 @@ class ProxyServer:
             )
         self._stack.push_async_callback(self._drain)
         try:
-            main = self._serve_main if self._settings.admin_listen else self._serve_both
-            self.address = await self._listen(self._settings.listen, main)
-            if self._settings.admin_listen is not None:
+            main = self._serve_main if self.settings.admin_listen else self._serve_both
+            self.address = await self._listen(self.settings.listen, main, 0)
+            if self.settings.admin_listen is not None:
                 self.admin_address = await self._listen(
-                    self._settings.admin_listen, self._serve_admin
+                    self.settings.admin_listen, self._serve_admin, 1
                 )
         except BaseException:
             await self._stack.aclose()
             raise
+
+    async def retire(self, seconds: float) -> None:
+        """Accept no more, and end each connection with its next answer; give that `seconds`.
+
+        For when others serve in its place: closing an idle connection could lose the request that
+        is just on its way.
+        """
+        self._stopping = True
+        for door in self._doors:
+            door.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for clients in self._clients:
+                    await clients.empty()
 
     async def stop(self) -> None:
         """Stop listening, let the requests in flight finish in `shutdown_timeout`, cut the rest."""
@@ -95,14 +119,14 @@ class ProxyServer:
     ) -> None:
         await self.stop()
 
-    async def _listen(self, address: Address, handler: Handler) -> Address:
+    async def _listen(self, address: Address, handler: Handler, place: int) -> Address:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             return await self._handle(request, handler)
 
         clients = ClientServer(
             handle,
-            header_timeout=self._settings.header_timeout,
-            keepalive_timeout=self._settings.keepalive_timeout,
+            header_timeout=self.settings.header_timeout,
+            keepalive_timeout=self.settings.keepalive_timeout,
             access_log=None,
             auto_decompress=False,
             max_line_size=_MAX_LINE,
@@ -111,25 +135,23 @@ class ProxyServer:
             read_bufsize=_READ_BUFFER,
             lingering_time=_LINGER_SECONDS,
         )
-        try:
-            listener = await asyncio.get_running_loop().create_server(
-                clients, address.host, address.port, backlog=_BACKLOG
-            )
-        except OSError as exc:
-            raise ListenError(
-                f"cannot listen on {address}: {exc.strerror or exc}; choose another address with "
-                "--listen or --admin-listen, or stop what uses it"
-            ) from exc
+        if self._sockets:
+            listener = self._sockets[place]
+        else:
+            listener = listen_on(address)
+            self._stack.callback(listener.close)
         self._clients.append(clients)
-        self._stack.callback(listener.close)
-        return Address(address.host, listener.sockets[0].getsockname()[1])
+        door = Door(listener, clients)
+        self._doors.append(door)
+        self._stack.callback(door.close)
+        return Address(address.host, listener.getsockname()[1])
 
     async def _drain(self) -> None:
         for clients in self._clients:
             clients.close_idle()
         patience = _FLUSH_SECONDS
         try:
-            async with asyncio.timeout(self._settings.shutdown_timeout):
+            async with asyncio.timeout(self.settings.shutdown_timeout):
                 await self._quiet.wait()
         except TimeoutError:
             _log.warning("requests cut off at shutdown", count=self._in_flight)
@@ -152,13 +174,15 @@ class ProxyServer:
         try:
             exchange = Exchange(
                 request,
-                max_body=self._settings.max_request_bytes,
-                body_timeout=self._settings.body_timeout,
+                max_body=self.settings.max_request_bytes,
+                body_timeout=self.settings.body_timeout,
                 closing=lambda: self._stopping or ends_with(request),
             )
             if exchange.method in _REFUSED_METHODS:
                 reason = f"{exchange.method} is not allowed"
                 raise ErrorAnswer(405, "method_not_allowed_exception", reason, close=True)
+            if self._keep_up is not None and self._keep_up.due:
+                await self._keep_up()
             return await handler(exchange)
         except Exception as exc:
             if exchange is None:

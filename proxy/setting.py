@@ -27,6 +27,8 @@ _METAVARS: Final[Mapping[Kind, str]] = {
 }
 _UNITS: Final = {"": 1, "b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 _BYTES: Final = re.compile(r"([0-9]{1,15})\s*([kmg]?b)?", re.ASCII | re.IGNORECASE)
+_PORT: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+_COUNT: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 _TOKEN: Final = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.ASCII)
 
 
@@ -114,7 +116,7 @@ def _address(setting: Setting, value: object) -> Address:
         host = host[1:-1]
     elif ":" in host:
         colon = ""
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or not host or _PORT.fullmatch(port) is None or int(port) > 65535:
         raise BadValueError(
             f"expected HOST:PORT such as 127.0.0.1:9280 or [::1]:9280, got {value!r}"
         )
@@ -146,7 +148,7 @@ def _seconds(setting: Setting, value: object) -> float:
 
 def _count(setting: Setting, value: object) -> int:
     text = _number_text(value)
-    if not text.isascii() or not text.isdigit():
+    if _COUNT.fullmatch(text) is None:
         raise BadValueError(f"expected a whole number, got {value!r}")
     return int(_within(setting, int(text), value))
 
@@ -170,7 +172,10 @@ def _names(setting: Setting, value: object) -> tuple[str, ...]:
 
 def _path(setting: Setting, value: object) -> Path:
     del setting
-    return Path(_text(value)).expanduser()
+    try:
+        return Path(_text(value)).expanduser()
+    except (RuntimeError, ValueError) as exc:
+        raise BadValueError(f"expected a path, got {value!r}: {exc}") from exc
 
 
 def _text(value: object) -> str:

@@ -35,6 +35,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         None,
         "HOST:PORT for administration alone; the main address then refuses those calls.",
     ),
+    Setting(
+        "workers",
+        "count",
+        0,
+        "Worker processes; 0 takes one for each processor core.",
+        minimum=0,
+        maximum=64,
+    ),
     Setting("admin_token", "secret", None, "Token every administration call has to carry."),
     Setting(
         "backend_authorization",
@@ -193,6 +201,7 @@ class Settings:
     backend: tuple[str, ...]
     listen: Address
     admin_listen: Address | None
+    workers: int
     admin_token: str | None
     backend_authorization: str | None
     compat: Literal["auto", "off"]
@@ -249,7 +258,8 @@ def _from_file(path: Path, by_name: Mapping[str, Setting]) -> dict[str, Any]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise SettingsError(f"{path}: cannot be read ({exc.strerror}); check --config") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+    except (ValueError, RecursionError) as exc:
+        # Not every error of the reader is a TOMLDecodeError: a number may have too many digits.
         raise SettingsError(f"{path}: not valid TOML: {exc}") from exc
     values: dict[str, Any] = {}
     for key, value in document.items():

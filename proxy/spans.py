@@ -9,8 +9,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-_DECODER = json.JSONDecoder()
+# Nothing reads the numbers, so they are not worked out.
+_DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -26,7 +28,7 @@ class Span:
 def members(text: str, start: int = 0) -> list[Span]:
     """The values of the object that begins at `start` (white space before it is skipped).
 
-    Raises `ValueError` where no object begins there or it is not JSON.
+    Raises `ValueError` where no object begins there, or it is not JSON or nested too deeply.
     """
     return list(_walk(text, start, "{", "}"))
 
@@ -52,6 +54,19 @@ def replaced(text: str, changes: list[tuple[Span, str]]) -> str:
     return "".join([*pieces, text[position:]])
 
 
+def with_member(text: str, name: str, value: str) -> str:
+    """The object `text` with one member: its value replaced, or added at the end.
+
+    `value` is JSON. Raises `ValueError` where `text` is no JSON object.
+    """
+    spans = members(text)
+    found = [span for span in spans if span.key == name]
+    if found:
+        return replaced(text, [(span, value) for span in found])
+    end = text.rindex("}")
+    return f"{text[:end]}{',' if spans else ''}{json.dumps(name)}:{value}{text[end:]}"
+
+
 def _walk(text: str, start: int, opening: str, closing: str) -> Iterator[Span]:
     position = _skip(text, start)
     if text[position : position + 1] != opening:
@@ -63,7 +78,7 @@ def _walk(text: str, start: int, opening: str, closing: str) -> Iterator[Span]:
         key = ""
         if opening == "{":
             key, position = _key(text, position)
-        _, end = _DECODER.raw_decode(text, position)
+        _, end = _decoded(text, position)
         yield Span(position, end, key)
         position = _skip(text, end)
         mark = text[position : position + 1]
@@ -75,11 +90,18 @@ def _walk(text: str, start: int, opening: str, closing: str) -> Iterator[Span]:
 
 
 def _key(text: str, position: int) -> tuple[str, int]:
-    key, end = _DECODER.raw_decode(text, position)
+    key, end = _decoded(text, position)
     colon = _skip(text, end)
-    if not isinstance(key, str) or text[colon : colon + 1] != ":":
+    if text[position] != '"' or text[colon : colon + 1] != ":":
         raise ValueError(f"expected a member at character {position}")
     return key, _skip(text, colon + 1)
+
+
+def _decoded(text: str, position: int) -> tuple[Any, int]:
+    try:
+        return _DECODER.raw_decode(text, position)
+    except RecursionError as error:
+        raise ValueError(f"nested too deeply at character {position}") from error
 
 
 def _skip(text: str, position: int) -> int:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from proxy.backend import Backend
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
-from proxy.spans import member
+from proxy.spans import member, with_member
 from proxy.transform import credentials_of
+
+_FLAGS: Final = ("explain", "profile")
+_TRUE: Final = ("true", '"true"')
 
 
 class Templates:
@@ -32,4 +37,22 @@ class Templates:
         found = member(rendered, "template_output")
         if found is None:
             raise ErrorAnswer(500, "proxy_exception", "the backend rendered no [template_output]")
-        return rendered[found.start : found.end]
+        return _with_flags(rendered[found.start : found.end], text)
+
+
+def _with_flags(search: str, template: str) -> str:
+    """The search with what its template request says beside the template.
+
+    As in the backend, a flag that is not given there turns off one in the template.
+    """
+    try:
+        for name in _FLAGS:
+            given = member(template, name)
+            asked = given is not None and template[given.start : given.end] in _TRUE
+            wanted = "true" if asked else "false"
+            if asked or member(search, name) is not None:
+                search = with_member(search, name, wanted)
+    except ValueError as error:
+        reason = f"the template does not come to a search request: {error}"
+        raise ErrorAnswer(400, "parse_exception", reason) from error
+    return search

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from proxy.async_search import AsyncSearchTraffic
 from proxy.bulk_traffic import BulkTraffic
 from proxy.documents import DocumentTraffic
 from proxy.errors import ErrorAnswer, status_of
 from proxy.exchange import Exchange
+from proxy.formats import FormatError, format_of, to_json
 from proxy.guard import check_body, check_target, named_in
 from proxy.indices import IndexTraffic
 from proxy.metrics import Metrics
@@ -17,6 +20,7 @@ from proxy.msearch import MsearchTraffic
 from proxy.queries import QueryTraffic
 from proxy.reads import ReadTraffic
 from proxy.relay import Relay
+from proxy.remember import remembered
 from proxy.resolver import Resolver
 from proxy.scroll import ScrollTraffic
 from proxy.search import SearchTraffic
@@ -31,6 +35,7 @@ _NAMES_IN_BODY = frozenset({Operation.NAMES_IN_BODY, Operation.REINDEX, Operatio
 _SOURCE_READ = frozenset(
     {
         Operation.SEARCH,
+        Operation.ASYNC_SEARCH,
         Operation.COUNT,
         Operation.EXPLAIN,
         Operation.VALIDATE,
@@ -40,6 +45,11 @@ _SOURCE_READ = frozenset(
 _NO_SOURCE = frozenset({Operation.SAFE, Operation.GET_DOCUMENT, Operation.GET_SOURCE})
 # Calls that change what a name means.
 _RENAMING = frozenset({"_alias", "_aliases", "_data_stream", "_rollover", "_shrink", "_split"})
+
+
+@remembered
+def _check_line(method: str, raw_target: str) -> None:
+    check_target(method, read_target(method, raw_target))
 
 
 class Traffic:
@@ -53,6 +63,7 @@ class Traffic:
         bulk: BulkTraffic,
         reads: ReadTraffic,
         scroll: ScrollTraffic,
+        async_search: AsyncSearchTraffic,
         indices: IndexTraffic,
         msearch: MsearchTraffic,
         queries: QueryTraffic,
@@ -77,6 +88,10 @@ class Traffic:
             Operation.CLEAR_SCROLL: scroll.close,
             Operation.OPEN_PIT: scroll.open_pit,
             Operation.CLOSE_PIT: scroll.close,
+            Operation.ASYNC_SEARCH: async_search.submit,
+            Operation.ASYNC_RESULT: async_search.result,
+            Operation.ASYNC_STATUS: async_search.status,
+            Operation.ASYNC_DELETE: async_search.delete,
             Operation.GET_DOCUMENT: reads.one,
             Operation.GET_SOURCE: reads.one,
             Operation.MGET: self._mget,
@@ -99,7 +114,7 @@ class Traffic:
         target = read_target(exchange.method, exchange.target)
         status = 500
         try:
-            check_target(exchange.method, target)
+            _check_line(exchange.method, exchange.target)
             self._check_source(exchange, target)
             if self._selector.guarded(*target.bypasses):
                 await self._check_bypass(exchange, target)
@@ -136,7 +151,7 @@ class Traffic:
         """Refuse what would get past a final pipeline; indices named in the body count."""
         names = target.names
         if target.operation in _NAMES_IN_BODY and exchange.has_body:
-            names = tuple(named_in(await inflated(exchange, self._max_body))) or names
+            names = tuple(named_in(await self._naming(exchange))) or names
         await self._selector.check_bypass(
             names,
             target.bypasses,
@@ -144,26 +159,40 @@ class Traffic:
             target.query.get("expand_wildcards"),
         )
 
+    async def _naming(self, exchange: Exchange) -> bytes:
+        """A body that names indices, as JSON: in YAML and CBOR a name has other spellings."""
+        body = await inflated(exchange, self._max_body)
+        format = format_of(exchange.headers.get("Content-Type", ""))
+        if format not in ("yaml", "cbor") or not body:
+            return body
+        try:
+            return await asyncio.to_thread(to_json, body, format)
+        except FormatError as error:
+            raise ErrorAnswer(400, "parse_exception", str(error)) from error
+
     async def _other(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        renaming = not _RENAMING.isdisjoint(target.segments)
+        if renaming and exchange.has_body:
+            return await self._checked(exchange, target)
         answer = await self._relay(exchange)
-        if not _RENAMING.isdisjoint(target.segments) and exchange.method not in ("GET", "HEAD"):
-            self._resolver.forget()
+        if renaming and exchange.method not in ("GET", "HEAD"):
+            self._resolver.names_changed()
         return answer
 
     async def _mget(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         if exchange.has_body:
-            check_body(await inflated(exchange, self._max_body))
+            check_body(await self._naming(exchange))
         return await self._reads.many(exchange, target)
 
     async def _checked(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """Relay a request whose body names indices, none of which may be the store."""
         if not exchange.has_body:
             return await self._other(exchange, target)
-        check_body(await inflated(exchange, self._max_body))
+        check_body(await self._naming(exchange))
         async with await self._relay.send(
             exchange, body=await exchange.body(self._max_body)
         ) as response:
             answer = await self._relay.answer(exchange, response)
         if not _RENAMING.isdisjoint(target.segments):
-            self._resolver.forget()
+            self._resolver.names_changed()
         return answer

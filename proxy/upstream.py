@@ -36,7 +36,7 @@ from proxy.upstream_errors import (
 _FOREIGN: Final = (ClientError, HttpProcessingError, OSError, EOFError, RuntimeError)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class UpstreamRequest:
     """A request for the backend.
 

@@ -10,6 +10,7 @@ import yaml
 from yaml.constructor import ConstructorError
 
 YAML_MAX: Final = 1024 * 1024
+DEPTH_MAX: Final = 200
 YamlError = yaml.YAMLError
 
 _TRUTHS: Final = ("true", "false", "yes", "no", "on", "off")
@@ -21,12 +22,27 @@ def read_yaml(body: bytes) -> Any:
     """The value of a YAML document. Raises `YamlError`, and `ValueError` for a broken number."""
     if len(body) > YAML_MAX:
         raise YamlError(f"it has more than {YAML_MAX} bytes; send JSON")
-    # An alias repeats what may be large, so a little can stand for a lot.
-    if b"*" in body and any(
-        isinstance(event, yaml.AliasEvent) for event in yaml.parse(body, Loader=_YamlReader)
-    ):
-        raise YamlError("it has aliases; write out what they stand for")
-    return yaml.load(body, Loader=_YamlReader)
+    _check_events(body)
+    try:
+        return yaml.load(body, Loader=_YamlReader)
+    except (AttributeError, LookupError) as error:
+        # What the reader's constructors do with a value they do not expect, as in !!bool maybe.
+        raise YamlError("it has a tag that does not fit its value") from error
+
+
+def _check_events(body: bytes) -> None:
+    """Refuse aliases, and nesting, for which the reader's time grows with the square of it."""
+    depth = 0
+    for event in yaml.parse(body, Loader=_YamlReader):
+        if isinstance(event, yaml.AliasEvent):
+            # It repeats what may be large, so a little can stand for a lot.
+            raise YamlError("it has aliases; write out what they stand for")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > DEPTH_MAX:
+                raise YamlError(f"it is nested too deeply; {DEPTH_MAX} levels are allowed")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def write_yaml(value: Any) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from pipelines.attachment import SETTINGS as ATTACHMENTS
 from pipelines.definition import OnError, OnFailure, read_pipeline
@@ -25,7 +26,7 @@ from proxy.backend import Backend
 from proxy.definitions import Definitions
 from proxy.endpoints import ENDPOINTS
 from proxy.errors import ANSWERS
-from proxy.metrics import Metrics
+from proxy.metrics import Metrics, exposition
 from proxy.settings import SETTINGS, load
 from proxy.store import ClusterStore
 from proxy.upstream import Upstream
@@ -79,7 +80,7 @@ def routes(pool: SandboxPool) -> tuple[Route, ...]:
     backend = Backend(upstream)
     registry = Registry(pool, Stats())
     definitions = Definitions(registry, ClusterStore(backend), pool, refresh=1.0)
-    return admin_routes(definitions, backend, Metrics(Stats(), dict, lambda: 0).registry)
+    return admin_routes(definitions, backend, Metrics(Stats(), dict, lambda: 0).gather)
 
 
 async def test_every_administration_call_is_documented(routes: tuple[Route, ...]) -> None:
@@ -92,7 +93,8 @@ def test_every_metric_is_documented() -> None:
     """With its name as Prometheus reads it, its type and its labels."""
     stats = Stats()
     stats.pipeline("p").stage("s")
-    for metric in Metrics(stats, dict, lambda: 0).collect():
+    text = exposition(Metrics(stats, dict, lambda: 0).figures()).decode()
+    for metric in text_string_to_metric_families(text):
         name = metric.name + ("_total" if metric.type == "counter" else "")
         assert f"| `{name}` | {metric.type} |" in OPERATIONS
     labels = {"operation", "status", "state", "pipeline", "outcome", "stage", "kind"}

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from proxy import __version__
 from proxy.admin import AdminCall
 from proxy.definitions import Definitions
+from proxy.figures import Gather
+from proxy.metrics import exposition
 
 
 class OperationsCalls:
     """Whether the proxy lives, whether it can serve, and its figures for Prometheus."""
 
-    def __init__(self, definitions: Definitions, metrics: CollectorRegistry) -> None:
+    def __init__(self, definitions: Definitions, gather: Gather) -> None:
         self._definitions = definitions
-        self._metrics = metrics
+        self._gather = gather
 
     async def livez(self, call: AdminCall) -> web.StreamResponse:
         """200 as long as the process answers."""
@@ -30,5 +33,6 @@ class OperationsCalls:
         return call.answer({"status": "starting", "reason": self._definitions.problem}, 503)
 
     async def metrics(self, call: AdminCall) -> web.StreamResponse:
-        body = generate_latest(self._metrics)
+        """The figures of all workers, as Prometheus reads them."""
+        body = await asyncio.to_thread(exposition, await self._gather())
         return call.exchange.respond(200, {"Content-Type": CONTENT_TYPE_LATEST}, body)

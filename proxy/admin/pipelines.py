@@ -9,12 +9,14 @@ from pipelines.executor import CompiledPipeline
 from proxy.admin import AdminCall
 from proxy.definitions import Definitions
 from proxy.errors import ErrorAnswer
+from proxy.figures import Gather
 
 
 class PipelineCalls:
     """The calls on stored pipelines."""
 
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, definitions: Definitions, gather: Gather) -> None:
+        self._gather = gather
         self._definitions = definitions
         self._registry = definitions.registry
 
@@ -71,14 +73,16 @@ class PipelineCalls:
         return call.answer({"acknowledged": True, "name": call.name})
 
     async def stats(self, call: AdminCall) -> web.StreamResponse:
+        """What a pipeline did, over all workers."""
         await self._definitions.store.check_access(call.credentials)
         pipeline = self._registry.get(call.name)
+        figures = await self._gather()
         return call.answer(
             {
                 "name": pipeline.name,
                 "version": pipeline.definition.version,
                 "type": pipeline.definition.type,
-                **self._registry.stats(call.name).as_dict(),
+                **figures.pipelines.pipeline(call.name).as_dict(),
             }
         )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry
-
 from proxy.admin import Route
 from proxy.admin.execute import ExecuteCalls
 from proxy.admin.operations import OperationsCalls
@@ -11,16 +9,15 @@ from proxy.admin.pipelines import PipelineCalls
 from proxy.admin.udfs import UdfCalls
 from proxy.backend import Backend
 from proxy.definitions import Definitions
+from proxy.figures import Gather
 
 
-def admin_routes(
-    definitions: Definitions, backend: Backend, metrics: CollectorRegistry
-) -> tuple[Route, ...]:
+def admin_routes(definitions: Definitions, backend: Backend, gather: Gather) -> tuple[Route, ...]:
     """The table; docs/API.md has a line for each (a test compares them)."""
-    pipelines = PipelineCalls(definitions)
+    pipelines = PipelineCalls(definitions, gather)
     execute = ExecuteCalls(definitions, backend)
     udfs = UdfCalls(definitions)
-    operations = OperationsCalls(definitions, metrics)
+    operations = OperationsCalls(definitions, gather)
     return (
         Route("GET", "/_pipeline", pipelines.list),
         Route("PUT", "/_pipeline/{name}", pipelines.put),

@@ -86,7 +86,10 @@ _OPENSEARCH = Distribution(
     name="opensearch",
     title="OpenSearch",
     default_version="3.8.0",
-    sha256={"3.8.0": "196c3cf4602c394f2e40e6174ccbf2a924eae37246f08fa6bbb6b75f9fd5ff1f"},
+    sha256={
+        "3.8.0": "196c3cf4602c394f2e40e6174ccbf2a924eae37246f08fa6bbb6b75f9fd5ff1f",
+        "2.19.4": "3902e642715210d1d9d7cbdcc8f5abd6f931d1d7a679cea3750937becf16c406",
+    },
     java={3: (21, None), 2: (11, 23)},
     java_variable="OPENSEARCH_JAVA_HOME",
     usual_start=14,
@@ -97,7 +100,10 @@ _ELASTICSEARCH = Distribution(
     name="elasticsearch",
     title="Elasticsearch",
     default_version="9.5.0",
-    sha256={"9.5.0": "db0e275fd790f723eca7bcde96069fd6fed304ad23afdb70c8c09553dd9e8b1b"},
+    sha256={
+        "9.5.0": "db0e275fd790f723eca7bcde96069fd6fed304ad23afdb70c8c09553dd9e8b1b",
+        "8.19.0": "14833b2d86c30656901f92049f81fb5777a8e4545413c8656cd1a21b55173033",
+    },
     java={9: (21, None), 8: (17, None)},
     java_variable="ES_JAVA_HOME",
     usual_start=12,

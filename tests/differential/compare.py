@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 import orjson
 
@@ -15,6 +17,10 @@ from tests.differential.material import DOCUMENTS, STATIC, document
 from tests.differential.sides import Seen, Side
 from tests.proxy.wire import Client, request
 
+# A short run belongs to every test run; `make differential` makes thousands of calls.
+CALLS: Final = int(os.environ.get("QUERYMILL_TEST_CALLS", "1500"))
+# Where this is not set, every run makes the same calls; a failure shows what it was.
+SEED: Final = os.environ.get("QUERYMILL_TEST_SEED", "1")
 WORKERS = 4
 # A call that may be repeated is, as the state of the cluster can change between two answers.
 TRIES = 4
@@ -35,10 +41,15 @@ class Report:
         return f"{len(self.different)} of {self.calls} calls differ, seed {self.seed}:\n{shown}"
 
 
-Same = Callable[[Seen, Seen], bool]
+Same = Callable[[Call, Seen, Seen], bool]
 
 
-def identical(direct: Seen, proxied: Seen) -> bool:
+def port_of(url: str) -> int:
+    """The port at the end of a URL without a path."""
+    return int(url.rpartition(":")[2])
+
+
+def identical(call: Call, direct: Seen, proxied: Seen) -> bool:
     """Whether nothing differs; where the backend hangs up on a client, the proxy says 502."""
     return direct == proxied or (direct.status, proxied.status) == (0, 502)
 
@@ -124,7 +135,7 @@ async def _compare_one(call: Call, left: Side, right: Side, report: Report, same
     report.calls += 1
     for _ in range(1 if call.once else TRIES):
         one, other = await _both(call, left, right)
-        if same(one, other):
+        if same(call, one, other):
             break
         if not call.once and other.matches(one, await left.see(call)):
             break

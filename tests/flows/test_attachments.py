@@ -229,3 +229,32 @@ async def test_a_pipeline_in_use_cannot_be_deleted_unawares(proxy: Client, index
     assert await found(proxy, f"{index_name}/_search") == 5
     assert (await proxy.get(f"/{index_name}/_settings/index.query.*")).data == {}
     assert (await proxy.delete("/_pipeline/one")).status == 404
+
+
+async def test_date_math_is_what_it_comes_to(proxy: Client, index_name: str) -> None:
+    """A name the backend works out has the pipelines of that index, and no others."""
+    await prepared(proxy, index_name)
+    await proxy.attach(index_name, query="one")
+    answer = await proxy.get(f"/%3C{index_name}%3E/_search")
+    assert (len(answer.ids), answer.headers.get("Warning")) == (1, None)
+    assert answer.headers["Querymill-Pipelines"] == "one@1.0.0"
+
+
+async def test_settings_are_shown_in_the_form_that_is_asked_for(
+    proxy: Client, index_name: str
+) -> None:
+    """Ours too are left out by `filter_path`, indented, and written as YAML."""
+    await prepared(proxy, index_name)
+    await proxy.attach(index_name, query="one")
+    url = f"/{index_name}/_settings"
+    assert (await proxy.get(f"{url}?filter_path=*.settings.index.number_of_shards")).data == {
+        index_name: {"settings": {"index": {"number_of_shards": "1"}}}
+    }
+    ours = await proxy.get(f"{url}?filter_path=**.default_pipeline&pretty")
+    assert ours.data == {
+        index_name: {"settings": {"index": {"query": {"default_pipeline": "one"}}}}
+    }
+    assert ours.body.startswith(b"{\n  ")
+    in_yaml = await proxy.get(f"{url}?format=yaml")
+    assert in_yaml.headers["Content-Type"] == "application/yaml"
+    assert b'default_pipeline: "one"' in in_yaml.body

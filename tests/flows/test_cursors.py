@@ -118,7 +118,7 @@ async def test_a_deleted_or_changed_pipeline_is_told_on_later_pages(
     await proxy.put_pipeline("mark", "result", "mark", version="2.0.0")
     body = {"scroll": "1m", "scroll_id": first.data["_scroll_id"]}
     second = await proxy.post("/_search/scroll", body)
-    assert "was 1.0.0 on the first page, is 2.0.0" in second.headers["Warning"]
+    assert "was 1.0.0 when the search began, is 2.0.0" in second.headers["Warning"]
     await proxy.delete("/_pipeline/mark?force=true")
     third = await proxy.post("/_search/scroll", body)
     assert (third.status, "marked" in third.data) == (200, False)

@@ -72,6 +72,31 @@ FORBIDDEN: list[tuple[str, str, object]] = [
     ("POST", "/_mget", {"docs": [{"_index": ".querymill", "_id": "x"}]}),
     ("POST", "/_reindex", {"source": {"index": ".querymill"}, "dest": {"index": "copy"}}),
     ("POST", "/_aliases", {"actions": [{"add": {"index": ".querymill", "alias": "x"}}]}),
+    ("PUT", "/_alias/x", {"index": ".querymill", "alias": "x"}),
+    ("POST", "/_data_stream/_modify", {"actions": [{"add_backing_index": {"index": ".query*"}}]}),
+    # All of them, the hidden ones too
+    ("GET", "/_all/_search?expand_wildcards=all", None),
+    ("GET", "/_all/_count?expand_wildcards=hidden", None),
+    ("DELETE", "/_all?expand_wildcards=all", None),
+    ("POST", "/_msearch", b'{"expand_wildcards":"all"}\n{}\n'),
+    ("POST", "/_msearch?pipeline=_none", b'{"expandWildcards":["open","hidden"]}\n{}\n'),
+    ("POST", "/_msearch", b'{"index":"*mill","expand_wildcards":["hidden"]}\n{}\n'),
+    ("POST", "/_msearch", b'{"index":"_all","expandWildcards":"all"}\n{}\n'),
+    ("POST", "/_all/_msearch", b'{"expand_wildcards":"all"}\n{}\n'),
+    # Date math, whose text can be quoted or hidden in a date
+    ("GET", "/%3C.querymill%3E/_search", None),
+    ("GET", "/%3C.query%5Cmill%3E/_count", None),
+    ("GET", "/a,%3C.%7Bnow%2Fd%7B'querymill'%7D%7D%3E/_search", None),
+    ("GET", "/%3C%7Bnow%2Fd%7B'.querymill'%7D%7D%3E/_search", None),
+    ("GET", "/_search?index=%3C.querymill%3E", None),
+    ("GET", "/_cat/count/%3C.querymill%3E", None),
+    ("PUT", "/%3C.querymill%3E/_doc/x", {}),
+    ("PUT", "/%3C.querymill%3E/_alias/x", None),
+    ("DELETE", "/%3C.querymill%3E", None),
+    ("POST", "/_bulk", b'{"index":{"_index":"<.querymill>"}}\n{}\n'),
+    ("POST", "/_bulk", b'{"index":{"_index":"<.query\\\\mill>"}}\n{}\n'),
+    ("POST", "/_msearch", b'{"index":"<.querymill>"}\n{}\n'),
+    ("POST", "/_mget", {"docs": [{"_index": "<.query\\mill>", "_id": "x"}]}),
 ]
 
 
@@ -90,6 +115,16 @@ async def test_the_data_plane_cannot_reach_the_store(
         assert "/_pipeline and /_udf" in answer.error["reason"]
 
 
+@pytest.mark.parametrize("sign", [b".querymill", b"expandWildcards", b"<.query"])
+async def test_a_body_in_a_format_that_is_not_read_cannot_name_the_store(
+    proxy: Client, sign: bytes
+) -> None:
+    """The backend would read it; whether the name is in it, nobody here knows."""
+    smile = b":)\n\x01\xfa\x84index\x49" + sign + b"\xfb\xff:)\n\x01\xfa\xfb\xff"
+    headers = {"Content-Type": "application/smile"}
+    assert (await proxy.call("POST", "/_msearch", smile, headers)).status == 403
+
+
 async def test_ordinary_wildcards_do_not_meet_the_guard(proxy: Client, index_name: str) -> None:
     """Hidden indices are not among them, so nothing has to be refused."""
     await proxy.define("one", "query", ONE)
@@ -98,5 +133,12 @@ async def test_ordinary_wildcards_do_not_meet_the_guard(proxy: Client, index_nam
         assert (await proxy.get(target)).status == 200
     hits = (await proxy.get("/*/_search?size=100")).data["hits"]["hits"]
     assert all(hit["_index"] != ".querymill" for hit in hits)
+    for target in ("/.*/_mapping", f"/{index_name}/_search?q=%3C.querymill%3E"):
+        assert (await proxy.get(target)).status == 200, target
+    for name in ("%3Cno-such-%7Bnow%2Fd%7D%3E", f"{index_name}/_doc/%3C.querymill%3E"):
+        assert (await proxy.get(f"/{name}")).status == 404, name
+    lines = b'{"index":"_all"}\n{}\n{"index":"*","expand_wildcards":"open"}\n{}\n'
+    for answer in (await proxy.post("/_msearch", lines)).data["responses"]:
+        assert all(hit["_index"] != ".querymill" for hit in answer["hits"]["hits"])
     body = b'{"index":{"_index":"%b"}}\n{"text":".querymill"}\n' % index_name.encode()
     assert (await proxy.post("/_bulk", body)).data["errors"] is False

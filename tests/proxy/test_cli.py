@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import os
-import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,31 +14,7 @@ from click.testing import CliRunner
 from proxy import __version__
 from proxy.cli import main
 from proxy.settings import SETTINGS
-
-
-@contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """The command in a process of its own, killed if the test leaves it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "proxy", *arguments],
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"COLUMNS": "300"},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def read_until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:
-    """Read the command's messages up to the one that matches."""
-    assert process.stderr is not None
-    for line in process.stderr:
-        if (match := re.search(pattern, line)) is not None:
-            return match
-    raise AssertionError(f"the command ended without saying {pattern!r}")
+from tests.command import read_until, started
 
 
 @pytest.fixture

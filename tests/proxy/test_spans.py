@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.spans import elements, member, members, replaced
+from proxy.spans import elements, member, members, replaced, with_member
 
 TEXT = ' { "a" : 1.0 , "b":[ {"x":2} ,3e5],"a":"last" } '
 
@@ -54,3 +54,13 @@ def test_replacing_parts_leaves_the_others_alone(data: dict[str, Any], indent: i
     assert replaced(text, []) == text
     changed = replaced(text, [(span, "7") for span in spans])
     assert json.loads(changed) == dict.fromkeys(data, 7)
+
+
+@given(st.dictionaries(st.text(), VALUES, max_size=6), st.text(), st.sampled_from([None, 1]))
+def test_a_member_is_put_in_its_place_or_at_the_end(
+    data: dict[str, Any], name: str, indent: int | None
+) -> None:
+    """For any object, an empty one too."""
+    for key in (name, *data):
+        changed = with_member(json.dumps(data, indent=indent), key, "[7]")
+        assert json.loads(changed) == {**data, key: [7]}

@@ -1,0 +1,262 @@
+"""Asynchronous searches, in the spelling of either backend: their ids remember what they run."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+from aiohttp import web
+
+from pipelines.executor import Executor
+from proxy.answer_form import AnswerForm
+from proxy.bodies import is_json
+from proxy.cursors import Cursors, Memory
+from proxy.errors import ErrorAnswer
+from proxy.exchange import Exchange
+from proxy.headers import request_headers
+from proxy.relay import Relay, request_body
+from proxy.runs import Runs
+from proxy.scroll import ANSWER_MAX, ScrollTraffic
+from proxy.search import merged_request
+from proxy.search_request import body_in_url
+from proxy.selection import Chosen, Selector
+from proxy.spans import Span, members, replaced
+from proxy.target import Target
+from proxy.transform import (
+    PARSE_INLINE,
+    new_body_headers,
+    parse,
+    read_json_body,
+    visible_headers,
+)
+from proxy.upstream import UpstreamResponse
+
+# These ids stand in paths: whatever lets the backend's request lines (4 KB) through has to take
+# them. The rest is for the backend's own id and the parameters.
+REMEMBERED_MAX: Final = 3 * 1024
+# Elasticsearch tells the id in the head of its answers as well.
+ID_FIELD: Final = "X-Elasticsearch-Async-Id"
+# What an id can leave out, the largest first, and what it says then.
+_LEFT_OUT: Final[dict[str, Any]] = {"request": "{}", "state": {}, "metadata": {}}
+
+
+class AsyncSearchTraffic:
+    """Answers the calls of asynchronous searches. Without pipelines they are relayed untouched.
+
+    Every answer that has a ``response`` is seen by the result pipelines, partial ones too, each
+    time with the state that the query pipelines left.
+    """
+
+    def __init__(
+        self,
+        relay: Relay,
+        selector: Selector,
+        executor: Executor,
+        cursors: Cursors,
+        scroll: ScrollTraffic,
+        *,
+        max_bytes: int,
+        visible: frozenset[str],
+    ) -> None:
+        self._relay = relay
+        self._selector = selector
+        self._executor = executor
+        self._cursors = cursors
+        self._scroll = scroll
+        self._max_bytes = max_bytes
+        self._visible = visible
+
+    async def submit(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """Begin a search; its first answer may have results already."""
+        asked = target.query.get("pipeline")
+        opened, point = await self._scroll.opened(exchange, target, self._max_bytes)
+        names = point.names if point else target.names
+        selection = await self._selector.for_search(
+            names, asked, expand=target.query.get("expand_wildcards")
+        )
+        query = target.query if asked is None else target.query.without({"pipeline"})
+        guarded = self._selector.guarded("query", "result")
+        if not (selection or point or guarded):
+            return await self._pass(exchange, query.after(target.path))
+        runs = self._runs(exchange, names)
+        runs.warnings += selection.warnings
+        body = await read_json_body(exchange, self._max_bytes)
+        request, remaining = await merged_request(
+            opened or body or body_in_url(query) or b"{}", query
+        )
+        rewritten = await runs.run(selection.query, "query", request)
+        headers = request_headers(exchange.raw_headers)
+        sent = await exchange.body(self._max_bytes) if exchange.has_body else None
+        if rewritten.changed or opened is not None:
+            sent, query = rewritten.text.encode(), remaining
+            headers = new_body_headers(exchange, "" if body else "application/json")
+        if not (selection.result or runs.metadata or point or guarded):
+            async with await self._relay.send(
+                exchange, target=query.after(target.path), headers=headers, body=sent
+            ) as response:
+                response.headers.extend(runs.answer_headers())
+                return await self._relay.answer(exchange, response)
+        memory = self._memory(names, selection.result, runs, rewritten.text)
+        form = await AnswerForm.of(exchange, query, self._relay)
+        form.check()
+        query, headers = form.ask(query, headers)
+        async with await self._relay.send(
+            exchange, target=query.after(target.path), headers=headers, body=sent
+        ) as response:
+            return await self._answer(exchange, response, form, runs, selection.result, memory)
+
+    async def result(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """What a search has found so far, with the pipelines it was begun with."""
+        backend_id, memory = self._cursors.unwrap(target.id or "")
+        if memory is None:
+            self._scroll.refuse_unknown(target)
+            return await self._pass(exchange)
+        runs = self._runs(exchange, memory.names)
+        runs.state, runs.metadata = dict(memory.state), dict(memory.metadata)
+        chosen = self._scroll.remembered(memory, runs)
+        return await self._ask(exchange, target, backend_id, memory, runs, chosen)
+
+    async def status(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """How far a search is: no documents, so nothing for pipelines, but an id."""
+        backend_id, memory = self._cursors.unwrap(target.id or "")
+        if memory is None:
+            return await self._pass(exchange)
+        runs = self._runs(exchange, memory.names)
+        return await self._ask(exchange, target, backend_id, memory, runs, ())
+
+    async def delete(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """End a search, or delete its results."""
+        backend_id, memory = self._cursors.unwrap(target.id or "")
+        return await self._pass(exchange, _target_of(target, backend_id) if memory else None)
+
+    async def _ask(
+        self,
+        exchange: Exchange,
+        target: Target,
+        backend_id: str,
+        memory: Memory,
+        runs: Runs,
+        chosen: Chosen,
+    ) -> web.StreamResponse:
+        form = await AnswerForm.of(exchange, target.query, self._relay)
+        form.check()
+        query, headers = form.ask(target.query, request_headers(exchange.raw_headers))
+        async with await self._relay.send(
+            exchange,
+            target=_target_of(replace(target, query=query), backend_id),
+            headers=headers,
+            body=await request_body(exchange),
+        ) as response:
+            return await self._answer(exchange, response, form, runs, chosen, memory)
+
+    async def _answer(
+        self,
+        exchange: Exchange,
+        response: UpstreamResponse,
+        form: AnswerForm,
+        runs: Runs,
+        chosen: Chosen,
+        memory: Memory,
+    ) -> web.StreamResponse:
+        """The backend's answer, whatever its status: a search that failed can have results too."""
+        if own := response.headers.get(ID_FIELD):
+            response.headers[ID_FIELD] = self._cursors.wrap(own, memory)
+        if not is_json(response.headers.get("Content-Type", "")):
+            if response.status == 200:
+                runs.skipped(chosen, "the answer is not JSON")
+            response.headers.extend(runs.answer_headers())
+            return await self._relay.answer(exchange, response)
+        raw = await response.read(ANSWER_MAX)
+        try:
+            text = raw.decode()
+            spans = await _located(text)
+        except ValueError as error:
+            runs.skipped(chosen, f"the answer is not valid JSON: {error}")
+            fields = response.headers.copy()
+            fields.popall("Content-Length", None)
+            fields.extend(runs.answer_headers())
+            return exchange.respond(response.status, fields, raw, reason=response.reason)
+        changes: list[tuple[Span, str]] = []
+        if own_id := spans.get("id"):
+            changes += self._wrapped(text, own_id, memory)
+        found = spans.get("response")
+        if found is not None and text[found.start] == "{":
+            inner = await self._transformed(text[found.start : found.end], runs, chosen, memory)
+            changes.append((found, inner))
+        return await form.respond(
+            exchange, response, replaced(text, changes), runs.answer_headers()
+        )
+
+    async def _transformed(self, text: str, runs: Runs, chosen: Chosen, memory: Memory) -> str:
+        """A search response after its pipelines; the id of a point in time in it stays ours."""
+        if '"pit_id"' in text and (point := (await _located(text)).get("pit_id")):
+            text = replaced(text, self._wrapped(text, point, Memory(names=memory.names)))
+        if len(text) > self._max_bytes:
+            runs.skipped(chosen, f"the response is larger than {self._max_bytes} bytes")
+            return runs.with_metadata(text)
+        try:
+            payload = await parse(text.encode(), "search response")
+        except ErrorAnswer as error:
+            runs.skipped(chosen, error.reason)
+            return runs.with_metadata(text)
+        result = await runs.run(chosen, "result", payload, request=memory.request)
+        return runs.with_metadata(result.text)
+
+    def _wrapped(self, text: str, span: Span, memory: Memory) -> list[tuple[Span, str]]:
+        value = orjson.loads(text[span.start : span.end])
+        if not isinstance(value, str):
+            return []
+        return [(span, orjson.dumps(self._cursors.wrap(value, memory)).decode())]
+
+    def _memory(self, names: tuple[str, ...], chosen: Chosen, runs: Runs, request: str) -> Memory:
+        """What later answers have to know, as far as it fits into an id.
+
+        Raises `ErrorAnswer` (413) where it does not fit and a final pipeline would miss it.
+        """
+        memory = Memory(
+            names=names,
+            result=tuple((p.name, p.definition.version) for p in chosen),
+            final=tuple(p.name for p in chosen if p.final),
+            state=dict(runs.state) if chosen else {},
+            request=request if chosen else "{}",
+            metadata=dict(runs.metadata),
+        )
+        for part, nothing in _LEFT_OUT.items():
+            if len(self._cursors.wrap("", memory)) <= REMEMBERED_MAX:
+                break
+            if getattr(memory, part) == nothing:
+                continue
+            reason = f"the {part} of this search is too large to be kept in its id"
+            if memory.final:
+                hint = f"; the final pipeline [{memory.final[0]}] needs it, use _search"
+                raise ErrorAnswer(413, "content_too_long_exception", reason + hint)
+            runs.warnings.append(f"{reason}; pipelines do not see it on later answers")
+            memory = replace(memory, **{part: nothing})
+        return memory
+
+    def _runs(self, exchange: Exchange, names: tuple[str, ...]) -> Runs:
+        visible = visible_headers(exchange, self._visible)
+        return Runs(self._executor, index=",".join(names), headers=visible)
+
+    async def _pass(self, exchange: Exchange, target: str | None = None) -> web.StreamResponse:
+        body = await request_body(exchange)
+        async with await self._relay.send(exchange, target=target, body=body) as response:
+            return await self._relay.answer(exchange, response)
+
+
+def _target_of(target: Target, backend_id: str) -> str:
+    """The request target with the backend's id where the client's was, at the end of the path."""
+    path = target.path.rstrip("/").rpartition("/")[0]
+    return target.query.after(f"{path}/{quote(backend_id, safe='=')}")
+
+
+async def _located(text: str) -> dict[str, Span]:
+    """Where the members of a JSON object lie. Raises `ValueError` for a text that is none."""
+    if len(text) > PARSE_INLINE:
+        found = await asyncio.to_thread(members, text)
+    else:
+        found = members(text)
+    return {span.key: span for span in found}

@@ -1,0 +1,1 @@
+"""Worker processes: how they are started and replaced, and what they tell each other."""

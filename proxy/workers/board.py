@@ -1,0 +1,113 @@
+"""A piece of memory that all workers of a host share: what changed, and who is ready.
+
+Made before the first fork. Each number has one writer, the worker that holds the slot (the
+generation: the supervisor), so nothing needs a lock; aligned eight bytes are read whole.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple
+
+News = Literal["definitions", "names"]
+
+SLOTS: Final = 256
+"""Workers that can be alive at once; a reload has the old and the new ones for a while."""
+
+_COUNT: Final = struct.Struct("=Q")
+_KINDS: Final[tuple[News, ...]] = ("definitions", "names")
+_RECORD: Final = _COUNT.size * len(_KINDS)
+_NEWS_END: Final = _RECORD * SLOTS
+_READY_END: Final = _NEWS_END + _COUNT.size * SLOTS
+
+
+class Board:
+    """Slots of counters: news of each kind, and the generation in which a worker is ready."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _READY_END + _COUNT.size)
+
+    @property
+    def generation(self) -> int:
+        """How often the workers were replaced as a whole."""
+        return self._get(_READY_END)
+
+    def next_generation(self) -> None:
+        """Begin to replace all workers. For the supervisor."""
+        self._set(_READY_END, self.generation + 1)
+
+    def set_ready(self, slot: int, generation: int) -> None:
+        """Say that the worker in `slot`, of that generation, serves."""
+        self._set(_NEWS_END + slot * _COUNT.size, generation + 1)
+
+    def clear(self, slot: int) -> None:
+        """Say that the worker in `slot` is gone, or about to start."""
+        self._set(_NEWS_END + slot * _COUNT.size, 0)
+
+    def ready(self, generation: int) -> int:
+        """How many workers of that generation, or a later one, serve."""
+        return sum(self._get(_NEWS_END + slot * _COUNT.size) > generation for slot in range(SLOTS))
+
+    def news(self) -> bytes:
+        """All counters of news, to be compared with an earlier look."""
+        return self._memory[:_NEWS_END]
+
+    def count(self, slot: int, kind: News) -> None:
+        """Count one more piece of news in a slot."""
+        at = slot * _RECORD + _KINDS.index(kind) * _COUNT.size
+        self._set(at, self._get(at) + 1)
+
+    def _get(self, at: int) -> int:
+        return int(_COUNT.unpack_from(self._memory, at)[0])
+
+    def _set(self, at: int, value: int) -> None:
+        _COUNT.pack_into(self._memory, at, value)
+
+
+class Look(NamedTuple):
+    """News at one moment: the kinds of it, and the counters that told."""
+
+    kinds: frozenset[News]
+    counters: bytes
+
+
+class Notices:
+    """One worker's view of the board: what it announces, and what it has not read yet."""
+
+    def __init__(self, board: Board | None = None, slot: int = 0) -> None:
+        self._board = board or Board()
+        self._slot = slot
+        self._seen = self._board.news()
+
+    @property
+    def unread(self) -> bool:
+        """Whether another worker has announced something; cheap enough for each request."""
+        return self._board.news() != self._seen
+
+    def announce(self, kind: News) -> None:
+        """Tell the other workers that definitions, or what names mean, have changed."""
+        current = self._board.news() == self._seen
+        self._board.count(self._slot, kind)
+        if current:
+            self._seen = self._board.news()
+
+    def announcer(self, kind: News) -> Callable[[], None]:
+        """`announce` for one kind."""
+        return lambda: self.announce(kind)
+
+    def look(self) -> Look:
+        """What has changed since the look that was acted on last."""
+        now, before = self._board.news(), self._seen
+        width = _COUNT.size
+        kinds = frozenset(
+            _KINDS[at // width % len(_KINDS)]
+            for at in range(0, _NEWS_END, width)
+            if now[at : at + width] != before[at : at + width]
+        )
+        return Look(kinds, now)
+
+    def done(self, look: Look) -> None:
+        """That is acted on; what was announced since is still unread."""
+        self._seen = look.counters

@@ -1,0 +1,210 @@
+"""Several worker processes are one proxy, on the real OpenSearch: the command as users run it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from proxy.embedded import EmbeddedCluster
+from tests.client import Client
+from tests.command import read_until, started
+
+MARK = "def result(r, c):\n    return {**r, 'marked': %d}\n"
+BOUND = 200
+
+
+class Crew:
+    """A started command with its workers."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process = process
+        self.url = url
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children()
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        async with aiohttp.ClientSession(self.url) as session:
+            yield Client(session)
+
+    @asynccontextmanager
+    async def client_of_each(self) -> AsyncIterator[list[Client]]:
+        """Clients whose kept-alive connections reach every worker."""
+        clients: list[Client] = []
+        async with AsyncExitStack() as stack:
+            for _ in range(BOUND):
+                client = await stack.enter_async_context(self.client())
+                assert (await client.get("/_querymill/livez")).status == 200
+                clients.append(client)
+                if all(self._serves(worker) for worker in self.workers):
+                    break
+            else:
+                raise AssertionError("one worker gets all connections")
+            yield clients
+
+    def _serves(self, worker: psutil.Process) -> bool:
+        port = int(self.url.rpartition(":")[2])
+        return any(
+            each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port
+            for each in worker.net_connections("tcp")
+        )
+
+
+@pytest.fixture
+def crew(opensearch: EmbeddedCluster, tmp_path: Path) -> Iterator[Crew]:
+    """Two workers, their settings in a file."""
+    config = tmp_path / "config.toml"
+    config.write_text(f'backend = "{opensearch.url}"\nworkers = 2\nlisten = "127.0.0.1:0"\n')
+    with started("serve", "--config", str(config)) as process:
+        match = read_until(process, r"querymill \S+ on (127\.0\.0\.1:\d+), backend")
+        yield Crew(process, f"http://{match[1]}")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+
+
+@pytest.fixture(autouse=True)
+async def empty_store(opensearch: EmbeddedCluster) -> AsyncIterator[None]:
+    yield
+    async with aiohttp.ClientSession(opensearch.url) as session:
+        await Client(session).delete("/.querymill?ignore_unavailable=true")
+
+
+async def test_acknowledged_is_in_force_everywhere(crew: Crew, index_name: str) -> None:
+    """The next request of any connection, on whichever worker, sees each change."""
+    async with crew.client_of_each() as clients:
+        await clients[0].index(index_name, {"1": {"n": 1}})
+        for step in range(10):
+            writer = clients[step % len(clients)]
+            await writer.define(f"mark-{step}", "result", MARK % step)
+            await writer.attach(index_name, result=f"mark-{step}")
+            answers = await asyncio.gather(
+                *(client.post(f"/{index_name}/_search", {}) for client in clients)
+            )
+            assert [answer.data["marked"] for answer in answers] == [step] * len(clients)
+            detached = await clients[-1 - step % 2].put(
+                f"/{index_name}/_settings", {"index.result.default_pipeline": None}
+            )
+            assert detached.status == 200
+            answers = await asyncio.gather(
+                *(client.post(f"/{index_name}/_search", {}) for client in clients)
+            )
+            assert not any("marked" in answer.data for answer in answers)
+
+
+async def test_a_new_alias_is_known_everywhere(crew: Crew, index_name: str) -> None:
+    """What a name means is asked anew by every worker once it changes through one."""
+    async with crew.client_of_each() as clients:
+        await clients[0].index(index_name, {"1": {"n": 1}})
+        await clients[0].define("mark", "result", MARK % 1)
+        await clients[0].attach(index_name, result="mark")
+        alias = f"{index_name}-alias"
+        for client in clients:
+            # Remembered as a name that means nothing.
+            assert (await client.post(f"/{alias}/_search", {})).status == 404
+        actions = {"actions": [{"add": {"index": index_name, "alias": alias}}]}
+        assert (await clients[0].post("/_aliases", actions)).status == 200
+        for client in clients:
+            assert (await client.post(f"/{alias}/_search", {})).data["marked"] == 1
+
+
+async def test_figures_are_one(crew: Crew, index_name: str) -> None:
+    """Runs count over all workers, also over those that a reload has ended."""
+    async with crew.client_of_each() as clients:
+        await clients[0].index(index_name, {"1": {"n": 1}})
+        await clients[0].define("mark", "result", MARK % 1)
+        for client in clients:
+            await client.post(f"/{index_name}/_search?pipeline=mark", {})
+        for client in clients:
+            stats = (await client.get("/_pipeline/mark/_stats")).data
+            assert stats["count"] == stats["success"] == len(clients)
+            metrics = (await client.get("/_querymill/metrics")).body.decode()
+            runs = f'outcome="done",pipeline="mark"}} {len(clients)}.0'
+            assert f"querymill_pipeline_runs_total{{{runs}" in metrics
+    old = crew.workers
+    crew.process.send_signal(signal.SIGHUP)
+    await asyncio.to_thread(psutil.wait_procs, old, timeout=40)
+    async with crew.client() as client:
+        stats = (await client.get("/_pipeline/mark/_stats")).data
+        assert stats["count"] == len(clients)
+
+
+async def test_scroll_and_point_in_time_on_any_worker(crew: Crew, index_name: str) -> None:
+    """Each page through another connection, with the pipelines of the first request."""
+    async with crew.client_of_each() as clients:
+        await clients[0].index(index_name, {str(n): {"n": n} for n in range(9)})
+        await clients[0].define("mark", "result", MARK % 5)
+        await clients[0].attach(index_name, result="mark")
+        page = await clients[0].post(f"/{index_name}/_search?scroll=1m", {"size": 1})
+        for client in (*clients, *clients)[:8]:
+            assert page.data["marked"] == 5
+            body = {"scroll": "1m", "scroll_id": page.data["_scroll_id"]}
+            page = await client.post("/_search/scroll", body)
+        target = f"/{index_name}/_search/point_in_time?keep_alive=1m"
+        opened = (await clients[0].post(target)).data["pit_id"]
+        for client in clients:
+            answer = await client.post("/_search", {"pit": {"id": opened, "keep_alive": "1m"}})
+            assert (answer.status, answer.data["marked"]) == (200, 5)
+        closed = await clients[-1].call("DELETE", "/_search/point_in_time", {"pit_id": [opened]})
+        assert closed.data["pits"][0]["successful"] is True
+
+
+async def test_a_killed_worker_is_replaced(crew: Crew) -> None:
+    """Only what it had in flight is lost; the others go on, and soon there are two again."""
+    victim = crew.workers[0]
+    victim.kill()
+    while victim in crew.workers or len(crew.workers) < 2:
+        async with crew.client() as client:
+            assert (await client.get("/_querymill/livez")).status == 200
+    read_until(crew.process, r"a worker died and is replaced")
+
+
+async def test_reload_loses_no_request(crew: Crew, tmp_path: Path, index_name: str) -> None:
+    """Under load, and the new workers have the new settings."""
+    done = asyncio.Event()
+
+    async def load() -> int:
+        count = 0
+        async with crew.client() as client:
+            while not done.is_set():
+                assert (await client.post(f"/{index_name}/_search", {})).status == 200
+                count += 1
+        return count
+
+    async with crew.client() as client:
+        await client.index(index_name, {"1": {"n": 1}})
+    config = tmp_path / "config.toml"
+    config.write_text(config.read_text() + 'admin_token = "changed-token"\n')
+    async with asyncio.TaskGroup() as group:
+        loads = [group.create_task(load()) for _ in range(8)]
+        old = crew.workers
+        crew.process.send_signal(signal.SIGHUP)
+        gone, alive = await asyncio.to_thread(psutil.wait_procs, old, timeout=40)
+        done.set()
+    assert (len(gone), alive) == (2, [])
+    assert sum(task.result() for task in loads) > 0
+    async with crew.client() as client:
+        assert (await client.get("/_pipeline")).status == 401
+
+
+async def test_reload_of_wrong_settings(crew: Crew, tmp_path: Path) -> None:
+    """They are named in the log, and the old ones stay."""
+    config = tmp_path / "config.toml"
+    config.write_text(config.read_text() + 'log_level = "loud"\nadmin_token = "changed-token"\n')
+    old = crew.workers
+    os.kill(crew.process.pid, signal.SIGHUP)
+    read_until(crew.process, r"the old ones stay.*log_level: expected")
+    await asyncio.to_thread(psutil.wait_procs, old, timeout=40)
+    async with crew.client() as client:
+        assert (await client.get("/_pipeline")).status == 200

@@ -1,0 +1,67 @@
+"""Figures of several workers are one sum, whoever of them still lives."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from proxy.figures import Figures
+from proxy.workers.peers import Peers, fold
+
+
+def counted(number: int) -> Figures:
+    figures = Figures()
+    figures.requests["search", "2xx"] = number
+    figures.conflicts = number
+    figures.sandboxes["live"] = number
+    pipeline = figures.pipelines.pipeline("p")
+    pipeline.outcomes["done"] = number
+    pipeline.stage("s").latency.add(1.0)
+    return figures
+
+
+def worker(folder: Path, name: str, number: int) -> Peers:
+    """Another worker, as far as its name goes."""
+    peers = Peers(folder, lambda: counted(number))
+    peers._name = name
+    return peers
+
+
+async def test_living_and_ended_workers_add_up(tmp_path: Path) -> None:
+    """Counts of ended ones stay, before they are folded and after; gauges are of the living."""
+    async with Peers(tmp_path, lambda: counted(1)) as own:
+        other, last = worker(tmp_path, "2", 20), worker(tmp_path, "3", 300)
+        await other.open()
+        await last.open()
+        for _ in range(2):
+            total = await own.gather()
+            assert total.requests["search", "2xx"] == total.conflicts == 321
+            assert total.sandboxes["live"] == 321
+            assert total.pipelines.pipeline("p").as_dict()["count"] == 321
+            assert total.pipelines.pipeline("p").stages["s"].latency.count == 3
+        await other.close()
+        for _ in range(2):
+            total = await own.gather()
+            assert (total.conflicts, total.sandboxes["live"]) == (321, 301)
+            fold(tmp_path)
+        await last.close()
+        fold(tmp_path)
+        assert (await own.gather()).conflicts == 321
+    assert sorted(os.listdir(tmp_path)) == [f"{os.getpid()}.figures", "past"]
+
+
+async def test_a_killed_worker_is_left_out(tmp_path: Path) -> None:
+    """Its socket may still be there; nobody answers on it."""
+    async with Peers(tmp_path, lambda: counted(1)) as own:
+        dead = worker(tmp_path, "2", 20)
+        await dead.open()
+        assert dead._server is not None
+        dead._server.close()
+        (tmp_path / "4.sock").touch()
+        assert (await own.gather()).conflicts == 1
+
+
+async def test_closing_twice_or_unopened(tmp_path: Path) -> None:
+    """Leaves nothing behind that was not there."""
+    await Peers(tmp_path, Figures).close()
+    assert not os.listdir(tmp_path)
