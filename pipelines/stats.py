@@ -96,7 +96,10 @@ class PipelineStats:
 
     def stage(self, name: str) -> StageStats:
         """The figures of a stage, made at its first run."""
-        return self.stages.setdefault(name, StageStats())
+        found = self.stages.get(name)
+        if found is None:
+            found = self.stages[name] = StageStats()
+        return found
 
     def merge(self, other: PipelineStats) -> None:
         self.outcomes.update(other.outcomes)
@@ -129,7 +132,10 @@ class Stats:
         self._pipelines: dict[str, PipelineStats] = {}
 
     def pipeline(self, name: str) -> PipelineStats:
-        return self._pipelines.setdefault(name, PipelineStats())
+        found = self._pipelines.get(name)
+        if found is None:
+            found = self._pipelines[name] = PipelineStats()
+        return found
 
     def forget(self, name: str) -> None:
         """Drop the figures of a deleted pipeline."""

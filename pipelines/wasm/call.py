@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 Phase = Literal["query", "document", "result"]
 Isolation = Literal["pooled", "request"]
+# UDF version, parameters, memory, and whether every run needs a new one: a sandbox is never shared
+# beyond one of these.
+Key = tuple[str, bytes, int, bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

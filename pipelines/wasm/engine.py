@@ -14,9 +14,9 @@ from pipelines.wasm.build import BuildError, Progress, build
 from pipelines.wasm.grants import Line, build_linker
 from pipelines.wasm.precompile import engine_config
 
-TICK_SECONDS = 0.01
+TICK_SECONDS = 0.005
 # idle ticks before the ticker rests, so that a busy proxy does not wake it for every run
-_LINGER_TICKS = 100
+_LINGER_TICKS = 200
 
 
 class Ticker:

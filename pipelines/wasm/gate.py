@@ -2,7 +2,8 @@
 
 Threads of one interpreter that run short calls at once get less done together than one of them
 alone, as they hand the interpreter's lock to and fro. So the next run begins when the last is done;
-but a run that takes long must not hold up the others, so after a while it no longer counts.
+but a run that takes long must not hold up the others, so after a while it no longer counts. Runs of
+UDFs whose last one passed its deadline have one place among them, so that they cannot take all.
 """
 
 from __future__ import annotations
@@ -19,23 +20,31 @@ class Gate:
     def __init__(self, threads: int) -> None:
         self._threads = asyncio.Semaphore(threads)
         self._young = asyncio.Semaphore(1)
+        self._runaway = asyncio.Semaphore(1)
 
-    async def enter(self) -> Place:
-        """Wait for a place, in order of arrival; `Place.leave` gives it back."""
-        await self._young.acquire()
+    async def enter(self, *, runaway: bool = False) -> Place:
+        """Wait for a place, in order of arrival; `Place.leave` gives it back.
+
+        `runaway` says that the UDF's last run passed its deadline.
+        """
+        taken: list[asyncio.Semaphore] = []
         try:
-            await self._threads.acquire()
+            for each in (self._runaway,) * runaway + (self._young, self._threads):
+                await each.acquire()
+                taken.append(each)
         except BaseException:
-            self._young.release()
+            for each in taken:
+                each.release()
             raise
-        return Place(self._threads, self._young)
+        taken.remove(self._young)
+        return Place(taken, self._young)
 
 
 class Place:
     """A run's place, from its beginning to the end of its thread."""
 
-    def __init__(self, threads: asyncio.Semaphore, young: asyncio.Semaphore) -> None:
-        self._threads = threads
+    def __init__(self, taken: list[asyncio.Semaphore], young: asyncio.Semaphore) -> None:
+        self._taken = taken
         self._young: asyncio.Semaphore | None = young
         self._timer = asyncio.get_running_loop().call_later(SHORT_SECONDS, self._grow_old)
 
@@ -43,7 +52,8 @@ class Place:
         """The thread is done."""
         self._timer.cancel()
         self._grow_old()
-        self._threads.release()
+        for each in self._taken:
+            each.release()
 
     def _grow_old(self) -> None:
         young, self._young = self._young, None

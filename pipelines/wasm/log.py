@@ -11,6 +11,10 @@ class RunLog:
         self._limit = limit
         self._left = limit
 
+    def clear(self) -> None:
+        """Begins anew, for a run that is begun again."""
+        self.lines, self._left = [], self._limit
+
     def write(self, line: str) -> None:
         """Keeps `line`, or, once, a note that there was no room for it."""
         if self._left < 0:

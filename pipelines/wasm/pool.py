@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 import orjson
 
 from pipelines.errors import StageError, StageTimeoutError
-from pipelines.wasm.call import Call, Isolation, Limits, Package, Reply
+from pipelines.wasm.call import Call, Isolation, Key, Limits, Package, Reply
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.gate import Gate, Place
 from pipelines.wasm.log import RunLog
+from pipelines.wasm.pace import INLINE_BYTES, INLINE_MS, Paces
 from pipelines.wasm.sandbox import Sandbox
-from pipelines.wasm.shelf import Key, Shelf
+from pipelines.wasm.shelf import Shelf
 
 T = TypeVar("T")
 
@@ -39,7 +42,9 @@ class SandboxPool:
         recycle_runs: int = 1000,
         recycle_seconds: float = 600,
         load_timeout_ms: int = 1000,
+        stock: int = 8,
     ) -> None:
+        """`threads` run UDFs; `stock` new sandboxes are kept ready of one that needs them new."""
         if not 1 <= threads <= max_live:
             raise ValueError(f"threads is {threads}; it has to be 1 to max_live ({max_live})")
         self._runtime = runtime
@@ -51,6 +56,11 @@ class SandboxPool:
             recycle_seconds=recycle_seconds,
         )
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="querymill-udf")
+        # Closes what was used up and makes what will be needed, off the event loop's thread.
+        self._helper = ThreadPoolExecutor(1, thread_name_prefix="querymill-stock")
+        self._stock = stock
+        self._restocking: set[Key] = set()
+        self._paces = Paces()
         self._gate = Gate(threads)
         self._closed = False
 
@@ -71,15 +81,23 @@ class SandboxPool:
         then on, once the UDF is loaded. `on_log` gets the log's lines on this event loop, however
         the run ends. Raises `StageError`, `StageTimeoutError`.
         """
-        key = (package.digest, _dumps(params), limits.memory_mb)
+        key = (package.digest, _dumps(params), limits.memory_mb, isolation == "request")
         log = RunLog(limits.log_bytes)
-        work = partial(self._run, key, package, call, limits, log, isolation == "request")
+        make = partial(self._make, package, key[1], limits.memory_mb, log)
         try:
-            return await self._in_thread(package, work, run_timeout)
+            if len(call.payload) + len(call.request or "") <= INLINE_BYTES:
+                reply, limits = self._run_here(key, call, limits, log)
+                if reply is not None:
+                    return reply
+            work = partial(self._run, key, make, call, limits, log)
+            runaway = self._paces.is_runaway(key)
+            return await self._in_thread(package, work, run_timeout, runaway=runaway)
         finally:
             if on_log is not None:
                 for line in tuple(log.lines):
                     on_log(line)
+            if key[3]:
+                self._restock(key, package)
 
     async def inspect(self, package: Package, params: Mapping[str, object]) -> frozenset[str]:
         """Loads `package` in a sandbox of its own that is then thrown away.
@@ -95,6 +113,7 @@ class SandboxPool:
         The runtime is the caller's to close, afterwards.
         """
         self._closed = True
+        await asyncio.to_thread(self._helper.shutdown)
         await asyncio.to_thread(self._executor.shutdown)
         await asyncio.to_thread(self._shelf.close)
 
@@ -103,11 +122,16 @@ class SandboxPool:
         return self._shelf.stats()
 
     async def _in_thread(
-        self, package: Package, work: Callable[[], T], run_timeout: float | None
+        self,
+        package: Package,
+        work: Callable[[], T],
+        run_timeout: float | None,
+        *,
+        runaway: bool = False,
     ) -> T:
         try:
             async with asyncio.timeout(run_timeout):
-                place = await self._gate.enter()
+                place = await self._gate.enter(runaway=runaway)
         except TimeoutError as error:
             raise StageTimeoutError(
                 f"UDF [{package}]: no sandbox was free within {run_timeout:g} s (waiting); "
@@ -122,15 +146,70 @@ class SandboxPool:
         future.add_done_callback(partial(_leave, place, loop))
         return await asyncio.wrap_future(future)
 
-    def _run(
-        self, key: Key, package: Package, call: Call, limits: Limits, log: RunLog, fresh: bool
-    ) -> Reply:
-        make = partial(self._make, package, key[1], limits.memory_mb, log)
-        sandbox = self._shelf.take(key, make, fresh=fresh)
+    def _run_here(
+        self, key: Key, call: Call, limits: Limits, log: RunLog
+    ) -> tuple[Reply | None, Limits]:
+        """The reply of a quick UDF, run on this thread; or None, and the limits it has left."""
+        if not self._paces.is_quick(key) or self._closed:
+            return None, limits
+        sandbox = self._shelf.take_idle(key)
+        if sandbox is None:
+            return None, limits
+        short = min(INLINE_MS, limits.timeout_ms)
+        started = time.perf_counter()
         try:
-            return sandbox.run(call, limits, log)
+            reply = sandbox.run(call, replace(limits, timeout_ms=short), log)
+            self._paces.ran(key, time.perf_counter() - started)
+            return reply, limits
+        except StageTimeoutError:
+            self._paces.was_slow(key)
+            left = limits.timeout_ms - int((time.perf_counter() - started) * 1000)
+            if left < 1:
+                raise
+            log.clear()
+            return None, replace(limits, timeout_ms=left)
         finally:
-            self._shelf.put(key, sandbox, keep=not fresh)
+            self._put(key, sandbox)
+
+    def _run(
+        self, key: Key, make: Callable[[], Sandbox], call: Call, limits: Limits, log: RunLog
+    ) -> Reply:
+        sandbox = self._shelf.take(key, make)
+        started = time.perf_counter()
+        try:
+            reply = sandbox.run(call, limits, log)
+        except StageTimeoutError:
+            self._paces.timed_out(key)
+            raise
+        finally:
+            self._shelf.put(key, sandbox, keep=not key[3])
+        self._paces.ran(key, time.perf_counter() - started)
+        return reply
+
+    def _put(self, key: Key, sandbox: Sandbox) -> None:
+        """Take a sandbox back on the event loop's thread, where closing one takes too long."""
+        if key[3] or not sandbox.alive:
+            with suppress(RuntimeError):  # shut down meanwhile
+                self._helper.submit(self._shelf.put, key, sandbox, keep=False)
+                return
+        self._shelf.put(key, sandbox, keep=not key[3])
+
+    def _restock(self, key: Key, package: Package) -> None:
+        """Have new sandboxes made ahead of demand, up to the number in stock."""
+        if key in self._restocking or self._closed:
+            return
+        self._restocking.add(key)
+        make = partial(self._make, package, key[1], key[2], RunLog(0))
+        self._helper.submit(self._fill, key, make)
+
+    def _fill(self, key: Key, make: Callable[[], Sandbox]) -> None:
+        try:
+            self._shelf.stock(key, make, self._stock)
+        except StageError:
+            # The run that needs one finds out the same, and says so.
+            pass
+        finally:
+            self._restocking.discard(key)
 
     def _inspect(self, package: Package, params: bytes) -> frozenset[str]:
         limits = Limits()

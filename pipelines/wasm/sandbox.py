@@ -15,6 +15,7 @@ from pipelines.wasm import reply, traps
 from pipelines.wasm.call import Call, Limits, Package, Reply
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.log import RunLog
+from pipelines.wasm.text_call import TextCall, text_call
 
 # the fault of the UDF's own code; the interpreter around it is as sound as before
 _HARMLESS = {"udf_exception", "invalid_result", "output_too_large", "input_too_large", "input_type"}
@@ -116,15 +117,14 @@ class Sandbox:
                 "load", f"UDF [{self.package}] defines neither {phase}() nor udf_main()"
             )
 
-    def _enter(self, function: Func, log: RunLog, timeout_ms: int, *arguments: str) -> str:
+    def _enter(self, function: TextCall, log: RunLog, timeout_ms: int, *arguments: str) -> str:
         """Calls into the instance; whatever stops it comes out as a `StageError`."""
         line = self._runtime.line
         line.log = log
         try:
             with self._runtime.ticker:
                 self._store.set_epoch_deadline(self._runtime.ticker.ticks(timeout_ms))
-                answer: str = function(self._store, *arguments)
-                return answer
+                return function(*arguments)
         except WasmtimeError as error:
             self.alive = False
             trap = traps.explain(error)
@@ -145,11 +145,10 @@ class Sandbox:
     def _named(self, reason: str) -> str:
         return f"UDF [{self.package}]: {reason}"
 
-    @staticmethod
-    def _function(found: Func | None) -> Func:
+    def _function(self, found: Func | None) -> TextCall:
         if found is None:
             raise StageError("unavailable", "the built sandbox is not ours; clear the cache folder")
-        return found
+        return text_call(self._store, found)
 
 
 def _checked_input(call: Call, limits: Limits) -> dict[str, Any]:

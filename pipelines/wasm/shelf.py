@@ -7,10 +7,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from pipelines.wasm.call import Key
 from pipelines.wasm.sandbox import Sandbox
-
-# UDF version, parameters, memory: a sandbox is never shared beyond one of these
-Key = tuple[str, bytes, int]
 
 
 class Shelf:
@@ -29,17 +27,24 @@ class Shelf:
         self._recycle_seconds = recycle_seconds
         self._lock = threading.Lock()
         self._idle: OrderedDict[Sandbox, Key] = OrderedDict()
+        self._by_key: dict[Key, list[Sandbox]] = {}
         self._live = 0
         self._closed = False
         self._counts = dict.fromkeys(("created", "recycled", "trapped", "evicted"), 0)
 
-    def take(self, key: Key, make: Callable[[], Sandbox], *, fresh: bool) -> Sandbox:
-        """The warmest idle sandbox of `key`, or a new one from `make` (always with `fresh`)."""
+    def take_idle(self, key: Key) -> Sandbox | None:
+        """The warmest idle sandbox of `key`, if there is one."""
         with self._lock:
-            found = None if fresh else self._newest(key)
-            if found is not None:
-                del self._idle[found]
-                return found
+            same = self._by_key.get(key)
+            return self._remove(same[-1]) if same else None
+
+    def take(self, key: Key, make: Callable[[], Sandbox]) -> Sandbox:
+        """The warmest idle sandbox of `key`, or a new one from `make`."""
+        return self.take_idle(key) or self.make(make)
+
+    def make(self, make: Callable[[], Sandbox]) -> Sandbox:
+        """A new sandbox; one that is idle makes room for it where there are too many."""
+        with self._lock:
             self._live += 1
             evicted = self._over_limit()
         for sandbox in evicted:
@@ -54,6 +59,22 @@ class Shelf:
             self._counts["created"] += 1
         return made
 
+    def stock(self, key: Key, make: Callable[[], Sandbox], wanted: int) -> None:
+        """Have `wanted` idle sandboxes of `key`, as far as there is room without closing any."""
+        while True:
+            with self._lock:
+                full = self._live >= self._max_live or self._closed
+                if full or len(self._by_key.get(key, ())) >= wanted:
+                    return
+            made = self.make(make)
+            with self._lock:
+                if not self._closed:
+                    self._add(key, made)
+                    continue
+                self._live -= 1
+            made.close()
+            return
+
     def put(self, key: Key, sandbox: Sandbox, *, keep: bool) -> None:
         """Takes a sandbox back, and closes it if it is spent or there is no room."""
         with self._lock:
@@ -61,7 +82,7 @@ class Shelf:
             self._counts["trapped"] += not sandbox.alive
             self._counts["recycled"] += keep and sandbox.alive and old
             if keep and sandbox.alive and not old and self._has_room(key):
-                self._idle[sandbox] = key
+                self._add(key, sandbox)
                 return
             self._live -= 1
         sandbox.close()
@@ -72,6 +93,7 @@ class Shelf:
             self._closed = True
             idle = list(self._idle)
             self._idle.clear()
+            self._by_key.clear()
             self._live -= len(idle)
         for sandbox in idle:
             sandbox.close()
@@ -81,13 +103,22 @@ class Shelf:
         with self._lock:
             return {"live": self._live, "idle": len(self._idle), **self._counts}
 
-    def _newest(self, key: Key) -> Sandbox | None:
-        return next((box for box, its in reversed(self._idle.items()) if its == key), None)
+    def _add(self, key: Key, sandbox: Sandbox) -> None:
+        self._idle[sandbox] = key
+        self._by_key.setdefault(key, []).append(sandbox)
+
+    def _remove(self, sandbox: Sandbox) -> Sandbox:
+        key = self._idle.pop(sandbox)
+        same = self._by_key[key]
+        same.remove(sandbox)
+        if not same:
+            del self._by_key[key]
+        return sandbox
 
     def _over_limit(self) -> list[Sandbox]:
         evicted: list[Sandbox] = []
         while self._live > self._max_live and self._idle:
-            evicted.append(self._idle.popitem(last=False)[0])
+            evicted.append(self._remove(next(iter(self._idle))))
             self._live -= 1
         self._counts["evicted"] += len(evicted)
         return evicted
@@ -97,5 +128,4 @@ class Shelf:
         return sandbox.runs >= self._recycle_runs or age >= self._recycle_seconds
 
     def _has_room(self, key: Key) -> bool:
-        same = sum(its == key for its in self._idle.values())
-        return not self._closed and same < self._max_idle
+        return not self._closed and len(self._by_key.get(key, ())) < self._max_idle

@@ -53,3 +53,17 @@ async def test_a_caller_that_gave_up_keeps_no_place() -> None:
         raise AssertionError("a second run got in")
     place.leave()
     assert await entered(gate)
+
+
+async def test_runaways_have_one_place_among_them() -> None:
+    """However many threads there are; others pass them, and the place comes back."""
+    gate = Gate(3)
+    first = await gate.enter(runaway=True)
+    waiting = asyncio.ensure_future(gate.enter(runaway=True))
+    other = await gate.enter()
+    assert not waiting.done()
+    other.leave()
+    assert await entered(gate)
+    first.leave()
+    (await waiting).leave()
+    assert await entered(gate)

@@ -1,0 +1,68 @@
+"""Which UDFs are quick enough to be run on the event loop's own thread.
+
+Handing a run to another thread and its answer back costs several times what a short run takes. A
+UDF that has shown many times in a row that it is done at once is therefore run where the request
+is, under a deadline so short that nothing waits for it noticeably. The first time it is not done by
+then it goes back to the threads, where the run is begun again, and has to show more runs than
+before. What a UDF does has no effect but its answer, so that a second beginning is safe.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from pipelines.wasm.call import Key
+
+QUICK_SECONDS: Final = 0.002
+"""A run that took no longer was quick."""
+INLINE_MS: Final = 5
+"""What a run on the event loop's thread may take."""
+INLINE_BYTES: Final = 64 * 1024
+"""What it may be given."""
+PROOF: Final = 20
+"""Quick runs in a row before the first one there."""
+LONGEST_PROOF: Final = 100_000
+_REMEMBERED: Final = 10_000
+
+
+class Paces:
+    """How quick each UDF was of late; those not run for longest are forgotten."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Key, list[int]] = OrderedDict()
+        self._runaways: OrderedDict[Key, None] = OrderedDict()
+
+    def is_quick(self, key: Key) -> bool:
+        """Whether its next run may be on the event loop's thread."""
+        return (known := self._known.get(key)) is not None and known[0] >= known[1]
+
+    def ran(self, key: Key, seconds: float) -> None:
+        """A run ended by itself after so long."""
+        if self._runaways:
+            self._runaways.pop(key, None)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = [0, PROOF]
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        if seconds <= QUICK_SECONDS:
+            known[0] += 1
+        else:
+            known[0] = 0
+            self._known.move_to_end(key)
+
+    def is_runaway(self, key: Key) -> bool:
+        """Whether its last run passed its deadline."""
+        return key in self._runaways
+
+    def timed_out(self, key: Key) -> None:
+        """A run passed its deadline."""
+        self._runaways[key] = None
+        if len(self._runaways) > _REMEMBERED:
+            self._runaways.popitem(last=False)
+
+    def was_slow(self, key: Key) -> None:
+        """A run on the event loop's thread passed its deadline: twice the proof from now on."""
+        proof = self._known.get(key, [0, PROOF])[1]
+        self._known[key] = [0, min(proof * 2, LONGEST_PROOF)]

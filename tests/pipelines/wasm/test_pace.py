@@ -1,0 +1,120 @@
+"""Quick UDFs run on the event loop's thread; the first slow run sends them back to the others."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from pipelines.errors import StageTimeoutError
+from pipelines.wasm import Limits, SandboxPool
+from pipelines.wasm.pace import INLINE_BYTES, LONGEST_PROOF, PROOF, QUICK_SECONDS, Paces
+from pipelines.wasm.sandbox import Sandbox
+from tests.pipelines.wasm.udfs import Runner
+
+KEY = ("digest", b"{}", 64, False)
+SLEEPY = """
+import time
+def query(request, context):
+    log("began")
+    until = time.monotonic() + request.get("seconds", 0)
+    while time.monotonic() < until: pass
+    return {"done": True}
+"""
+
+
+def proved(paces: Paces, runs: int) -> None:
+    for _ in range(runs):
+        paces.ran(KEY, QUICK_SECONDS)
+
+
+@pytest.mark.parametrize(("runs", "quick"), [(PROOF - 1, False), (PROOF, True), (PROOF + 1, True)])
+def test_proof(runs: int, quick: bool) -> None:
+    """So many quick runs in a row, and no fewer."""
+    paces = Paces()
+    proved(paces, runs)
+    assert paces.is_quick(KEY) is quick
+    assert not paces.is_quick((*KEY[:3], True))
+
+
+def test_a_slow_run_begins_the_proof_anew() -> None:
+    paces = Paces()
+    proved(paces, PROOF)
+    paces.ran(KEY, QUICK_SECONDS * 1.01)
+    assert not paces.is_quick(KEY)
+    proved(paces, PROOF)
+    assert paces.is_quick(KEY)
+
+
+def test_a_passed_deadline_doubles_it() -> None:
+    """Up to a bound, so that a UDF that became quick is found again."""
+    paces = Paces()
+    paces.was_slow(KEY)
+    proved(paces, PROOF * 2 - 1)
+    assert not paces.is_quick(KEY)
+    proved(paces, 1)
+    assert paces.is_quick(KEY)
+    for _ in range(40):
+        paces.was_slow(KEY)
+    proved(paces, LONGEST_PROOF)
+    assert paces.is_quick(KEY)
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The threads that runs were on, in order."""
+    seen: list[str] = []
+    run = Sandbox.run
+
+    def watched(self: Sandbox, *arguments: object) -> object:
+        seen.append(threading.current_thread().name)
+        return run(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Sandbox, "run", watched)
+    return seen
+
+
+def as_quick(pool: SandboxPool) -> None:
+    """Take every UDF for a quick one, however busy this machine is."""
+    pool._paces.is_quick = lambda key: True  # type: ignore[method-assign]
+
+
+async def test_where_it_runs(runner: Runner, threads: list[str]) -> None:
+    """Without a warm sandbox on a thread, then here; with much input on a thread again."""
+    as_quick(runner.pool)
+    large = {"x": "y" * INLINE_BYTES}
+    for payload in ({}, {}, large):
+        assert (await runner.run(SLEEPY, payload)).data == {"done": True}
+    names = [name.startswith("querymill-udf") for name in threads]
+    assert names == [True, False, True]
+
+
+async def test_a_run_that_takes_too_long_here(runner: Runner, threads: list[str]) -> None:
+    """Is begun again on a thread; its log has nothing of the first beginning."""
+    await runner.run(SLEEPY, {})
+    as_quick(runner.pool)
+    reply = await runner.run(SLEEPY, {"seconds": 0.1}, limits=Limits(timeout_ms=5000))
+    assert (reply.data, reply.log) == ({"done": True}, ("began",))
+    assert [name.startswith("querymill-udf") for name in threads] == [True, False, True]
+    assert runner.pool.stats()["trapped"] == 1
+
+
+async def test_its_whole_time_counts(runner: Runner) -> None:
+    """What the first beginning took is not given again."""
+    await runner.run(SLEEPY, {})
+    as_quick(runner.pool)
+    with pytest.raises(StageTimeoutError, match="ran longer than its"):
+        await runner.run(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=50))
+    with pytest.raises(StageTimeoutError, match="ran longer than its 3 ms"):
+        await runner.run(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=3))
+
+
+async def test_runaways(runner: Runner) -> None:
+    """A UDF is one from a passed deadline until a run ends by itself."""
+    paces = runner.pool._paces
+    with pytest.raises(StageTimeoutError):
+        await runner.run(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
+    (key,) = paces._runaways
+    assert paces.is_runaway(key)
+    await runner.run(SLEEPY)
+    assert not paces.is_runaway(key)
