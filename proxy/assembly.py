@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
+from pipelines.breaker import BreakerRules
 from pipelines.executor import Executor
 from pipelines.registry import Registry
 from pipelines.stats import Stats
 from pipelines.wasm import Runtime, SandboxPool
 from proxy.admin import Admin
 from proxy.admin.routes import admin_routes
+from proxy.admission import Admission, AdmissionLimits
 from proxy.async_search import AsyncSearchTraffic
 from proxy.backend import Backend
 from proxy.backend_info import BackendInfo
@@ -53,13 +56,18 @@ async def open_proxy(
     """
     place = place or Place()
     async with AsyncExitStack() as stack:
+        connect = partial(
+            Upstream,
+            settings.backend,
+            connect_timeout=settings.backend_connect_timeout,
+            idle_timeout=settings.backend_timeout,
+        )
         upstream = await stack.enter_async_context(
-            Upstream(
-                settings.backend,
-                connect_timeout=settings.backend_connect_timeout,
-                idle_timeout=settings.backend_timeout,
-                connections=settings.backend_connections,
-            )
+            connect(connections=settings.backend_connections)
+        )
+        # Traffic that has all connections cannot keep administration from its own.
+        reserved = await stack.enter_async_context(
+            connect(connections=settings.reserved_connections)
         )
         pool = SandboxPool(
             runtime,
@@ -70,11 +78,13 @@ async def open_proxy(
         )
         stack.push_async_callback(pool.close)
         stats = Stats()
-        backend = Backend(upstream, settings.backend_authorization or "")
-        registry = Registry(pool, stats)
+        authorization = settings.backend_authorization or ""
+        backend, own = Backend(upstream, authorization), Backend(reserved, authorization)
+        rules = BreakerRules(timeouts=settings.breaker_timeouts, rest=settings.breaker_rest)
+        registry = Registry(pool, stats, rules)
         definitions = Definitions(
             registry,
-            ClusterStore(backend),
+            ClusterStore(own),
             pool,
             refresh=settings.store_refresh,
             changed=place.notices.announcer("definitions"),
@@ -83,9 +93,19 @@ async def open_proxy(
         stack.push_async_callback(tasks.close)
         await definitions.look()
         tasks.start("follow the store", definitions.follow())
-        resolver = Resolver(backend, changed=place.notices.announcer("names"))
+        resolver = Resolver(own, changed=place.notices.announcer("names"))
         selector = Selector(registry, resolver, settings.on_conflict)
-        metrics = Metrics(stats, pool.stats, lambda: selector.conflicts)
+        admission = Admission(
+            AdmissionLimits(
+                in_flight=settings.max_in_flight,
+                waiting=settings.max_waiting,
+                seconds=settings.queue_timeout,
+                of_index=settings.index_max_in_flight,
+            )
+        )
+        metrics = Metrics(
+            stats, pool.stats, lambda: selector.conflicts, admission, registry.breakers
+        )
         relay = Relay(upstream, BackendInfo(upstream), compat=settings.compat == "auto")
         executor = Executor(stats)
         visible = frozenset(name.lower() for name in settings.pipeline_headers)
@@ -124,7 +144,7 @@ async def open_proxy(
             AsyncSearchTraffic(
                 relay, selector, executor, cursors, scroll, max_bytes=largest, visible=visible
             ),
-            IndexTraffic(relay, backend, definitions, resolver, token=settings.admin_token),
+            IndexTraffic(relay, own, definitions, resolver, token=settings.admin_token),
             MsearchTraffic(
                 relay,
                 selector,
@@ -138,13 +158,14 @@ async def open_proxy(
             selector,
             resolver,
             metrics,
+            admission,
             max_body=settings.max_request_bytes,
         )
         gather = metrics.gather
         if place.folder is not None:
             peers = await stack.enter_async_context(Peers(place.folder, metrics.figures))
             gather = peers.gather
-        admin = Admin(admin_routes(definitions, backend, gather), settings.admin_token or None)
+        admin = Admin(admin_routes(definitions, own, gather), settings.admin_token or None)
         server = ProxyServer(
             settings,
             traffic=traffic,

@@ -6,19 +6,25 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from pipelines.breaker import BreakerFigure
 from pipelines.stats import Stats
 
 
 @dataclass(slots=True)
 class Figures:
-    """Counts since the start, by what they are of, and the state of the sandboxes now.
+    """Counts since the start, by what they are of, and the state of things now.
 
-    `requests` are by operation and class of status (``2xx``), `sandboxes` by state or event.
+    `requests` are by operation and class of status (``2xx``), `refused` by reason, `sandboxes` by
+    state or event. `breakers` has for each pipeline the state in every worker.
     """
 
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     conflicts: int = 0
     sandboxes: Counter[str] = field(default_factory=Counter)
+    in_flight: int = 0
+    waiting: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    breakers: dict[str, list[BreakerFigure]] = field(default_factory=dict)
     pipelines: Stats = field(default_factory=Stats)
 
     def add(self, other: Figures) -> None:
@@ -26,7 +32,18 @@ class Figures:
         self.requests.update(other.requests)
         self.conflicts += other.conflicts
         self.sandboxes.update(other.sandboxes)
+        self.in_flight += other.in_flight
+        self.waiting += other.waiting
+        self.refused.update(other.refused)
+        for name, states in other.breakers.items():
+            self.breakers.setdefault(name, []).extend(states)
         self.pipelines.merge(dict(other.pipelines.items()))
+
+    def forget_state(self) -> None:
+        """Leave what was counted of a process that has ended, not the state it was in."""
+        self.sandboxes.clear()
+        self.in_flight = self.waiting = 0
+        self.breakers.clear()
 
 
 Gather = Callable[[], Awaitable[Figures]]

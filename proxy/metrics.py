@@ -15,7 +15,9 @@ from prometheus_client.core import (
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from pipelines.breaker import BreakerFigure
 from pipelines.stats import QUANTILES, Latency, Stats
+from proxy.admission import REASONS, Admission
 from proxy.figures import Figures
 
 Family = CounterMetricFamily | GaugeMetricFamily | SummaryMetricFamily
@@ -29,18 +31,31 @@ class Metrics:
         stats: Stats,
         sandboxes: Callable[[], dict[str, int]],
         conflicts: Callable[[], int],
+        admission: Admission,
+        breakers: Callable[[], dict[str, BreakerFigure]],
     ) -> None:
         self._requests: Counter[tuple[str, str]] = Counter()
         self._conflicts = conflicts
         self._stats = stats
         self._sandboxes = sandboxes
+        self._admission = admission
+        self._breakers = breakers
 
     def count_request(self, operation: str, status: int) -> None:
         self._requests[operation, f"{status // 100}xx"] += 1
 
     def figures(self) -> Figures:
         """All that was counted so far; its parts go on counting."""
-        return Figures(self._requests, self._conflicts(), Counter(self._sandboxes()), self._stats)
+        return Figures(
+            requests=self._requests,
+            conflicts=self._conflicts(),
+            sandboxes=Counter(self._sandboxes()),
+            in_flight=self._admission.in_flight,
+            waiting=self._admission.waiting,
+            refused=self._admission.refused,
+            breakers={name: [state] for name, state in self._breakers().items()},
+            pipelines=self._stats,
+        )
 
     async def gather(self) -> Figures:
         """All that was counted so far, for a process on its own."""
@@ -77,7 +92,35 @@ class _Exposed(Collector):
         for state, count in self._figures.sandboxes.items():
             sandboxes.add_metric([state], count)
         yield from (requests, conflicts, sandboxes)
+        yield from self._load()
         yield from self._pipelines()
+
+    def _load(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "querymill_in_flight_requests",
+            "Requests being answered, but for administration.",
+            value=self._figures.in_flight,
+        )
+        yield GaugeMetricFamily(
+            "querymill_waiting_requests",
+            "Requests waiting for their turn.",
+            value=self._figures.waiting,
+        )
+        refused = CounterMetricFamily(
+            "querymill_refused_requests",
+            "Requests refused with a 429 because too many came.",
+            labels=["reason"],
+        )
+        for reason in REASONS:
+            refused.add_metric([reason], self._figures.refused[reason])
+        breakers = GaugeMetricFamily(
+            "querymill_breaker_open",
+            "Workers in which a pipeline is turned off, for it kept passing its deadline.",
+            labels=["pipeline"],
+        )
+        for name, states in self._figures.breakers.items():
+            breakers.add_metric([name], sum(each.state != "closed" for each in states))
+        yield from (refused, breakers)
 
     def _pipelines(self) -> Iterator[Metric]:
         runs = CounterMetricFamily(

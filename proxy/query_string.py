@@ -14,9 +14,13 @@ _SEPARATOR = re.compile(r"([&;])")
 
 @dataclass(frozen=True, slots=True)
 class QueryString:
-    """The part after ``?`` as received; names and values are decoded for looking only."""
+    """The part after ``?`` as received; names and values are decoded for looking only.
+
+    `bare` is a ``?`` with nothing after it, which goes on as well.
+    """
 
     raw: str
+    bare: bool = False
 
     def get(self, name: str) -> str | None:
         """The last value of a parameter (as the backend takes it); None if it is absent."""
@@ -37,7 +41,7 @@ class QueryString:
             if kept:
                 kept.append(pieces[position - 1])
             kept.append(pieces[position])
-        return QueryString("".join(kept))
+        return QueryString("".join(kept), self.bare)
 
     def with_parameter(self, name: str, value: str) -> QueryString:
         """The same string with one parameter more at the end."""
@@ -46,7 +50,7 @@ class QueryString:
 
     def after(self, path: str) -> str:
         """`path` with this query string, as a request target."""
-        return f"{path}?{self.raw}" if self.raw else path
+        return f"{path}?{self.raw}" if self.raw or self.bare else path
 
 
 # A search asks one query string for some thirty names.

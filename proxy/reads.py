@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -52,7 +53,11 @@ class ReadTraffic:
                 exchange, target=query.after(target.path), body=body
             ) as response:
                 return await self._relay.answer(exchange, response)
+        bare = target.operation is Operation.GET_SOURCE
         form = await AnswerForm.of(exchange, query, self._relay)
+        if bare:
+            # The backend gives a source whole, whatever its `filter_path`.
+            form = replace(form, filters=None)
         form.check()
         query, headers = form.ask(query, headers)
         runs = self._runs(exchange, target.index)
@@ -66,7 +71,6 @@ class ReadTraffic:
                 return await self._unread(exchange, response, form)
             raw = await response.read(ANSWER_MAX)
             text = raw.decode()
-            bare = target.operation is Operation.GET_SOURCE
             hit = _source_hit(target, text) if bare else text
             result = await self._run(runs, chosen, hit)
             told = runs.answer_headers()

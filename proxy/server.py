@@ -22,6 +22,7 @@ from proxy.settings import Address, Settings
 _log = structlog.get_logger("proxy.server")
 
 ADMIN_SEGMENTS: Final = frozenset({"_pipeline", "_udf", "_querymill"})
+_HEALTH: Final = "/_querymill/"
 
 # TRACE would show a client's credentials, and the proxy is no tunnel.
 _REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT"})
@@ -181,7 +182,12 @@ class ProxyServer:
             if exchange.method in _REFUSED_METHODS:
                 reason = f"{exchange.method} is not allowed"
                 raise ErrorAnswer(405, "method_not_allowed_exception", reason, close=True)
-            if self._keep_up is not None and self._keep_up.due:
+            if (
+                self._keep_up is not None
+                and self._keep_up.due
+                # Health is not of definitions, and has to be told when the store is slow.
+                and not exchange.raw_path.startswith(_HEALTH)
+            ):
                 await self._keep_up()
             return await handler(exchange)
         except Exception as exc:

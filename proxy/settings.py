@@ -82,6 +82,47 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         maximum=16384,
     ),
     Setting(
+        "reserved_connections",
+        "count",
+        16,
+        "Connections beside those, for administration, definitions and names of indices.",
+        minimum=1,
+        maximum=1024,
+    ),
+    Setting(
+        "max_in_flight",
+        "count",
+        512,
+        "Requests a worker answers at once, but for administration.",
+        minimum=1,
+        maximum=65536,
+    ),
+    Setting(
+        "max_waiting",
+        "count",
+        512,
+        "Requests that wait for their turn in a worker; more are refused with a 429.",
+        minimum=0,
+        maximum=65536,
+    ),
+    Setting(
+        "queue_timeout",
+        "seconds",
+        1.0,
+        "Seconds a request waits for its turn before it is refused with a 429.",
+        minimum=0.01,
+        maximum=60,
+    ),
+    Setting(
+        "index_max_in_flight",
+        "count",
+        0,
+        "Requests to one index name, as written, that a worker answers at once; as many may wait. "
+        "0 sets no limit.",
+        minimum=0,
+        maximum=65536,
+    ),
+    Setting(
         "keepalive_timeout",
         "seconds",
         75.0,
@@ -155,6 +196,24 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         maximum=60,
     ),
     Setting(
+        "breaker_timeouts",
+        "count",
+        5,
+        "Runs in a row past their deadline after which a pipeline is turned off for a while; "
+        "0 never does.",
+        minimum=0,
+        maximum=1000,
+    ),
+    Setting(
+        "breaker_rest",
+        "seconds",
+        10.0,
+        "Seconds a pipeline is turned off before it is tried again; twice as long after each "
+        "trial that fails, 300 at most.",
+        minimum=0.1,
+        maximum=300,
+    ),
+    Setting(
         "on_conflict",
         "choice",
         "off",
@@ -208,6 +267,11 @@ class Settings:
     backend_connect_timeout: float
     backend_timeout: float
     backend_connections: int
+    reserved_connections: int
+    max_in_flight: int
+    max_waiting: int
+    queue_timeout: float
+    index_max_in_flight: int
     keepalive_timeout: float
     header_timeout: float
     body_timeout: float
@@ -218,6 +282,8 @@ class Settings:
     sandbox_max_live: int
     sandbox_recycle_runs: int
     sandbox_load_timeout: float
+    breaker_timeouts: int
+    breaker_rest: float
     on_conflict: Literal["off", "chain", "error"]
     pipeline_headers: tuple[str, ...]
     store_refresh: float

@@ -53,8 +53,8 @@ def read_target(method: str, raw_target: str) -> Target:
 
     An endpoint nobody knows can bypass every phase: on a protected index it is refused.
     """
-    path, _, raw_query = raw_target.partition("?")
-    query = QueryString(raw_query)
+    path, mark, raw_query = raw_target.partition("?")
+    query = QueryString(raw_query, bare=bool(mark) and not raw_query)
     # Segments are told apart before they are decoded: an id may hold an encoded slash.
     segments = tuple(unquote(part) for part in path.split("/") if part)
     index, rest = _split_index(segments)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from proxy.admission import Admission
 from proxy.async_search import AsyncSearchTraffic
 from proxy.bulk_traffic import BulkTraffic
 from proxy.documents import DocumentTraffic
@@ -53,7 +54,10 @@ def _check_line(method: str, raw_target: str) -> None:
 
 
 class Traffic:
-    """The data plane: guards the store, then hands each request to whoever answers its kind."""
+    """The data plane: guards the store, then hands each request to whoever answers its kind.
+
+    A request that finds no place in `admission` is refused before any of it is looked at.
+    """
 
     def __init__(
         self,
@@ -70,6 +74,7 @@ class Traffic:
         selector: Selector,
         resolver: Resolver,
         metrics: Metrics,
+        admission: Admission,
         *,
         max_body: int,
     ) -> None:
@@ -78,6 +83,7 @@ class Traffic:
         self._reads = reads
         self._resolver = resolver
         self._metrics = metrics
+        self._admission = admission
         self._max_body = max_body
         self._answers: Mapping[Operation, Answer] = {
             Operation.SEARCH: search,
@@ -112,8 +118,13 @@ class Traffic:
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
         target = read_target(exchange.method, exchange.target)
+        names = target.names
         status = 500
+        admitted = False
         try:
+            if not self._admission.enter(names):
+                await self._admission.wait(names)
+            admitted = True
             _check_line(exchange.method, exchange.target)
             self._check_source(exchange, target)
             if self._selector.guarded(*target.bypasses):
@@ -125,6 +136,8 @@ class Traffic:
             status = status_of(error)
             raise
         finally:
+            if admitted:
+                self._admission.leave(names)
             self._metrics.count_request(target.operation.value, status)
 
     def _check_source(self, exchange: Exchange, target: Target) -> None:

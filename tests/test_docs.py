@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipelines.attachment import SETTINGS as ATTACHMENTS
+from pipelines.breaker import BreakerFigure
 from pipelines.definition import OnError, OnFailure, read_pipeline
 from pipelines.errors import STAGE_ERROR_KINDS, DefinitionError
 from pipelines.registry import Registry
@@ -22,6 +23,7 @@ from pipelines.udf import category_phase, read_package, source_headers
 from pipelines.wasm import Call, Limits, Phase, Runtime, SandboxPool
 from proxy.admin import Route
 from proxy.admin.routes import admin_routes
+from proxy.admission import Admission, AdmissionLimits
 from proxy.backend import Backend
 from proxy.definitions import Definitions
 from proxy.endpoints import ENDPOINTS
@@ -71,6 +73,12 @@ def test_the_example_file_of_settings_is_valid(tmp_path: Path) -> None:
     assert load({}, {}, path).max_transform_bytes == 20 * 1024 * 1024
 
 
+def metrics(stats: Stats) -> Metrics:
+    """What counts `stats` of one pipeline."""
+    figures = {"p": BreakerFigure("closed")}
+    return Metrics(stats, dict, lambda: 0, Admission(AdmissionLimits()), lambda: figures)
+
+
 @pytest.fixture
 def routes(pool: SandboxPool) -> tuple[Route, ...]:
     """The table of administration calls; nothing of it is called."""
@@ -80,7 +88,7 @@ def routes(pool: SandboxPool) -> tuple[Route, ...]:
     backend = Backend(upstream)
     registry = Registry(pool, Stats())
     definitions = Definitions(registry, ClusterStore(backend), pool, refresh=1.0)
-    return admin_routes(definitions, backend, Metrics(Stats(), dict, lambda: 0).gather)
+    return admin_routes(definitions, backend, metrics(Stats()).gather)
 
 
 async def test_every_administration_call_is_documented(routes: tuple[Route, ...]) -> None:
@@ -93,11 +101,11 @@ def test_every_metric_is_documented() -> None:
     """With its name as Prometheus reads it, its type and its labels."""
     stats = Stats()
     stats.pipeline("p").stage("s")
-    text = exposition(Metrics(stats, dict, lambda: 0).figures()).decode()
+    text = exposition(metrics(stats).figures()).decode()
     for metric in text_string_to_metric_families(text):
         name = metric.name + ("_total" if metric.type == "counter" else "")
         assert f"| `{name}` | {metric.type} |" in OPERATIONS
-    labels = {"operation", "status", "state", "pipeline", "outcome", "stage", "kind"}
+    labels = {"operation", "status", "state", "pipeline", "outcome", "stage", "kind", "reason"}
     assert all(f"`{label}`" in OPERATIONS for label in labels)
     assert all(f"`{outcome}`" in OPERATIONS for outcome in (*OUTCOMES, *STAGE_OUTCOMES))
 

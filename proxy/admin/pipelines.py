@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from pipelines.breaker import STATES, BreakerFigure
 from pipelines.context import PHASES
 from pipelines.executor import CompiledPipeline
 from proxy.admin import AdminCall
@@ -82,6 +83,7 @@ class PipelineCalls:
                 "name": pipeline.name,
                 "version": pipeline.definition.version,
                 "type": pipeline.definition.type,
+                "breaker": _breaker(figures.breakers.get(call.name, [])),
                 **figures.pipelines.pipeline(call.name).as_dict(),
             }
         )
@@ -95,3 +97,18 @@ def _shown(pipeline: CompiledPipeline) -> dict[str, object]:
         "version": definition.version,
         "type": definition.type,
     }
+
+
+def _breaker(workers: list[BreakerFigure]) -> dict[str, object]:
+    """The worst state of all workers, how many are in which, and when one tries again."""
+    if not workers:
+        return {"state": "off"}
+    states = [each.state for each in workers]
+    shown: dict[str, object] = {
+        "state": max(states, key=STATES.index),
+        "workers": {state: states.count(state) for state in STATES},
+    }
+    rests = [each.retry_seconds for each in workers if each.state == "open"]
+    if rests:
+        shown["retry_in_millis"] = round(min(rests) * 1000)
+    return shown

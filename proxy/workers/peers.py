@@ -127,9 +127,8 @@ def _past(folder: Path) -> tuple[Figures, frozenset[str]]:
 
 
 def _read(path: Path) -> Figures:
-    # Gauges are of the living.
     figures: Figures = pickle.loads(path.read_bytes())
-    figures.sandboxes.clear()
+    figures.forget_state()
     return figures
 
 

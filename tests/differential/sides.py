@@ -15,7 +15,7 @@ from tests.proxy.wire import Client, Message, read_message
 _OWN_FIELDS: Final = frozenset({b"date", b"connection", b"keep-alive", b"transfer-encoding"})
 # Times, made-up ids and what tells of them, in JSON and YAML.
 _VOLATILE: Final = re.compile(
-    rb'"?(?:took|batches|[a-z_]*millis|creation_(?:time|date)|index_uuid|uuid|_na_|task)"?'
+    rb'"?(?:took|batches|[a-z_]*millis|creation_(?:time|date)(?:_string)?|index_uuid|uuid|_na_|task)"?'
     rb'\s*:\s*(?:"[^"]*"|[\d.]+)'
     # An index with its id, ids of scrolls and points in time, and the number in such an id.
     rb"|TWIN[\w-]*/[\w-]{22}|[\w+/-]{40,}={0,2}|(?<=found for id )[\w\[\]-]+"
@@ -29,7 +29,9 @@ _VOLATILE: Final = re.compile(
 _BINARY: Final = re.compile(
     rb"dtook(?:[\x00-\x17]|\x18.|\x19..|\x1a....)|\x83took(?:[\xc0-\xdf]|\x24[\x00-\x7f]*[\x80-\xff])"
     rb"|(?:(?!dtook)[\w+/-]){20,}={0,2}|creation_time.*"
-    rb"|(?<=found for id )[\w\[\]-]+|(?:offset: #|byte #|\[-1:)\d+",
+    rb"|(?<=found for id )[\w\[\]-]+|(?:offset: #|byte #|\[-1:)\d+"
+    # How long the text is that such a number ends.
+    rb"|(?<=x).(?=No search context found for id )",
     re.DOTALL,
 )
 # Ids the backend makes for documents without one.

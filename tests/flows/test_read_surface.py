@@ -176,3 +176,17 @@ async def test_what_changes_by_query_runs_pipelines_only_by_name(
     assert updated.data["updated"] == 1
     assert (await proxy.get(f"/{index_name}/_source/5")).data["touched"] is True
     assert (await proxy.post(f"{url}?pipeline=nothing", body)).status in (400, 404)
+
+
+async def test_a_source_is_given_whole_whatever_its_filter(
+    proxy: Client, direct: Client, index_name: str
+) -> None:
+    """As the backend does, with a pipeline that applies to reads by id and without."""
+    await proxy.index(index_name, {"1": {"title": "shoe", "n": 1.50}})
+    same = "def result(response, context):\n    return response\n"
+    await proxy.define("same", "result", same, applies_to=["search", "get"])
+    target = f"/{index_name}/_source/1?filter_path=title"
+    own = await direct.get(target)
+    passed = await proxy.get(f"{target}&pipeline=same")
+    assert passed.headers["Querymill-Pipelines"] == "same@1.0.0"
+    assert passed.body == own.body

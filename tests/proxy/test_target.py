@@ -108,3 +108,11 @@ def test_any_target_is_read(method: str, text: str) -> None:
     """No target leads to an exception, and none loses a byte."""
     read = read_target(method, f"/{text}")
     assert read.query.after(read.path) in (f"/{text}", f"/{text.removesuffix('?')}")
+
+
+@pytest.mark.parametrize("text", ["/a/_search", "/a/_search?", "/a/_search??", "/a/_search?&"])
+def test_a_target_goes_on_as_it_came(text: str) -> None:
+    """A question mark with nothing after it, too, also where a parameter would be taken out."""
+    target = read_target("GET", text)
+    assert target.query.after(target.path) == text
+    assert target.query.without({"pipeline"}).after(target.path) == text
