@@ -24,6 +24,7 @@ from proxy.documents import DocumentTraffic
 from proxy.failures import Failures
 from proxy.indices import IndexTraffic
 from proxy.keep_up import KeepUp
+from proxy.lookups import Lookups
 from proxy.metrics import Metrics
 from proxy.msearch import MsearchTraffic
 from proxy.place import Place
@@ -159,6 +160,7 @@ async def open_proxy(
             resolver,
             metrics,
             admission,
+            Lookups(selector, templates, max_body=settings.max_request_bytes),
             max_body=settings.max_request_bytes,
         )
         gather = metrics.gather

@@ -35,7 +35,7 @@ class Runs:
         warnings: Iterable[str] = (),
         trace: bool = False,
     ) -> None:
-        # For finding a request in the log, not a secret: the system's generator costs ten times more.
+        # For finding a request in the log, and no secret: the system's generator costs more.
         self.id = f"{random.getrandbits(64):016x}"
         self.done: list[Run] = []
         self.state: dict[str, Any] = {}

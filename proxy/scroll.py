@@ -83,7 +83,8 @@ class ScrollTraffic:
                 return await form.respond(exchange, response, await response.read(ANSWER_MAX))
             text = (await response.read(ANSWER_MAX)).decode()
             result = await runs.run(chosen, "result", Payload.parse(text), request=memory.request)
-            text = self.rewrap(result.text, replace(memory, state=runs.state))
+            text = runs.with_metadata(result.text)
+            text = self.rewrap(text, replace(memory, state=runs.state))
             return await form.respond(exchange, response, text, runs.answer_headers())
 
     async def open_pit(self, exchange: Exchange, target: Target) -> web.StreamResponse:

@@ -16,6 +16,7 @@ from proxy.exchange import Exchange
 from proxy.formats import FormatError, format_of, to_json
 from proxy.guard import check_body, check_target, named_in
 from proxy.indices import IndexTraffic
+from proxy.lookups import Lookups
 from proxy.metrics import Metrics
 from proxy.msearch import MsearchTraffic
 from proxy.queries import QueryTraffic
@@ -75,6 +76,7 @@ class Traffic:
         resolver: Resolver,
         metrics: Metrics,
         admission: Admission,
+        lookups: Lookups,
         *,
         max_body: int,
     ) -> None:
@@ -84,6 +86,7 @@ class Traffic:
         self._resolver = resolver
         self._metrics = metrics
         self._admission = admission
+        self._lookups = lookups
         self._max_body = max_body
         self._answers: Mapping[Operation, Answer] = {
             Operation.SEARCH: search,
@@ -129,6 +132,8 @@ class Traffic:
             self._check_source(exchange, target)
             if self._selector.guarded(*target.bypasses):
                 await self._check_bypass(exchange, target)
+            if self._lookups.concerns(exchange, target):
+                await self._lookups.check(exchange, target)
             answer = await self._answers.get(target.operation, self._other)(exchange, target)
             status = answer.status
             return answer

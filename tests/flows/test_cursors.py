@@ -134,3 +134,19 @@ async def test_a_scroll_without_an_id_is_the_backends_to_refuse(
     answer = await proxy.post("/_search/scroll", body or None)
     assert answer.status in (400, 404, 500)
     assert "proxy_exception" not in answer.body.decode()
+
+
+async def test_metadata_of_every_page(proxy: Client, index_name: str) -> None:
+    """What a result pipeline says of a page is told with it."""
+    await proxy.index(index_name, {str(n): {"n": n} for n in range(3)})
+    source = """
+def result(r, c):
+    return {**r, "_pipeline_metadata": {"hits": [hit["_id"] for hit in r["hits"]["hits"]]}}
+"""
+    await proxy.define("tell", "result", source)
+    await proxy.attach(index_name, result="tell")
+    page = await proxy.post(f"/{index_name}/_search?scroll=1m", {"size": 1, "sort": ["n"]})
+    for expected in ("0", "1", "2"):
+        assert page.data["_pipeline_metadata"] == {"hits": [expected]}
+        body = {"scroll": "1m", "scroll_id": page.data["_scroll_id"]}
+        page = await proxy.post("/_search/scroll", body)
