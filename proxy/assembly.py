@@ -95,6 +95,7 @@ async def open_proxy(
         await definitions.look()
         tasks.start("follow the store", definitions.follow())
         resolver = Resolver(own, changed=place.notices.announcer("names"))
+        stack.push_async_callback(resolver.close)
         selector = Selector(registry, resolver, settings.on_conflict)
         admission = Admission(
             AdmissionLimits(

@@ -124,7 +124,7 @@ class DocumentTraffic:
             exchange, target=query.after(target.path), headers=headers, body=body
         ) as response:
             for name, value in runs.answer_headers():
-                response.headers.add(name, value)
+                response.add(name, value)
             return await self._relay.answer(exchange, response)
 
     async def _settled(

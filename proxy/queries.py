@@ -99,7 +99,7 @@ class QueryTraffic:
             exchange, target=query.after(target.path), headers=headers, body=sent
         ) as response:
             for name, value in runs.answer_headers():
-                response.headers.add(name, value)
+                response.add(name, value)
             return await self._relay.answer(exchange, response)
 
 

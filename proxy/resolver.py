@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -12,11 +14,16 @@ from urllib.parse import quote
 import structlog
 
 from proxy.backend import Backend, BackendRefusedError
+from proxy.tasks import Tasks
 from proxy.upstream_errors import UpstreamError
 
 ALL = "_all"
 TTL_SECONDS = 5.0
 CACHE_SIZE = 2000
+# A name that is used in this last part of its time is asked for again.
+_AHEAD = 0.4
+
+Key = tuple[str, str]
 
 _log = structlog.get_logger("proxy.resolver")
 
@@ -49,13 +56,20 @@ class Resolver:
         self._backend = backend
         self._changed = changed
         self._ttl = ttl
-        self._cache: OrderedDict[tuple[str, str], tuple[float, tuple[Concrete, ...]]] = (
-            OrderedDict()
-        )
+        self._cache: OrderedDict[Key, tuple[float, tuple[Concrete, ...]]] = OrderedDict()
+        self._asking: dict[Key, asyncio.Future[tuple[Concrete, ...]]] = {}
+        self._forgotten = 0
+        self._tasks = Tasks()
+
+    async def close(self) -> None:
+        """End what is asked ahead of time."""
+        await self._tasks.close()
 
     def forget(self) -> None:
-        """Ask the backend anew from now on."""
+        """Ask the backend anew from now on; what is being asked is not kept either."""
         self._cache.clear()
+        self._asking.clear()
+        self._forgotten += 1
 
     def names_changed(self) -> None:
         """Forget, and tell those that share this backend to."""
@@ -73,19 +87,55 @@ class Resolver:
         expression = ",".join(names) or ALL
         key = (expression, expand or "")
         cached = self._cache.get(key)
-        if cached is not None and cached[0] > time.monotonic():
+        if cached is not None and (left := cached[0] - time.monotonic()) > 0:
+            if left < self._ttl * _AHEAD and key not in self._asking:
+                # So that no request has to wait for names that are in constant use.
+                self._tasks.start("resolve", self._renew(key, names, expand))
             return cached[1]
         try:
-            resolved = await self._ask(names, expand)
+            return await self._once(key, names, expand)
         except (UpstreamError, BackendRefusedError) as error:
             if strict:
                 raise
             _log.warning("names cannot be resolved", expression=expression, reason=str(error))
             return _literal(names)
-        if len(self._cache) >= CACHE_SIZE:
+
+    async def _renew(self, key: Key, names: tuple[str, ...], expand: str | None) -> None:
+        # What cannot be asked now is asked by the next request, which then says so.
+        with suppress(UpstreamError, BackendRefusedError):
+            await self._once(key, names, expand)
+
+    async def _once(
+        self, key: Key, names: tuple[str, ...], expand: str | None
+    ) -> tuple[Concrete, ...]:
+        """Ask the backend, for all who want to know the same meanwhile."""
+        while (running := self._asking.get(key)) is not None:
+            await asyncio.wait([running])
+            if not running.cancelled():
+                return running.result()
+        answer = self._asking[key] = asyncio.get_running_loop().create_future()
+        forgotten = self._forgotten
+        try:
+            resolved = await self._ask(names, expand)
+        except (UpstreamError, BackendRefusedError) as error:
+            answer.set_exception(error)
+            # Seen, whether somebody waits or not.
+            answer.exception()
+            raise
+        else:
+            answer.set_result(resolved)
+            if forgotten == self._forgotten:
+                self._keep(key, resolved)
+            return resolved
+        finally:
+            answer.cancel()
+            if self._asking.get(key) is answer:
+                del self._asking[key]
+
+    def _keep(self, key: Key, resolved: tuple[Concrete, ...]) -> None:
+        if key not in self._cache and len(self._cache) >= CACHE_SIZE:
             self._cache.popitem(last=False)
         self._cache[key] = (time.monotonic() + self._ttl, resolved)
-        return resolved
 
     async def _ask(self, names: tuple[str, ...], expand: str | None) -> tuple[Concrete, ...]:
         itself = _literal(names)

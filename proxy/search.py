@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from aiohttp import web
@@ -213,7 +212,8 @@ class SearchTraffic:
     async def _pass(
         self, exchange: Exchange, response: UpstreamResponse, runs: Runs, *, begun: bytes = b""
     ) -> web.StreamResponse:
-        _extend(response.headers, runs.answer_headers())
+        for name, value in runs.answer_headers():
+            response.add(name, value)
         return await self._relay.answer(exchange, response, begun=begun)
 
 
@@ -259,8 +259,3 @@ async def merged_request(source: bytes, query: QueryString) -> tuple[Payload, Qu
     if not loses_nothing(payload.text, payload.data):
         text = await asyncio.to_thread(graft, payload.text, text)
     return Payload(text, merged), remaining
-
-
-def _extend(headers: Headers, more: Iterable[tuple[str, str]]) -> None:
-    for name, value in more:
-        headers.add(name, value)

@@ -18,7 +18,15 @@ from aiohttp.http_parser import RawResponseMessage
 from multidict import CIMultiDict
 
 from proxy.connection import Connection, Upload
-from proxy.headers import Fields, Headers, as_fields, response_fields, response_headers
+from proxy.headers import (
+    Fields,
+    Headers,
+    as_fields,
+    decode,
+    encode,
+    response_fields,
+    response_headers,
+)
 from proxy.node import Node, Nodes
 from proxy.origin import Origin
 from proxy.pool import Pool
@@ -61,8 +69,8 @@ class UpstreamResponse:
     request, anything else closes it. `headers` are the end-to-end fields, in order.
     """
 
-    __slots__ = ("_connection", "_headers", "_message", "_node", "_payload", "_replaced", "_upload",
-                 "length", "reason", "status")  # fmt: skip
+    __slots__ = ("_connection", "_headers", "_message", "_more", "_node", "_payload", "_replaced",
+                 "_upload", "length", "reason", "status")  # fmt: skip
 
     def __init__(
         self,
@@ -81,6 +89,7 @@ class UpstreamResponse:
         self.reason: str = message.reason or ""
         self._message = message
         self._headers: Headers | None = None
+        self._more: list[tuple[bytes, bytes]] = []
         length = None if message.chunked else message.headers.get("Content-Length")
         self.length: int | None = int(length) if length is not None else None
 
@@ -89,6 +98,7 @@ class UpstreamResponse:
         """The end-to-end fields, to look into and change."""
         if self._headers is None:
             self._headers = response_headers(self._message.raw_headers)
+            self._headers.extend((decode(name), decode(value)) for name, value in self._more)
             if self._message.chunked:
                 self._headers.popall("Content-Length", None)
         return self._headers
@@ -101,8 +111,15 @@ class UpstreamResponse:
     def fields(self) -> Fields:
         """The same as they go on the wire."""
         if self._headers is None and not self._message.chunked:
-            return response_fields(self._message.raw_headers)
+            return [*response_fields(self._message.raw_headers), *self._more]
         return as_fields(self.headers)
+
+    def add(self, name: str, value: str) -> None:
+        """Add a field of the proxy's own, behind those of the backend."""
+        if self._headers is None:
+            self._more.append((encode(name), encode(value)))
+        else:
+            self._headers.add(name, value)
 
     async def read(self, limit: int) -> bytes:
         """Return the whole body. Raises UpstreamTooLarge above `limit` bytes, or UpstreamError."""

@@ -83,7 +83,7 @@ class PipelineCalls:
                 "name": pipeline.name,
                 "version": pipeline.definition.version,
                 "type": pipeline.definition.type,
-                "breaker": _breaker(figures.breakers.get(call.name, [])),
+                "breaker": shown_breaker(figures.breakers.get(call.name, [])),
                 **figures.pipelines.pipeline(call.name).as_dict(),
             }
         )
@@ -99,7 +99,7 @@ def _shown(pipeline: CompiledPipeline) -> dict[str, object]:
     }
 
 
-def _breaker(workers: list[BreakerFigure]) -> dict[str, object]:
+def shown_breaker(workers: list[BreakerFigure]) -> dict[str, object]:
     """The worst state of all workers, how many are in which, and when one tries again."""
     if not workers:
         return {"state": "off"}
