@@ -55,3 +55,14 @@ async def test_no_spelling_reaches_the_store(proxy: Client, name: str) -> None:
     headers = {"Content-Type": media_type} if body is not None else {}
     answer = await proxy.call(method, target, body, headers=headers)
     assert answer.status in (400, 403), (answer.status, answer.body[:600])
+
+
+async def test_json_called_cbor(proxy: Client, direct: Client) -> None:
+    """Is the backend's to refuse, unless it names the store."""
+    headers = {"Content-Type": "application/cbor"}
+    body = b'{"source":{"index":"one"},"dest":{"index":"two"}}'
+    got = await proxy.call("POST", "/_reindex", body, headers)
+    wanted = await direct.call("POST", "/_reindex", body, headers)
+    assert (got.status, got.body) == (wanted.status, wanted.body)
+    named = body.replace(b"one", b".querymill")
+    assert (await proxy.call("POST", "/_reindex", named, headers)).status == 403
