@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipelines.attachment import NONE
+from pipelines.attachment import NONE, Attachments
 from pipelines.context import Phase
 from pipelines.executor import CompiledPipeline
 from pipelines.registry import Registry
@@ -15,6 +15,7 @@ from proxy.resolver import Concrete, Resolver
 
 OnConflict = Literal["off", "chain", "error"]
 Chosen = tuple[CompiledPipeline, ...]
+_REMEMBERED = 2000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +30,15 @@ class Selection:
         return bool(self.query or self.result or self.warnings)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """That reads of these targets, with these attachments, run no pipeline, or may run some."""
+
+    attachments: Attachments
+    targets: tuple[Concrete, ...]
+    untouched: bool
+
+
 class Selector:
     """Chooses pipelines; `on_conflict` says what to do where targets have different defaults."""
 
@@ -36,6 +46,7 @@ class Selector:
         self._registry = registry
         self._resolver = resolver
         self._on_conflict = on_conflict
+        self._known: dict[tuple[tuple[str, ...], str | None], _Known] = {}
         self.conflicts = 0
 
     @property
@@ -76,7 +87,7 @@ class Selector:
         `MissingError` for an unknown name, `ErrorAnswer` for one of the wrong type.
         """
         selection = Selection()
-        if asked is None and self.idle:
+        if asked is None and (self.idle or await self._untouched(names, expand)):
             return selection
         chosen: dict[Phase, Chosen] = {}
         if asked is not None:
@@ -94,6 +105,27 @@ class Selector:
         selection.query = chosen.get("query", ())
         selection.result = chosen.get("result", ())
         return selection
+
+    async def _untouched(self, names: tuple[str, ...], expand: str | None) -> bool:
+        """Whether nothing that a read runs is attached to any target.
+
+        Remembered until attachments or targets change. Raises what `finals` does.
+        """
+        attachments = self._registry.attachments
+        strict = self.guarded("query", "result")
+        concretes = await self._resolver.resolve(names, expand, strict=strict)
+        known = self._known.get((names, expand))
+        if known is None or known.attachments is not attachments or known.targets is not concretes:
+            untouched = not any(
+                attachments.runs_on_reads(name)
+                for concrete in concretes
+                for name in (concrete.name, *concrete.aliases)
+            )
+            known = _Known(attachments, concretes, untouched)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[names, expand] = known
+        return known.untouched
 
     async def for_document(
         self, index: str, asked: str | None, warnings: list[str]
