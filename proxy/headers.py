@@ -7,6 +7,7 @@ with surrogate escapes, so that encoding it the same way gives back what was rec
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from multidict import CIMultiDict
@@ -31,6 +32,7 @@ _HOP_BY_HOP: Final = frozenset(
 # Host is written anew for the backend, and Expect is between the client and this proxy.
 _REQUEST_ONLY: Final = _HOP_BY_HOP | {b"host", b"expect"}
 # A message whose Connection field names these would change its own framing or meaning.
+_FEW: Final = 16
 _NEVER_NAMED: Final = frozenset({b"content-length", b"content-type", b"content-encoding", b"host"})
 
 
@@ -85,7 +87,19 @@ def _as_text(fields: Fields) -> Headers:
     return Headers([(decode(name), decode(value)) for name, value in fields])
 
 
+# Clients send the same fields all day, and a backend's change with the second.
+@lru_cache(maxsize=256)
+def _kept_of_few(raw: tuple[tuple[bytes, bytes], ...], hop: frozenset[bytes]) -> Fields:
+    return tuple(_kept_of(raw, hop))
+
+
 def _kept(raw: Fields, hop: frozenset[bytes]) -> Fields:
+    if isinstance(raw, tuple) and len(raw) <= _FEW:
+        return _kept_of_few(raw, hop)
+    return _kept_of(raw, hop)
+
+
+def _kept_of(raw: Fields, hop: frozenset[bytes]) -> Fields:
     kept = []
     for name, value in raw:
         lowered = name.lower()

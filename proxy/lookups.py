@@ -8,6 +8,7 @@ final ones, and the store could be asked about.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
@@ -40,12 +41,14 @@ _QUERIES: Final = frozenset(
         Operation.BY_QUERY,
     }
 )
+_PLAIN: Final = frozenset({"application/json", "application/json; charset=UTF-8"})
 _TEMPLATES: Final = frozenset({Operation.SEARCH_TEMPLATE, Operation.MSEARCH_TEMPLATE})
 _A_TEMPLATE: Final = frozenset({"id", "source"})
 _READ: Final[tuple[Phase, ...]] = ("query", "result")
 # An object that names an index and one of these says where a document is.
 _WHERE: Final = frozenset({"id", "_id", "path"})
-_STORE_SIGNS: Final = (b"querymill", b"\\u", b'"<', b"\0")
+_STORE_SIGN: Final = re.compile(rb'querymill|\\u|"<|\x00')
+_ANY_SIGN: Final = re.compile(rb'querymill|\\u|"<|\x00|ndex')
 
 
 class Lookups:
@@ -65,12 +68,16 @@ class Lookups:
 
     async def check(self, exchange: Exchange, target: Target) -> None:
         """Raise `ErrorAnswer` for such a query; what cannot be read is the backend's to refuse."""
-        body = await self._body(exchange, target)
         guarded = self._selector.guarded(*_READ)
+        signs = _ANY_SIGN if guarded else _STORE_SIGN
+        if exchange.has_body and _is_plain(exchange):
+            body = await exchange.body(self._max_body)
+            if signs.search(body) is None and target.operation not in _TEMPLATES:
+                return
+        body = await self._body(exchange, target)
         if guarded and target.operation in _TEMPLATES:
             body = await self._rendered(exchange, body)
-        signs = (*_STORE_SIGNS, b"ndex") if guarded else _STORE_SIGNS
-        if not any(sign in body for sign in signs):
+        if signs.search(body) is None:
             return
         names = list(dict.fromkeys(_looked_up(body, strict=guarded)))
         check_names(names)
@@ -109,6 +116,12 @@ class Lookups:
                     text = (await self._templates.render(text.decode(), exchange)).encode()
             made.append(text)
         return b"\n".join(made)
+
+
+def _is_plain(exchange: Exchange) -> bool:
+    """Whether the body is JSON as it is, as nearly all are."""
+    headers = exchange.headers
+    return headers.get("Content-Type") in _PLAIN and "Content-Encoding" not in headers
 
 
 def _looked_up(body: bytes, *, strict: bool) -> Iterator[str]:
