@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-StageKind = Literal["warm", "fresh", "load", "native"]
+StageKind = Literal["warm", "fresh", "stock", "load", "native"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +16,8 @@ class Case:
     """A way to answer a search.
 
     baseline: the case its ratio is to; its own name for a baseline.
-    same_work: the case that gives the backend the same work, which leaves what the proxy adds.
+    same_work: the case that its added time is told against: one that gives the backend the same
+    work, which leaves what is between.
     """
 
     name: str
@@ -28,7 +29,8 @@ class Case:
 class Sample:
     """One case in one round; `cpu_us` is the proxy's CPU for each request, None without a proxy.
 
-    `degraded` counts answers with a Warning: a pipeline did not run on them.
+    `degraded` counts answers with a Warning: a pipeline did not run on them. `errors` counts those
+    with another status than 200, which only the suites that overload allow.
     """
 
     case: str
@@ -40,6 +42,33 @@ class Sample:
     p99_us: float
     cpu_us: float | None
     degraded: int
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """Cases that are compared with each other, and what they came to."""
+
+    title: str
+    note: str
+    cases: Sequence[Case]
+    samples: Sequence[Sample]
+
+    @property
+    def levels(self) -> list[int]:
+        """The numbers of connections."""
+        return sorted({sample.connections for sample in self.samples})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One figure that is no latency, in one round; `unit` says how it is shown."""
+
+    section: str
+    what: str
+    unit: str
+    round: int
+    value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +112,8 @@ class Row:
     ratio_p50: Spread
     ratio_p99: Spread
     added_us: Spread
+    added_p99_us: Spread
+    added_to: str
     requests_a_second: float
     cpu_us: float | None
     degraded: int
@@ -120,7 +151,13 @@ def rows(samples: Sequence[Sample], cases: Sequence[Case]) -> list[Row]:
     """
     found = {(s.case, s.connections, s.round): s for s in samples}
     levels = sorted({s.connections for s in samples})
-    return [_row(found, case, level) for level in levels for case in cases]
+    measured = {key[:2] for key in found}
+    return [
+        _row(found, case, level)
+        for level in levels
+        for case in cases
+        if (case.name, level) in measured
+    ]
 
 
 def _row(found: dict[tuple[str, int, int], Sample], case: Case, connections: int) -> Row:
@@ -138,6 +175,8 @@ def _row(found: dict[tuple[str, int, int], Sample], case: Case, connections: int
         ratio_p50=Spread.of(s.p50_us / b.p50_us for s, b in zip(own, base, strict=True)),
         ratio_p99=Spread.of(s.p99_us / b.p99_us for s, b in zip(own, base, strict=True)),
         added_us=Spread.of(s.p50_us - w.p50_us for s, w in zip(own, same, strict=True)),
+        added_p99_us=Spread.of(s.p99_us - w.p99_us for s, w in zip(own, same, strict=True)),
+        added_to=case.same_work if case.same_work != case.name else "",
         requests_a_second=statistics.median(s.requests / s.seconds for s in own),
         cpu_us=cpu / requests if measured else None,
         degraded=sum(s.degraded for s in own),
@@ -170,3 +209,11 @@ def stage_rows(samples: Sequence[StageSample]) -> list[StageRow]:
         )
         for (kind, function, given), group in groups.items()
     ]
+
+
+def reading_spreads(readings: Sequence[Reading]) -> dict[tuple[str, str, str], Spread]:
+    """The spread of each section, thing and unit over the rounds, in the order first measured."""
+    groups: dict[tuple[str, str, str], list[float]] = {}
+    for reading in readings:
+        groups.setdefault((reading.section, reading.what, reading.unit), []).append(reading.value)
+    return {key: Spread.of(values) for key, values in groups.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bench.child import ROOT
+from pipelines.projection import Projection
 from pipelines.udf import package_body, read_package
 from pipelines.wasm import Package, Phase
 
@@ -16,6 +17,10 @@ CATALOGUE: Final = EXAMPLES / "catalogue"
 INDEX: Final = "bench-products"
 QUERY_INDEX: Final = "bench-products-query"
 BOTH_INDEX: Final = "bench-products-both"
+
+# Indices whose searches the static backend answers: with the number of hits, and what else.
+STATIC: Final = "bench-static"
+STATIC_HITS: Final = (10, 100, 1000)
 
 # What somebody looks for in the catalogue; synonyms are known for most of it.
 _SEARCHES: Final = (
@@ -31,6 +36,13 @@ _SEARCHES: Final = (
     "espresso machine",
     "smart television",
     "gaming monitor blue",
+)
+
+# Makes a product of the catalogue as long as one of a real shop.
+_DETAILS: Final = (
+    "Delivered within three working days, returned within thirty. The warranty of two years covers "
+    "material and making; spare parts can be had for ten years. Weight and size are those of the "
+    "packed product, and colours may differ from the picture. "
 )
 
 _NOT_DATA: Final = {"pipeline.json", "udf.py", "README.md"}
@@ -56,6 +68,12 @@ class Example:
     def parameters(self) -> dict[str, Any]:
         """Those of its only stage."""
         return dict(self.definition["stages"][0]["config"]["parameters"])
+
+    @property
+    def input(self) -> Projection | None:
+        """What its only stage declares to read, None for all."""
+        paths = self.definition["stages"][0]["config"].get("input")
+        return Projection(paths, of_hits=self.phase == "result") if paths else None
 
     @property
     def upload(self) -> dict[str, Any]:
@@ -94,14 +112,19 @@ def searches() -> list[dict[str, Any]]:
     return [{"query": {"match": {"title": text}}, "size": 10} for text in _SEARCHES]
 
 
+def static_index(hits: int, what: str = "") -> str:
+    """The name of an index that the static backend answers with so many hits."""
+    return f"{STATIC}-{hits}" + (f"-{what}" if what else "")
+
+
 def search_response(count: int) -> str:
-    """The JSON of a search response with `count` hits, shaped as OpenSearch's."""
+    """The JSON of a search response with `count` hits of some 600 bytes, shaped as OpenSearch's."""
     hits = [
         {
             "_index": INDEX,
             "_id": str(number),
             "_score": round(9.0 - number / 50, 4),
-            "_source": json.loads(product),
+            "_source": json.loads(product) | {"details": _DETAILS},
         }
         for number, product in enumerate(products()[:count])
     ]

@@ -13,6 +13,7 @@ from bench.child import Child
 from bench.figures import StageKind, StageSample, percentile
 from bench.plan import Plan
 from bench.timing import timed_async
+from pipelines.projection import Projection
 from pipelines.wasm import Call, Limits, Package, Phase, Runtime, SandboxPool
 
 # Generous, so that a busy machine lengthens a run and does not end it.
@@ -33,21 +34,31 @@ class Work:
     payload: str
     params: Mapping[str, object] = field(default_factory=dict)
     request: str | None = None
+    input: Projection | None = None
     fresh: bool = False
 
     @property
     def call(self) -> Call:
-        return Call(phase=self.phase, payload=self.payload, request=self.request)
+        data = json.loads(self.payload) if self.input is not None else None
+        return Call(
+            phase=self.phase,
+            payload=self.payload,
+            request=self.request,
+            projection=self.input,
+            data=data,
+        )
 
     @property
     def guest_call(self) -> str:
         """The call as the guest library reads it."""
+        payload = json.loads(self.payload)
         given = {
             "phase": self.phase,
             "limit": _LIMITS.output_bytes,
             "context": {},
             "request": json.loads(self.request or "null"),
-            "payload": json.loads(self.payload),
+            "declared": self.input is not None,
+            "payload": payload if self.input is None else self.input.part(payload),
         }
         return json.dumps(given, separators=(",", ":"))
 
@@ -108,10 +119,10 @@ async def _round(pool: SandboxPool, native: Child, plan: Plan, number: int) -> l
         samples.append(_sample(kind, work.function, given, number, times))
 
     for work in works():
-        await take("warm", work, work.given, partial(_run, pool, work))
+        await take("warm", work, work.given, partial(_run, pool, work, work.call))
     for work in works():
         if work.fresh:
-            await take("fresh", work, work.given, partial(_run, pool, work, fresh=True))
+            await take("fresh", work, work.given, partial(_run, pool, work, work.call, fresh=True))
     for work in loads():
         inspect = partial(pool.inspect, work.package, work.params)
         await take("load", work, _package_text(work), inspect)
@@ -123,9 +134,9 @@ async def _round(pool: SandboxPool, native: Child, plan: Plan, number: int) -> l
     return samples
 
 
-async def _run(pool: SandboxPool, work: Work, *, fresh: bool = False) -> object:
+async def _run(pool: SandboxPool, work: Work, call: Call, *, fresh: bool = False) -> object:
     isolation: Final = "request" if fresh else "pooled"
-    return await pool.run(work.package, work.params, work.call, _LIMITS, isolation=isolation)
+    return await pool.run(work.package, work.params, call, _LIMITS, isolation=isolation)
 
 
 def _sample(
@@ -155,6 +166,7 @@ def _example(
         payload=payload,
         params=loaded.parameters,
         request=request,
+        input=loaded.input,
         fresh=fresh,
     )
 

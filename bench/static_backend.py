@@ -1,52 +1,55 @@
-"""A backend that does no work, a process of its own: one fixed answer to every search.
+"""The static backend where nginx is not installed: fixed answers to searches, from memory.
 
-What is left of a latency is then the way there and back, and the proxy's own cost shows.
+What is no search of its indices goes on to a real backend, which has the definitions.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
+from pathlib import Path
+from typing import Final
 
 import uvloop
-from aiohttp import web
+from aiohttp import ClientSession, web
 
-from bench.material import search_response
+from bench.material import STATIC, STATIC_HITS
 
-# some 6 KB, the size of ten hits with more text than the catalogue has
-HITS = 17
-
-_MISSING = {"type": "index_not_found_exception", "reason": "no such index [.querymill]"}
+_SEARCH: Final = re.compile(rf"/{STATIC}-(\d+)(?:-[a-z0-9-]+)?/_search")
+_HOP: Final = {"connection", "content-length", "content-encoding", "host", "transfer-encoding"}
 
 
 class StaticBackend:
-    """Answers as an OpenSearch without the proxy's store would, from memory."""
+    """Answers searches from the files in `folder`; `session` leads to the real backend."""
 
-    def __init__(self) -> None:
-        self._answer = search_response(HITS).encode()
+    def __init__(self, folder: Path, session: ClientSession) -> None:
+        self._answers = {str(n): (folder / f"{n}.json").read_bytes() for n in STATIC_HITS}
+        self._session = session
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        await request.read()
-        if request.path.startswith("/.querymill"):
-            body = {"error": {**_MISSING, "root_cause": [_MISSING]}, "status": 404}
-            return web.json_response(body, status=404)
-        if request.path == "/":
-            version = {"distribution": "opensearch", "number": "3.8.0"}
-            return web.json_response({"name": "static", "version": version})
-        return web.Response(body=self._answer, content_type="application/json", charset="UTF-8")
+        body = await request.read()
+        if (found := _SEARCH.fullmatch(request.path)) and found[1] in self._answers:
+            return web.Response(body=self._answers[found[1]], content_type="application/json")
+        headers = {name: text for name, text in request.headers.items() if name.lower() not in _HOP}
+        asked = self._session.request(request.method, request.raw_path, data=body, headers=headers)
+        async with asked as answer:
+            kept = {n: text for n, text in answer.headers.items() if n.lower() not in _HOP}
+            return web.Response(body=await answer.read(), status=answer.status, headers=kept)
 
 
-async def serve() -> None:
+async def serve(backend: str, folder: Path) -> None:
     """Listen on a free port of 127.0.0.1 until standard input ends."""
     loop = asyncio.get_running_loop()
-    server = web.Server(StaticBackend(), access_log=None)
-    listener = await loop.create_server(server, "127.0.0.1", 0)
-    print(f"static backend on 127.0.0.1:{listener.sockets[0].getsockname()[1]}", file=sys.stderr)
-    await asyncio.to_thread(sys.stdin.read)
-    listener.close()
-    await server.shutdown(1.0)
+    async with ClientSession(f"http://{backend}") as session:
+        server = web.Server(StaticBackend(folder, session), access_log=None)
+        listener = await loop.create_server(server, "127.0.0.1", 0)
+        print(f"static on 127.0.0.1:{listener.sockets[0].getsockname()[1]}", file=sys.stderr)
+        await asyncio.to_thread(sys.stdin.read)
+        listener.close()
+        await server.shutdown(1.0)
 
 
 if __name__ == "__main__":
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve())
+        runner.run(serve(sys.argv[1], Path(sys.argv[2])))

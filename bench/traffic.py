@@ -1,4 +1,4 @@
-"""Searches direct and through proxies, interleaved round by round."""
+"""The same requests by different ways, interleaved round by round."""
 
 from __future__ import annotations
 
@@ -7,36 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bench import material
 from bench.child import Child
 from bench.figures import Case, Sample, percentile
 from bench.plan import Plan
-from bench.server import Server, ServerError
-
-DIRECT: Final = "direct"
-REWRITTEN: Final = "direct, the rewritten query"
-PASS: Final = "proxy, no pipeline"
-QUERY: Final = "proxy, query pipeline"
-BOTH: Final = "proxy, query + result pipeline"
-STATIC: Final = "static backend, direct"
-STATIC_PASS: Final = "static backend, proxy"
-
-SEARCH_CASES: Final = (
-    Case(name=DIRECT, baseline=DIRECT, same_work=DIRECT),
-    Case(name=REWRITTEN, baseline=DIRECT, same_work=REWRITTEN),
-    Case(name=PASS, baseline=DIRECT, same_work=DIRECT),
-    Case(name=QUERY, baseline=DIRECT, same_work=REWRITTEN),
-    Case(name=BOTH, baseline=DIRECT, same_work=REWRITTEN),
-)
-STATIC_CASES: Final = (
-    Case(name=STATIC, baseline=STATIC, same_work=STATIC),
-    Case(name=STATIC_PASS, baseline=STATIC, same_work=STATIC),
-)
-
-QUERY_EXAMPLE: Final = "synonym-expansion"
-RESULT_EXAMPLE: Final = "ml-reranking"
+from bench.server import ServerError
 
 Tell = Callable[[str], None]
+
+Ask = tuple[str, str, str]
+"""Method, path and body of a request."""
+
+# So many requests are more than any job has the time for.
+NO_LIMIT: Final = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,68 +26,26 @@ class Route:
     """Where the requests of a case go.
 
     proxy: the process on the way whose CPU is counted. runs: how many pipelines an answer names.
+    connections: at which numbers it is measured; empty: at all of the plan.
+    rate: requests a second; 0 sends each as soon as the one before is answered.
+    refuse: a text that makes an answer with the status 200 a wrong one all the same.
+    before: done ahead of each measurement.
     """
 
-    case: str
+    case: Case
     address: str
-    index: str
-    requests: Sequence[dict[str, Any]]
+    asks: Sequence[Ask]
     proxy: Child | None = None
     runs: int = 0
+    connections: tuple[int, ...] = ()
+    rate: float = 0
+    refuse: str = ""
+    before: Callable[[], None] | None = None
 
 
-def search_routes(backend: Server, proxy: Child) -> list[Route]:
-    """Fill the backend, upload the pipelines, and tell the five ways to search.
-
-    Raises ServerError, ChildError.
-    """
-    front = Server(proxy.address)
-    query, result = material.example(QUERY_EXAMPLE), material.example(RESULT_EXAMPLE)
-    for index in (material.INDEX, material.QUERY_INDEX, material.BOTH_INDEX):
-        backend.fill(index, material.index_body(), material.products())
-    front.upload(query)
-    front.upload(result)
-    front.attach(material.QUERY_INDEX, query)
-    front.attach(material.BOTH_INDEX, query, result)
-    asked = material.searches()
-    rewritten = [front.rewritten(query, request) for request in asked]
-    there, through, plain = backend.address, front.address, material.INDEX
-    return [
-        Route(case=DIRECT, address=there, index=plain, requests=asked),
-        Route(case=REWRITTEN, address=there, index=plain, requests=rewritten),
-        Route(case=PASS, address=through, index=plain, requests=asked, proxy=proxy),
-        Route(
-            case=QUERY,
-            address=through,
-            index=material.QUERY_INDEX,
-            requests=asked,
-            proxy=proxy,
-            runs=1,
-        ),
-        Route(
-            case=BOTH,
-            address=through,
-            index=material.BOTH_INDEX,
-            requests=asked,
-            proxy=proxy,
-            runs=2,
-        ),
-    ]
-
-
-def static_routes(static: Child, proxy: Child) -> list[Route]:
-    """The two ways to the static backend. Raises ChildError."""
-    asked = material.searches()
-    return [
-        Route(case=STATIC, address=static.address, index=material.INDEX, requests=asked),
-        Route(
-            case=STATIC_PASS,
-            address=proxy.address,
-            index=material.INDEX,
-            requests=asked,
-            proxy=proxy,
-        ),
-    ]
+def searches(index: str, requests: Sequence[dict[str, Any]]) -> list[Ask]:
+    """Searches of an index."""
+    return [("POST", f"/{index}/_search", json.dumps(request)) for request in requests]
 
 
 def measure(load: Child, routes: Sequence[Route], plan: Plan, tell: Tell) -> list[Sample]:
@@ -115,36 +55,53 @@ def measure(load: Child, routes: Sequence[Route], plan: Plan, tell: Tell) -> lis
     """
     samples: list[Sample] = []
     for number in range(1 - plan.warm_up, plan.rounds + 1):
-        tell(f"round {number} of {plan.rounds}" if number > 0 else "warming up")
+        tell(f"  round {number} of {plan.rounds}" if number > 0 else "  warming up")
         shift = number % len(routes)
         for connections in plan.connections:
             for route in (*routes[shift:], *routes[:shift]):
-                sample = _sample(load, route, plan, connections, number)
+                if route.connections and connections not in route.connections:
+                    continue
+                sample = sampled(load, route, plan, connections, number)
                 if number > 0:
                     samples.append(sample)
     return samples
 
 
-def _sample(load: Child, route: Route, plan: Plan, connections: int, number: int) -> Sample:
-    host, _, port = route.address.rpartition(":")
-    job = {
-        "host": host,
-        "port": int(port),
-        "case": route.case,
-        "path": f"/{route.index}/_search",
-        "bodies": [json.dumps(request) for request in route.requests],
-        "connections": connections,
-        "requests": plan.requests,
-        "seconds": plan.seconds,
-    }
+def sampled(load: Child, route: Route, plan: Plan, connections: int, number: int) -> Sample:
+    """One case in one round. Raises ServerError, ChildError."""
+    if route.before is not None:
+        route.before()
     before = route.proxy.cpu_seconds() if route.proxy else 0.0
-    answer = load.ask(job)
+    answer = load.ask(job(route, connections, plan.requests, plan.seconds))
     used = route.proxy.cpu_seconds() - before if route.proxy else None
     _check(route, answer)
+    return sample_of(route, connections, number, answer, used)
+
+
+def job(route: Route, connections: int, requests: int, seconds: float) -> dict[str, Any]:
+    """What the load generator is asked to do."""
+    host, _, port = route.address.rpartition(":")
+    return {
+        "host": host,
+        "port": int(port),
+        "case": route.case.name,
+        "asks": route.asks,
+        "connections": connections,
+        "requests": requests,
+        "seconds": seconds,
+        "rate": route.rate,
+        "refuse": route.refuse,
+    }
+
+
+def sample_of(
+    route: Route, connections: int, number: int, answer: dict[str, Any], used: float | None
+) -> Sample:
+    """The load generator's answer summed up; `used` is the CPU seconds of the proxy."""
     latencies = sorted(answer["latencies_ns"])
     requests = sum(answer["statuses"].values())
     return Sample(
-        case=route.case,
+        case=route.case.name,
         connections=connections,
         round=number,
         requests=requests,
@@ -153,13 +110,17 @@ def _sample(load: Child, route: Route, plan: Plan, connections: int, number: int
         p99_us=percentile(latencies, 0.99) / 1000,
         cpu_us=None if used is None else used * 1e6 / requests,
         degraded=answer["warnings"],
+        errors=requests - answer["statuses"].get("200", 0),
     )
 
 
 def _check(route: Route, answer: dict[str, Any]) -> None:
     """An answer that is no answer, or that no pipeline ran for, must not pass for a fast one."""
+    name = route.case.name
     if set(answer["statuses"]) != {"200"}:
-        raise ServerError(f"[{route.case}] was answered with the statuses {answer['statuses']}")
-    named = [name for name in answer["pipelines"].split(",") if name]
+        raise ServerError(f"[{name}] was answered with the statuses {answer['statuses']}")
+    if answer["refused"]:
+        raise ServerError(f"[{name}] has {answer['refused']} answers with {route.refuse}")
+    named = [each for each in answer["pipelines"].split(",") if each]
     if len(named) != route.runs:
-        raise ServerError(f"[{route.case}] ran {named}, not {route.runs} pipelines")
+        raise ServerError(f"[{name}] ran {named}, not {route.runs} pipelines")

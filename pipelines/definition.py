@@ -39,7 +39,7 @@ class StageConfig(Protocol):
 class StageKind(Protocol):
     """A kind of stage: a module in `pipelines.stages` with a reader for its `config`."""
 
-    def read_config(self, value: object, path: str) -> StageConfig: ...
+    def read_config(self, value: object, path: str, phase: Phase) -> StageConfig: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ def read_pipeline(
             minimum=1,
             maximum=PIPELINE_TIMEOUT_MAX_MS,
         ),
-        stages=_read_stages(fields.array("stages"), kinds),
+        stages=_read_stages(fields.array("stages"), kinds, phase),
         applies_to=_read_applies_to(fields, phase),
         on_update=_read_on_update(fields, phase),
         dead_letter_index=_read_dead_letter_index(fields, on_error),
@@ -150,12 +150,14 @@ def _read_dead_letter_index(fields: Fields, on_error: OnError) -> str | None:
     return index
 
 
-def _read_stages(values: list[Any], kinds: Mapping[str, StageKind]) -> tuple[StageDefinition, ...]:
+def _read_stages(
+    values: list[Any], kinds: Mapping[str, StageKind], phase: Phase
+) -> tuple[StageDefinition, ...]:
     if not 1 <= len(values) <= STAGES_MAX:
         raise DefinitionError("stages", f"has {len(values)} stages; 1 to {STAGES_MAX} are allowed")
     stages: list[StageDefinition] = []
     for position, value in enumerate(values):
-        stage = _read_stage(value, f"stages[{position}]", kinds)
+        stage = _read_stage(value, f"stages[{position}]", kinds, phase)
         if any(stage.name == other.name for other in stages):
             reason = f"[{stage.name}] is the name of an earlier stage"
             raise DefinitionError(f"stages[{position}].name", reason)
@@ -163,7 +165,9 @@ def _read_stages(values: list[Any], kinds: Mapping[str, StageKind]) -> tuple[Sta
     return tuple(stages)
 
 
-def _read_stage(value: object, path: str, kinds: Mapping[str, StageKind]) -> StageDefinition:
+def _read_stage(
+    value: object, path: str, kinds: Mapping[str, StageKind], phase: Phase
+) -> StageDefinition:
     fields = Fields(value, path)
     name = fields.name("name")
     kind = fields.string("type", choices=tuple(kinds))
@@ -185,7 +189,7 @@ def _read_stage(value: object, path: str, kinds: Mapping[str, StageKind]) -> Sta
         ),
         on_failure=on_failure,
         retries=retries,
-        config=kinds[kind].read_config(fields.object("config"), fields.path("config")),
+        config=kinds[kind].read_config(fields.object("config"), fields.path("config"), phase),
     )
     fields.done()
     return stage

@@ -93,4 +93,5 @@ STAGE_ERROR_KINDS = {
     "load": "the UDF could not be loaded",
     "input_type": "the payload is not what this type of pipeline takes",
     "unavailable": "no sandbox could be had",
+    "breaker": "the pipeline is turned off for a while, as its runs kept passing their deadline",
 }

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from pipelines.breaker import Breaker, Ending, ending_of
 from pipelines.context import Context
 from pipelines.definition import PipelineDefinition, StageDefinition
 from pipelines.errors import (
     DroppedError,
+    PipelineError,
     RejectedError,
     StageError,
     StageTimeoutError,
@@ -27,13 +29,14 @@ class CompiledPipeline:
     """A definition with its stages ready to run; a disabled stage has no `ObservedStage`.
 
     A `final` one fails closed: a run that is not done ends the request, whatever the definition
-    says of errors.
+    says of errors. Without a `breaker` it always runs.
     """
 
     definition: PipelineDefinition
     revision: int
     stages: tuple[tuple[StageDefinition, ObservedStage | None], ...]
     final: bool = False
+    breaker: Breaker | None = None
 
     @property
     def name(self) -> str:
@@ -85,7 +88,7 @@ class Executor:
         run = Run(pipeline=pipeline, outcome="done", payload=payload, took_ms=0.0)
         try:
             check_input(definition.type, payload)
-            await self._run_stages(run, context, trace)
+            await self._run_guarded(run, context, trace)
         except StageError as error:
             error.pipeline = pipeline.name
             run.error = error
@@ -98,11 +101,32 @@ class Executor:
         except DroppedError as error:
             run.error, run.outcome = error, "dropped"
         run.took_ms = (time.monotonic() - started) * 1000
-        stats.latency.add(run.took_ms)
         stats.outcomes[run.outcome] += 1
+        if _turned_off(run):
+            # It took no time, which would say nothing of how long runs take.
+            stats.turned_off += 1
+            return run
+        stats.latency.add(run.took_ms)
         stats.timeouts += isinstance(run.error, StageTimeoutError)
         _write_log(run, context)
         return run
+
+    async def _run_guarded(self, run: Run, context: Context, trace: bool) -> None:
+        """Run the stages unless the breaker is open; it gets to know how they ended."""
+        breaker = run.pipeline.breaker
+        if breaker is None:
+            await self._run_stages(run, context, trace)
+            return
+        era = breaker.enter()
+        ending: Ending = "unknown"
+        try:
+            await self._run_stages(run, context, trace)
+            ending = ending_of(run.stages, None)
+        except PipelineError as error:
+            ending = ending_of(run.stages, error)
+            raise
+        finally:
+            breaker.leave(era, ending)
 
     async def _run_stages(self, run: Run, context: Context, trace: bool) -> None:
         stats = self.stats.pipeline(run.pipeline.name)
@@ -127,6 +151,11 @@ class Executor:
                 if stage_definition.on_failure != "continue" or run.pipeline.final:
                     raise report.error
                 run.outcome, run.error = "degraded", report.error
+
+
+def _turned_off(run: Run) -> bool:
+    """Whether a run ended before it began, as its pipeline is turned off."""
+    return isinstance(run.error, StageError) and run.error.kind == "breaker"
 
 
 def _write_log(run: Run, context: Context) -> None:

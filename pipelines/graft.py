@@ -21,6 +21,7 @@ from pipelines.json_text import one_line, parse, same, write
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*").match
 _SEPARATOR: Final = re.compile(r"[ \t\r\n]*[:,]?[ \t\r\n]*").match
+_EXPONENT: Final = re.compile(r"[0-9]e-").search
 # Nothing reads the numbers, so they are not worked out.
 _SCAN: Final = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
 
@@ -47,7 +48,8 @@ def loses_nothing(text: str, value: Any) -> bool:
     except TypeError:
         return False
     # Writers of JSON differ in how they put floats below 0.0001.
-    return written == text.encode() and "e-" not in text and "0.0000" not in text
+    small = ("e-" in text and _EXPONENT(text)) or "0.0000" in text
+    return written == text.encode() and not small
 
 
 class _Grafter:

@@ -15,6 +15,7 @@ from pipelines.attachment import (
     Attachments,
     setting_phase,
 )
+from pipelines.breaker import Breaker, BreakerFigure, BreakerRules
 from pipelines.context import Phase
 from pipelines.definition import PipelineDefinition, StageDefinition, read_pipeline
 from pipelines.errors import (
@@ -30,6 +31,8 @@ from pipelines.stages.python import PythonConfig, PythonStage
 from pipelines.stats import PipelineStats, Stats
 from pipelines.udf import UdfRegistry, category_phase
 from pipelines.wasm import SandboxPool
+
+_DEFAULT_RULES = BreakerRules()
 
 
 class UnusableStage:
@@ -58,11 +61,14 @@ class Registry:
     dictionary look-up; compiling happens when something is registered.
     """
 
-    def __init__(self, pool: SandboxPool, stats: Stats) -> None:
+    def __init__(
+        self, pool: SandboxPool, stats: Stats, rules: BreakerRules = _DEFAULT_RULES
+    ) -> None:
         self.udfs = UdfRegistry()
         self.attachments = Attachments({})
         self.statistics = stats
         self._pool = pool
+        self._rules = rules
         self._pipelines: dict[str, CompiledPipeline] = {}
 
     # Definitions
@@ -81,12 +87,15 @@ class Registry:
         if create and definition.name in self._pipelines:
             raise ConflictError(f"pipeline [{definition.name}] already exists")
         self.check_type_change(definition)
-        compiled = self.compile(definition, revision)
+        compiled = self._guarded(definition, revision)
         self._pipelines[definition.name] = compiled
         return compiled
 
     def compile(self, definition: PipelineDefinition, revision: int = 0) -> CompiledPipeline:
-        """Build the stages of a definition; what cannot be built fails when it is run."""
+        """Build the stages of a definition; what cannot be built fails when it is run.
+
+        It has no breaker: those are for what is registered.
+        """
         return CompiledPipeline(
             definition,
             revision,
@@ -129,6 +138,14 @@ class Registry:
         del self._pipelines[name]
         self.statistics.forget(name)
 
+    def breakers(self) -> dict[str, BreakerFigure]:
+        """The state of each pipeline's breaker, by its name."""
+        return {
+            name: pipeline.breaker.figure
+            for name, pipeline in self._pipelines.items()
+            if pipeline.breaker is not None
+        }
+
     def stats(self, name: str) -> PipelineStats:
         """The figures of a pipeline since this process started."""
         return self.statistics.pipeline(self.get(name).name)
@@ -152,7 +169,7 @@ class Registry:
         """Compile again what uses a UDF, so that `latest` is the newest from the next run on."""
         for user in self.udf_users(name):
             old = self._pipelines[user]
-            self._pipelines[user] = self.compile(old.definition, old.revision)
+            self._pipelines[user] = self._guarded(old.definition, old.revision)
 
     # Attachments
 
@@ -235,12 +252,22 @@ class Registry:
             except DefinitionError as error:
                 broken[stored.name] = str(error)
                 continue
-            compiled[stored.name] = self.compile(definition, stored.revision)
+            compiled[stored.name] = self._guarded(definition, stored.revision)
         for name in self._pipelines.keys() - compiled.keys():
             self.statistics.forget(name)
         self._pipelines = compiled
         self.attachments = Attachments(attachments)
         return broken
+
+    def _guarded(self, definition: PipelineDefinition, revision: int) -> CompiledPipeline:
+        """A compiled pipeline with a breaker: the one it had, if nothing of it changed."""
+        compiled = self.compile(definition, revision)
+        if not self._rules.timeouts:
+            return compiled
+        old = self._pipelines.get(definition.name)
+        kept = old is not None and _version(old) == _version(compiled)
+        breaker = old.breaker if old is not None and kept else Breaker(definition.name, self._rules)
+        return replace(compiled, breaker=breaker)
 
     def _observed(self, stage: StageDefinition) -> ObservedStage | None:
         if not stage.enabled:
@@ -283,3 +310,14 @@ class Registry:
                 f"pipeline [{definition.name}] is attached as a {old.definition.type} pipeline"
                 f" and cannot become a {definition.type} one; detach it first"
             )
+
+
+def _version(pipeline: CompiledPipeline) -> tuple[object, ...]:
+    """What makes two compiled pipelines the same: the definition, its revision, its UDFs."""
+    packages = [
+        stage.stage.package.digest
+        if stage is not None and isinstance(stage.stage, PythonStage)
+        else None
+        for _, stage in pipeline.stages
+    ]
+    return (pipeline.definition, pipeline.revision, packages)

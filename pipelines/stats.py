@@ -86,11 +86,15 @@ class StageStats:
 
 
 class PipelineStats:
-    """What one pipeline did: an outcome a run, timeouts, time, and the same for each stage."""
+    """What one pipeline did: an outcome a run, timeouts, time, and the same for each stage.
+
+    `turned_off` are the runs that its breaker ended before they began; they have no time.
+    """
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
         self.timeouts = 0
+        self.turned_off = 0
         self.latency = Latency()
         self.stages: dict[str, StageStats] = {}
 
@@ -104,6 +108,7 @@ class PipelineStats:
     def merge(self, other: PipelineStats) -> None:
         self.outcomes.update(other.outcomes)
         self.timeouts += other.timeouts
+        self.turned_off += other.turned_off
         self.latency.merge(other.latency)
         for name, stage in other.stages.items():
             self.stage(name).merge(stage)
@@ -119,6 +124,7 @@ class PipelineStats:
             "rejected": counts["rejected"],
             "dropped": counts["dropped"],
             "timeouts": self.timeouts,
+            "turned_off": self.turned_off,
             "time_in_millis": round(self.latency.total_ms, 3),
             "latency_ms": self.latency.quantiles(),
             "stages": {name: stage.as_dict() for name, stage in self.stages.items()},

@@ -16,6 +16,7 @@ from pipelines.attachment import SETTINGS as ATTACHMENTS
 from pipelines.breaker import BreakerFigure
 from pipelines.definition import OnError, OnFailure, read_pipeline
 from pipelines.errors import STAGE_ERROR_KINDS, DefinitionError
+from pipelines.projection import Projection
 from pipelines.registry import Registry
 from pipelines.stages import KINDS
 from pipelines.stats import OUTCOMES, STAGE_OUTCOMES, Stats
@@ -199,7 +200,9 @@ def udf_cases() -> list[list[Block]]:
     for block in blocks(GUIDE):
         if block.info == "python udf":
             cases.append([block])
-        elif block.info in ("json params", "json files", "json input", "json output"):
+        elif block.info in {
+            f"json {part}" for part in ("params", "files", "config", "input", "output")
+        }:
             cases[-1].append(block)
     return cases
 
@@ -209,15 +212,19 @@ async def test_udfs_of_the_guide_do_what_it_says(case: list[Block], pool: Sandbo
     """In the real sandbox each makes the output shown of the input shown."""
     given = {block.info.removeprefix("json "): json.loads(block.text) for block in case[1:]}
     upload = {"source": case[0].text, "files": given.get("files", {})}
+    config = given.get("config", {})
+    params = given.get("params", config.get("parameters", {}))
     name = source_headers(case[0].text).get("name", "guide")
     package = read_package(name, json.dumps(upload).encode(), format="json")
-    entries = await pool.inspect(package, given.get("params", {}))
+    entries = await pool.inspect(package, params)
     phases: tuple[Phase, ...] = ("query", "document", "result")
     phase = next((each for each in phases if each in entries), None) or category_phase(package)
     assert phase is not None
-    call = Call(phase=phase, payload=json.dumps(given["input"]), request="{}", context={})
-    limits = Limits(timeout_ms=20_000)
-    reply = await pool.run(package, given.get("params", {}), call, limits)
+    paths = config.get("input")
+    declared = Projection(paths, of_hits=phase == "result") if paths else None
+    payload = json.dumps(given["input"])
+    call = Call(phase=phase, payload=payload, request="{}", context={}, projection=declared)
+    reply = await pool.run(package, params, call, Limits(timeout_ms=20_000))
     assert reply.data == given["output"]
 
 

@@ -1,5 +1,5 @@
 # @udf: name=ml_reranker
-# @udf: version=1.0.0
+# @udf: version=1.1.0
 # @udf: category=result_pipeline
 """Orders a page of hits by a linear model: the weighted sum of four features, each 0 to 1.
 
@@ -10,6 +10,8 @@
 
 The sum becomes the `_score`, the backend's own stays with the hit as `_original_score`. Hits whose
 sums are equal keep their order. A page the client had sorted by something else is left alone.
+
+The stage declares what is read here as its `input`, so that nothing else of the hits comes along.
 
 Parameters
     weights            {"original_score": 0.5, "title_length": 0.2, "has_description": 0.1,
@@ -44,43 +46,33 @@ def text(value):
 
 def features(hit, best_score, full_title_length):
     """The four features of a hit; what it lacks counts nothing."""
-    source = hit.get("_source") or {}
     return {
         "original_score": share(hit.get("_score"), best_score),
-        "title_length": share(len(text(source.get("title"))), full_title_length),
-        "has_description": float(bool(text(source.get("description")))),
-        "popularity": share(source.get("popularity"), 1.0),
+        "title_length": share(len(text(hit.get("_source.title"))), full_title_length),
+        "has_description": float(bool(text(hit.get("_source.description")))),
+        "popularity": share(hit.get("_source.popularity"), 1.0),
     }
 
 
-def rescored(hit, score):
-    """The hit with its new score; one the backend gave no score gets none."""
-    if hit.get("_score") is None:
-        return hit
-    return {**hit, "_score": score, "_original_score": hit["_score"]}
-
-
-def rerank(hits, weights, full_title_length):
-    """The hits in their new order."""
+def weighted_sums(hits, weights, full_title_length):
+    """The new score of each hit."""
     best_score = max(number(hit.get("_score")) for hit in hits)
-    ranked = []
+    sums = {}
     for hit in hits:
         values = features(hit, best_score, full_title_length)
-        score = sum(weights[name] * value for name, value in values.items())
-        ranked.append((score, rescored(hit, score)))
-    ranked.sort(key=lambda pair: pair[0], reverse=True)
-    return [hit for _, hit in ranked]
+        sums[hit] = sum(weights[name] * value for name, value in values.items())
+    return sums
 
 
 def result(response, context):
-    """The search response with its hits reordered and `max_score` following suit."""
-    found = response.get("hits") or {}
-    hits = found.get("hits")
+    """Reorders the hits and sets their scores; one the backend gave no score gets none."""
+    hits = context.hits
     if not hits or any("sort" in hit for hit in hits):
-        return response
+        return
     weights = merged_weights(context.params.get("weights", {}))
-    hits = rerank(hits, weights, context.params.get("full_title_length", 40))
-    found = {**found, "hits": hits}
-    if found.get("max_score") is not None:
-        found["max_score"] = hits[0].get("_score")
-    return {**response, "hits": found}
+    sums = weighted_sums(hits, weights, context.params.get("full_title_length", 40))
+    for hit, score in sums.items():
+        if hit.get("_score") is not None:
+            hit.set("_original_score", hit["_score"])
+            hit.set("_score", score)
+    hits.sort(key=sums.get, reverse=True)

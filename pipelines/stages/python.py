@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import orjson
 
-from pipelines.context import Context
+from pipelines.context import Context, Phase
 from pipelines.errors import DefinitionError, DroppedError, RejectedError, StageTimeoutError
-from pipelines.fields import NAME, NAME_RULE, Fields
+from pipelines.fields import NAME, NAME_RULE, Fields, json_type
 from pipelines.payload import Payload
+from pipelines.projection import PATHS_MAX, Projection, check_declared
 from pipelines.wasm import Call, Limits, Package, Reply, SandboxPool
 
 MIB = 1024 * 1024
@@ -26,11 +27,15 @@ GRACE_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonConfig:
-    """The `config` of a python stage. `parameters` reach the UDF as they are."""
+    """The `config` of a python stage. `parameters` reach the UDF as they are.
+
+    `input` is the part of the payload that reaches it, None for all.
+    """
 
     udf_name: str
     udf_version: str
     parameters: Mapping[str, Any]
+    input: Projection | None
     isolation: Literal["pooled", "request"]
     memory_mb: int
     input_bytes: int
@@ -41,12 +46,13 @@ class PythonConfig:
 class PythonKind:
     """Reads the `config` of python stages."""
 
-    def read_config(self, value: object, path: str) -> PythonConfig:
+    def read_config(self, value: object, path: str, phase: Phase) -> PythonConfig:
         fields = Fields(value, path)
         config = PythonConfig(
             udf_name=fields.string("udf_name", pattern=NAME, rule=NAME_RULE),
             udf_version=fields.string("udf_version", default="latest", longest=64),
             parameters=fields.object("parameters", default={}),
+            input=_read_input(fields, phase),
             isolation=fields.string(  # type: ignore[arg-type]
                 "isolation", default="pooled", choices=("pooled", "request")
             ),
@@ -69,6 +75,30 @@ class PythonKind:
         except TypeError as error:
             raise DefinitionError(fields.path("parameters"), str(error)) from error
         return config
+
+
+def _read_input(fields: Fields, phase: Phase) -> Projection | None:
+    paths = fields.array("input", default=None)
+    if paths is None:
+        return None
+    if phase == "query":
+        reason = "is for document and result pipelines; a query stage is given the whole request"
+        raise DefinitionError(fields.path("input"), reason)
+    if not 1 <= len(paths) <= PATHS_MAX:
+        reason = f"has {len(paths)} paths; 1 to {PATHS_MAX} are allowed"
+        raise DefinitionError(fields.path("input"), reason)
+    of_hits = phase == "result"
+    for position, path in enumerate(paths):
+        place = fields.path(f"input[{position}]")
+        if not isinstance(path, str):
+            raise DefinitionError(place, f"must be a string, not {json_type(path)}")
+        try:
+            check_declared(path, of_hits=of_hits)
+        except ValueError as error:
+            raise DefinitionError(place, str(error)) from error
+        if path in paths[:position]:
+            raise DefinitionError(place, f"[{path[:100]}] is there twice")
+    return Projection(paths, of_hits=of_hits)
 
 
 class PythonStage:
@@ -108,7 +138,7 @@ class PythonStage:
                 return await self._pool.run(
                     self.package,
                     self._config.parameters,
-                    _call(payload, context, budget_ms),
+                    _call(payload, context, budget_ms, self._config.input),
                     self._limits(budget_ms),
                     isolation=self._config.isolation,
                     on_log=context.log.append,
@@ -130,10 +160,14 @@ class PythonStage:
         )
 
 
-def _call(payload: Payload, context: Context, budget_ms: int) -> Call:
+def _call(
+    payload: Payload, context: Context, budget_ms: int, projection: Projection | None
+) -> Call:
     return Call(
         phase=context.phase,
         payload=payload.text,
+        data=payload.data if projection is not None else None,
+        projection=projection,
         request=context.request,
         context={
             "id": context.document_id,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipelines.projection import Projection
+
 Phase = Literal["query", "document", "result"]
 Isolation = Literal["pooled", "request"]
 # UDF version, parameters, memory, and whether every run needs a new one: a sandbox is never shared
@@ -54,13 +56,17 @@ class Package:
 class Call:
     """One run: `payload` and `request` are the JSON text of objects, `context` holds plain values.
 
-    `context` may have: index, pipeline, stage, state, metadata, headers, deadline_ms, id.
+    `context` may have: index, pipeline, stage, state, metadata, headers, deadline_ms, id. With a
+    `projection` the UDF is given that part of the payload, and answers a part or edits; `data`,
+    if the caller has it, is then the payload as orjson reads it, and is not changed.
     """
 
     phase: Phase
     payload: str
     request: str | None = None
     context: Mapping[str, object] = field(default_factory=dict)
+    projection: Projection | None = None
+    data: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Final
 from pipelines.wasm.call import Key
 
 QUICK_SECONDS: Final = 0.002
-"""A run that took no longer was quick."""
+"""A run that took no longer of its thread's processor time was quick."""
 INLINE_MS: Final = 5
 """What a run on the event loop's thread may take."""
 INLINE_BYTES: Final = 64 * 1024
@@ -38,7 +38,7 @@ class Paces:
         return (known := self._known.get(key)) is not None and known[0] >= known[1]
 
     def ran(self, key: Key, seconds: float) -> None:
-        """A run ended by itself after so long."""
+        """A run ended by itself after so much processor time."""
         if self._runaways:
             self._runaways.pop(key, None)
         known = self._known.get(key)

@@ -8,9 +8,11 @@ from typing import Any
 
 import orjson
 
+from pipelines.edits import edited, read_edits
 from pipelines.errors import StageError
 from pipelines.graft import graft, loses_nothing
 from pipelines.json_text import fits_orjson, parse, same, write
+from pipelines.projection import Projection, hits_of
 from pipelines.wasm.call import Call, Limits, Reply
 
 HEADER_BYTES = 1024 * 1024
@@ -68,6 +70,8 @@ def read(
     data, changed = before, False
     if rejected or dropped:
         text = call.payload
+    elif call.projection is not None:
+        text, data, changed = _declared(text, call, call.projection, before, limits.output_bytes)
     else:
         data = _payload(text, limits.output_bytes)
         changed = _differs(call.payload, text, before, data)
@@ -85,6 +89,48 @@ def read(
         dropped=dropped,
         rejected=rejected,
     )
+
+
+def _declared(
+    text: str, call: Call, projection: Projection, before: dict[str, Any], limit: int
+) -> tuple[str, dict[str, Any], bool]:
+    """The payload with what a UDF that was given a part of it answered, and whether it differs."""
+    answer = _payload(text, limit)
+    untouched = call.payload, before, False
+    apply = _edited if projection.of_hits else _merged
+    if projection.of_hits and not answer:
+        return untouched
+    try:
+        data, changed = apply(before, answer, projection, limit)
+        written = _written(data, "its result") if changed else b""
+        if fits_orjson(text) and loses_nothing(call.payload, before):
+            return (written.decode(), data, True) if changed else untouched
+        if not fits_orjson(text) or not fits_orjson(call.payload):
+            exact, changed = apply(parse(call.payload), parse(text), projection, limit)
+            written = write(exact).encode()
+        return (graft(call.payload, written.decode()), data, True) if changed else untouched
+    except ValueError as error:
+        raise StageError("invalid_result", str(error)) from error
+    except RecursionError as error:
+        reason = "its result is nested too deeply; 250 levels are allowed"
+        raise StageError("invalid_result", reason) from error
+
+
+def _edited(
+    response: dict[str, Any], answer: dict[str, Any], projection: Projection, limit: int
+) -> tuple[dict[str, Any], bool]:
+    edits = read_edits(answer, len(hits_of(response)))
+    if edits.path_bytes > limit:
+        reason = f"its edits have {edits.path_bytes} bytes of paths alone, its limit is {limit}"
+        raise StageError("output_too_large", reason)
+    return edited(response, edits)
+
+
+def _merged(
+    document: dict[str, Any], answer: dict[str, Any], projection: Projection, limit: int
+) -> tuple[dict[str, Any], bool]:
+    new = projection.merged(document, answer)
+    return new, not same(document, new)
 
 
 def _payload(text: str, limit: int) -> dict[str, Any]:

@@ -66,9 +66,9 @@ class Sandbox:
         """
         self._require(call.phase)
         try:
-            before = _checked_input(call, limits)
+            given, before = _checked_input(call, limits)
             self.runs += 1
-            answer = self._enter(self._run, log, limits.timeout_ms, _encode(call, limits))
+            answer = self._enter(self._run, log, limits.timeout_ms, _encode(call, given, limits))
             header, text = reply.split(answer, "invalid_result")
             if failure := reply.guest_error(header):
                 raise self._failure(*failure)
@@ -151,29 +151,39 @@ class Sandbox:
         return text_call(self._store, found)
 
 
-def _checked_input(call: Call, limits: Limits) -> dict[str, Any]:
+def _checked_input(call: Call, limits: Limits) -> tuple[str, dict[str, Any]]:
+    """The text of what the UDF is given, and the whole payload parsed."""
+    given, payload = call.payload, None
     try:
-        size = reply.byte_length(call.payload) + reply.byte_length(call.request or "")
+        if call.projection is not None:
+            payload = _object(call.payload) if call.data is None else call.data
+            given = call.projection.text(call.payload, payload)
+        size = reply.byte_length(given) + reply.byte_length(call.request or "")
         if size > limits.input_bytes:
             raise StageError(
                 "input_too_large",
                 f"its input has {size} bytes, its limit is {limits.input_bytes}; "
                 "ask for fewer hits or fields, or raise the stage's input_bytes",
             )
-        payload = orjson.loads(call.payload)
+        return given, _object(call.payload) if payload is None else payload
     except ValueError as error:
-        raise StageError("input_type", f"its input is not JSON: {error}") from error
+        raise StageError("input_type", f"its input cannot be used: {error}") from error
+
+
+def _object(text: str) -> dict[str, Any]:
+    payload = orjson.loads(text)
     if not isinstance(payload, dict):
-        raise StageError("input_type", "its input is not a JSON object")
+        raise ValueError("it is not a JSON object")
     return payload
 
 
-def _encode(call: Call, limits: Limits) -> str:
+def _encode(call: Call, given: str, limits: Limits) -> str:
     """The call as one JSON text, its parts joined and not parsed."""
     context = orjson.dumps(dict(call.context)).decode()
+    declared = '"declared":true,' if call.projection is not None else ""
     return (
-        f'{{"phase":"{call.phase}","limit":{limits.output_bytes},"context":{context},'
-        f'"request":{call.request or "null"},"payload":{call.payload}}}'
+        f'{{"phase":"{call.phase}","limit":{limits.output_bytes},"context":{context},{declared}'
+        f'"request":{call.request or "null"},"payload":{given}}}'
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from pipelines.projection import Projection
 from pipelines.udf import read_package
 from pipelines.wasm import Call, Limits, Package, Reply, SandboxPool
 from pipelines.wasm.call import Phase
@@ -56,18 +57,21 @@ def native(name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One example in real sandboxes; `parameters` are those of its pipeline.json."""
+    """One example in real sandboxes; `parameters` and `input` are those of its pipeline.json."""
 
     pool: SandboxPool
     package: Package
     phase: Phase
     parameters: dict[str, Any]
+    input: Projection | None = None
 
     @classmethod
     def load(cls, pool: SandboxPool, name: str) -> Example:
         defined = definition(name)
-        parameters = defined["stages"][0]["config"]["parameters"]
-        return cls(pool, package(name), defined["type"], parameters)
+        config = defined["stages"][0]["config"]
+        paths = config.get("input")
+        declared = Projection(paths, of_hits=defined["type"] == "result") if paths else None
+        return cls(pool, package(name), defined["type"], config["parameters"], declared)
 
     async def run(
         self, payload: Mapping[str, Any], *, request: Mapping[str, Any] | None = None, **params: Any
@@ -77,6 +81,7 @@ class Example:
             phase=self.phase,
             payload=json.dumps(payload),
             request=json.dumps(request or {}) if self.phase == "result" else None,
+            projection=self.input,
         )
         # generous: what is tested is what it answers, on a machine that may be busy
         limits = Limits(timeout_ms=20_000)

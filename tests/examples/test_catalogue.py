@@ -88,7 +88,7 @@ def test_folder_is_complete(name: str) -> None:
     (stage,) = defined["stages"]
     assert defined["name"] == name
     assert stage["config"]["udf_name"] == udf.name
-    assert stage["config"]["udf_version"] == udf.version == "1.0.0"
+    assert stage["config"]["udf_version"] == udf.version
     assert f"# @udf: category={defined['type']}_pipeline" in udf.source
     readme = (EXAMPLES / name / "README.md").read_text()
     assert readme.count("<!-- measured:begin -->") == readme.count("<!-- measured:end -->") == 1

@@ -155,6 +155,22 @@ def test_loses_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "nothing"),
+    [
+        ('{"a":"pre-owned e-book"}', True),
+        ('{"a":1.5,"b":"double-walled"}', True),
+        ('{"a":1e-7}', False),
+        ('{"a":0.00001}', False),
+        ('{"a":1.50}', False),
+        ('{"a": 1}', False),
+    ],
+)
+def test_what_loses_nothing(text: str, nothing: bool) -> None:
+    """Words are no small floats."""
+    assert loses_nothing(text, json.loads(text)) is nothing
+
+
+@pytest.mark.parametrize(
     ("text", "fits"),
     [
         ('{"a": 1234567890123456789}', False),

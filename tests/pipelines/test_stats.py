@@ -102,6 +102,7 @@ def test_the_figures_of_a_pipeline() -> None:
         "rejected": 0,
         "dropped": 0,
         "timeouts": 1,
+        "turned_off": 0,
         "time_in_millis": 40.0,
     }
     assert percentiles["p99"] == pytest.approx(10, rel=0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pipelines.breaker import BreakerFigure
 from proxy.figures import Figures
 from proxy.workers.peers import Peers, fold
 
@@ -14,6 +15,9 @@ def counted(number: int) -> Figures:
     figures.requests["search", "2xx"] = number
     figures.conflicts = number
     figures.sandboxes["live"] = number
+    figures.in_flight = figures.waiting = number
+    figures.refused["index"] = number
+    figures.breakers["p"] = [BreakerFigure("open", number)]
     pipeline = figures.pipelines.pipeline("p")
     pipeline.outcomes["done"] = number
     pipeline.stage("s").latency.add(1.0)
@@ -36,13 +40,17 @@ async def test_living_and_ended_workers_add_up(tmp_path: Path) -> None:
         for _ in range(2):
             total = await own.gather()
             assert total.requests["search", "2xx"] == total.conflicts == 321
-            assert total.sandboxes["live"] == 321
+            assert total.sandboxes["live"] == total.in_flight == total.waiting == 321
+            assert total.refused["index"] == 321
+            assert sum(each.retry_seconds for each in total.breakers["p"]) == 321
             assert total.pipelines.pipeline("p").as_dict()["count"] == 321
             assert total.pipelines.pipeline("p").stages["s"].latency.count == 3
         await other.close()
         for _ in range(2):
             total = await own.gather()
             assert (total.conflicts, total.sandboxes["live"]) == (321, 301)
+            assert (total.refused["index"], total.in_flight, total.waiting) == (321, 301, 301)
+            assert len(total.breakers["p"]) == 2
             fold(tmp_path)
         await last.close()
         fold(tmp_path)

@@ -15,7 +15,7 @@ from typing import Any
 
 from querymill.current import current
 
-_MISSING = object()
+MISSING = object()
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -23,12 +23,12 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 def get_field(path: str, default: Any = None) -> Any:
     """The value at `path`, or `default` where there is none."""
     found = _field(path)
-    return default if found is _MISSING else found
+    return default if found is MISSING else found
 
 
 def has_field(path: str) -> bool:
     """Whether there is a value at `path`; null is one."""
-    return _field(path) is not _MISSING
+    return _field(path) is not MISSING
 
 
 def get_field_string(path: str, default: Any = None) -> Any:
@@ -54,7 +54,7 @@ def get_field_bool(path: str, default: Any = None) -> Any:
 def get_param(name: str, default: Any = None) -> Any:
     """The stage's parameter `name`, or `default` where it is not set."""
     found = lookup(current.params, name)
-    return default if found is _MISSING else found
+    return default if found is MISSING else found
 
 
 def get_param_string(name: str, default: Any = None) -> Any:
@@ -82,23 +82,23 @@ def lookup(tree: Any, path: str) -> Any:
     if isinstance(tree, list):
         return _item(tree, path)
     if not isinstance(tree, dict):
-        return _MISSING
+        return MISSING
     if path in tree:
         return tree[path]
     dot = path.find(".")
     while dot >= 0:
         if path[:dot] in tree:
             found = lookup(tree[path[:dot]], path[dot + 1 :])
-            if found is not _MISSING:
+            if found is not MISSING:
                 return found
         dot = path.find(".", dot + 1)
-    return _MISSING
+    return MISSING
 
 
 def _item(items: list, path: str) -> Any:
     head, _, rest = path.partition(".")
     if not (head.isascii() and head.isdigit()) or int(head) >= len(items):
-        return _MISSING
+        return MISSING
     return lookup(items[int(head)], rest) if rest else items[int(head)]
 
 
@@ -108,11 +108,11 @@ def _field(path: str) -> Any:
     head, _, rest = path.partition(".")
     if current.phase == "document":
         found = lookup(current.payload, path)
-        if found is _MISSING and head == "document":
+        if found is MISSING and head == "document":
             return lookup(current.payload, rest) if rest else current.payload
         return found
     root = _root(head)
-    if root is _MISSING:
+    if root is MISSING:
         return lookup(current.payload, path)
     return lookup(root, rest) if rest else root
 
@@ -127,11 +127,11 @@ def _root(head: str) -> Any:
         request = current.request if current.phase == "result" else current.payload
         clause = request.get("query") if isinstance(request, dict) else None
         return {"match_all": {}} if clause is None else clause
-    return _MISSING
+    return MISSING
 
 
 def _as(kind: Callable[[Any], Any], value: Any, default: Any) -> Any:
-    if value is _MISSING or value is None:
+    if value is MISSING or value is None:
         return default
     try:
         return kind(value)

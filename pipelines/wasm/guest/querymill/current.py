@@ -22,11 +22,13 @@ class Context:
     metadata what earlier stages reported as `_pipeline_metadata`
     request  the search request (query and result phase)
     query    its query clause (or None)          deadline_ms  the time this run has
+    hits     the hits to edit (only in a result stage that declares its `input`)
     """
 
     __slots__ = (
         "deadline_ms",
         "headers",
+        "hits",
         "id",
         "index",
         "metadata",
@@ -53,6 +55,14 @@ class Context:
         self.deadline_ms = get("deadline_ms")
         self.request = request
         self.query = request.get("query") if isinstance(request, dict) else None
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name == "hits":
+            raise AttributeError(
+                "context.hits is there in a result stage that declares its `input`; without it "
+                "the function gets the whole response, and returns the new one"
+            )
+        raise AttributeError(f"context has no {name!r}")
 
 
 class Current:

@@ -8,6 +8,7 @@ from typing import Any
 
 import querymill
 from querymill.current import Context, Ended, current
+from querymill.hits import Hits
 
 from runtime.failure import (
     OUT_OF_MEMORY,
@@ -91,11 +92,14 @@ class Udf:
         request = given["request"] if phase == "result" else None
         seen = {"query": payload, "result": request or {}}.get(phase)
         context = Context(given["context"], phase, current.params, seen)
+        hits = None
+        if phase == "result" and given.get("declared"):
+            hits = context.hits = Hits(payload["hits"]["hits"])
         self._globals["context"] = context
         current.begin(phase, payload, request)
         new: Any = None
         try:
-            new = self._call(phase, payload, context)
+            new = self._call(phase, payload, context, edits=hits is not None)
         except Ended:
             pass
         except BaseException:
@@ -108,17 +112,24 @@ class Udf:
             return _rejection(*current.rejected)
         if current.dropped:
             return '{"dropped":true}\n'
+        if hits is not None:
+            return _written(hits.edits(), context, context.metadata, limit)
         return _answer(new, context, limit)
 
-    def _call(self, phase: str, payload: dict, context: Context) -> dict:
+    def _call(self, phase: str, payload: dict, context: Context, edits: bool) -> dict | None:
+        """What the UDF made of the payload; with `edits` it has to return nothing."""
         function = self._globals.get(phase)
         if callable(function):
+            if edits:
+                return _nothing(function(payload, context), f"{phase}()")
             return _checked(function(payload, context), f"{phase}()", f"the {_GIVEN[phase]}")
         main = self._globals.get("udf_main")
         if not callable(main):
             raise InvalidResult(f"{phase}() and udf_main() are gone; a run must not remove them")
         bare = phase == "query" and payload.get("query") is None
         returned = main()
+        if edits:
+            return _nothing(returned, "udf_main()")
         if isinstance(returned, str):
             returned = _parsed(returned)
         new = _checked(returned, "udf_main()", f"{_RETURNED[phase]}, as JSON text or")
@@ -137,6 +148,14 @@ def _checked(returned: Any, function: str, wanted: str) -> dict:
         return returned
     what = "nothing" if returned is None else f"a value of type {type(returned).__name__}"
     raise InvalidResult(f"{function} returned {what}; it has to return {wanted} as a dict")
+
+
+def _nothing(returned: Any, function: str) -> None:
+    if returned is not None:
+        raise InvalidResult(
+            f"{function} returned a value of type {type(returned).__name__}; in a stage that "
+            "declares its `input` it edits context.hits and returns nothing"
+        )
 
 
 def _with_clause(request: dict, clause: dict, bare: bool) -> dict:
@@ -166,6 +185,10 @@ def _answer(new: dict, context: Context, limit: int) -> str:
             raise InvalidResult(f"{_METADATA} is not an object but {type(taken).__name__}")
         new = {name: value for name, value in new.items() if name != _METADATA}
         metadata = {**metadata, **taken}
+    return _written(new, context, metadata, limit)
+
+
+def _written(new: dict, context: Context, metadata: dict, limit: int) -> str:
     header = {}
     if metadata:
         header["metadata"] = metadata
