@@ -102,13 +102,14 @@ def _declared(
         return untouched
     try:
         data, changed = apply(before, answer, projection, limit)
-        written = _written(data, "its result") if changed else b""
-        if fits_orjson(text) and loses_nothing(call.payload, before):
-            return (written.decode(), data, True) if changed else untouched
-        if not fits_orjson(text) or not fits_orjson(call.payload):
+        written = _written(data, "its result").decode() if changed else ""
+        lossless = loses_nothing(call.payload, before)
+        if not fits_orjson(text) or not (lossless or fits_orjson(call.payload)):
             exact, changed = apply(parse(call.payload), parse(text), projection, limit)
-            written = write(exact).encode()
-        return (graft(call.payload, written.decode()), data, True) if changed else untouched
+            written = write(exact)
+        if not changed:
+            return untouched
+        return (written if lossless else graft(call.payload, written)), data, True
     except ValueError as error:
         raise StageError("invalid_result", str(error)) from error
     except RecursionError as error:
