@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,10 +19,6 @@ MIB = 1024 * 1024
 MEMORY_MIN_MB, MEMORY_MB, MEMORY_MAX_MB = 32, 64, 1024
 SIZE_MIN, SIZE, SIZE_MAX = 1024, 10 * MIB, 100 * MIB
 LOG_BYTES, LOG_MAX_BYTES = 16 * 1024, MIB
-
-# The pool's own timeouts say more, so they get this long to come first.
-GRACE_SECONDS = 0.05
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonConfig:
@@ -133,22 +128,15 @@ class PythonStage:
         self, payload: Payload, context: Context, budget_ms: int, left: float
     ) -> Reply:
         """The pool's answer within the `left` seconds of the run, waiting for it included."""
-        try:
-            async with asyncio.timeout(left + GRACE_SECONDS):
-                return await self._pool.run(
-                    self.package,
-                    self._config.parameters,
-                    _call(payload, context, budget_ms, self._config.input),
-                    self._limits(budget_ms),
-                    isolation=self._config.isolation,
-                    on_log=context.log.append,
-                    run_timeout=left,
-                )
-        except TimeoutError as error:
-            raise StageTimeoutError(
-                f"UDF [{self.package}]: the pipeline's time was over after waiting for a sandbox; "
-                "add workers, or raise the pipeline's timeout_ms"
-            ) from error
+        return await self._pool.run(
+            self.package,
+            self._config.parameters,
+            _call(payload, context, budget_ms, self._config.input),
+            self._limits(budget_ms),
+            isolation=self._config.isolation,
+            on_log=context.log.append,
+            run_timeout=left,
+        )
 
     def _limits(self, budget_ms: int) -> Limits:
         return Limits(

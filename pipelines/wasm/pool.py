@@ -24,6 +24,11 @@ from pipelines.wasm.shelf import Shelf
 
 T = TypeVar("T")
 
+# What a sandbox says of its deadline says more, so it gets this long to come first.
+GRACE_SECONDS = 0.05
+# Of a call whose UDF is given only a part, this much more may be read and written beside it.
+_WHOLE_FACTOR = 4
+
 
 class SandboxPool:
     """Runs UDFs off the event loop, in warm sandboxes. One event loop uses it.
@@ -77,21 +82,29 @@ class SandboxPool:
     ) -> Reply:
         """Runs `package` on `call` in a warm sandbox, or with isolation "request" in a new one.
 
-        `run_timeout` (seconds) bounds the wait for a free thread; `limits.timeout_ms` counts from
-        then on, once the UDF is loaded. `on_log` gets the log's lines on this event loop, however
-        the run ends. Raises `StageError`, `StageTimeoutError`.
+        `run_timeout` (seconds) bounds the wait for a free thread, and with a moment's grace the
+        whole; `limits.timeout_ms` counts once there is one and the UDF is loaded. `on_log` gets the
+        log's lines on this event loop, however the run ends. Raises `StageError`,
+        `StageTimeoutError`.
         """
         key = (package.digest, _dumps(params), limits.memory_mb, isolation == "request")
         log = RunLog(limits.log_bytes)
         make = partial(self._make, package, key[1], limits.memory_mb, log)
         try:
-            if len(call.payload) + len(call.request or "") <= INLINE_BYTES:
+            if _is_small(call):
                 reply, limits = self._run_here(key, call, limits, log)
                 if reply is not None:
                     return reply
             work = partial(self._run, key, make, call, limits, log)
             runaway = self._paces.is_runaway(key)
-            return await self._in_thread(package, work, run_timeout, runaway=runaway)
+            last = None if run_timeout is None else run_timeout + GRACE_SECONDS
+            async with asyncio.timeout(last):
+                return await self._in_thread(package, work, run_timeout, runaway=runaway)
+        except TimeoutError as error:
+            raise StageTimeoutError(
+                f"UDF [{package}]: the pipeline's time was over after waiting for a sandbox; "
+                "add workers, or raise the pipeline's timeout_ms"
+            ) from error
         finally:
             if on_log is not None:
                 for line in tuple(log.lines):
@@ -227,6 +240,12 @@ class SandboxPool:
             timeout_ms=self._load_timeout_ms,
             log=log,
         )
+
+
+def _is_small(call: Call) -> bool:
+    """Whether a call's input is small enough for the event loop's thread."""
+    most = INLINE_BYTES if call.projection is None else INLINE_BYTES * _WHOLE_FACTOR
+    return len(call.payload) + len(call.request or "") <= most
 
 
 def _leave(place: Place, loop: asyncio.AbstractEventLoop, _: Future[T]) -> None:
