@@ -17,7 +17,7 @@ import cbor2
 import yaml
 
 from proxy.endpoints import ENDPOINTS, Endpoint, Operation
-from tests.differential import material
+from tests.differential import material, surroundings
 from tests.differential.material import STATIC
 
 _O = Operation
@@ -140,13 +140,13 @@ class Calls:
         return values.get(part, "nothing") if part.startswith("{") else part
 
     def _parameters(self, row: Endpoint | None) -> list[str]:
-        pool = list(material.COMMON)
+        pool = list(surroundings.COMMON)
         if row is not None and row.operation in _SEARCHES:
-            pool += material.SEARCHING
+            pool += surroundings.SEARCHING
         if row is not None and row.operation is _O.SEARCH:
-            pool += material.SEARCH_ONLY
+            pool += surroundings.SEARCH_ONLY
         if not self._sane and self._chance.random() < 0.3:
-            pool += material.ODD
+            pool += surroundings.ODD
         return self._chance.sample(pool, self._chance.choice((0, 0, 0, 1, 1, 2, 3)))
 
     def _paging(self) -> Call:
@@ -184,7 +184,7 @@ class Calls:
         return self._to(row, method, None)
 
     def _path(self) -> Call:
-        target = self._chance.choice(material.ODD_PATHS)
+        target = self._chance.choice(surroundings.ODD_PATHS)
         # Posting to some of the others is writing.
         methods = ("GET", "GET", "HEAD", "POST") if "search" in target else ("GET", "HEAD")
         method = self._chance.choice(methods)
@@ -215,8 +215,8 @@ class Calls:
             body = material.broken(body, self._chance)
         if not sane and self._chance.random() < 0.1:
             wrong = True
-            media_type = self._chance.choice(material.MEDIA_TYPES)
-        fields = [field for odds, field in material.FIELDS if self._chance.random() < odds]
+            media_type = self._chance.choice(surroundings.MEDIA_TYPES)
+        fields = [field for odds, field in surroundings.FIELDS if self._chance.random() < odds]
         if body and media_type:
             fields.append(f"Content-Type: {media_type}")
         if body and self._chance.random() < 0.15:
@@ -224,7 +224,7 @@ class Calls:
         elif body and self._chance.random() < 0.05:
             fields.append("content-encoding: identity")
         if not self._sane and self._chance.random() < 0.1:
-            fields.append("Accept: " + self._chance.choice(material.ACCEPTS))
+            fields.append("Accept: " + self._chance.choice(surroundings.ACCEPTS))
         self._chance.shuffle(fields)
         # What a backend says of a broken body depends on the pieces it came in.
         chunked = not wrong and self._chance.random() < 0.1
