@@ -7,8 +7,10 @@ by the real OpenSearch behind it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,6 +25,7 @@ from proxy.server import ProxyServer
 from proxy.settings import load
 from tests.client import Answer, Client
 from tests.conftest import connect
+from tests.crew import crew_of
 from tests.flows.async_backend import AsyncBackend
 
 SMALL = """def query(r, c):
@@ -139,6 +142,22 @@ async def test_every_answer_has_the_pipelines_of_the_search(
         f"{below}/{own}",
         f"{below}/{own}",
     ]
+
+
+async def test_any_worker_answers(backend: AsyncBackend, index_name: str, tmp_path: Path) -> None:
+    """A search submitted through one worker has its pipelines on every one."""
+    async with RawTestServer(backend.handle) as server:
+        url = str(server.make_url("")).rstrip("/")
+        crews = crew_of(url, tmp_path / "config.toml")
+        crew = await asyncio.to_thread(crews.__enter__)
+        async with crew.client_of_each() as clients:
+            await marked(clients[0], index_name)
+            first = await clients[0].post(f"/{index_name}/_async_search?{RUNNING}", {})
+            for client in clients:
+                answer = await client.get(f"/_async_search/{first.data['id']}")
+                assert (answer.status, hits(answer)) == (200, ["0", "1", "2"])
+                assert answer.data["response"]["marked"] == "yes"
+        await asyncio.to_thread(crews.__exit__, None, None, None)
 
 
 async def test_the_status_of_a_search_carries_its_id(

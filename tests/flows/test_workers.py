@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -16,62 +14,17 @@ import pytest
 
 from proxy.embedded import EmbeddedCluster
 from tests.client import Client
-from tests.command import read_until, started
+from tests.command import read_until
+from tests.crew import Crew, crew_of
 
 MARK = "def result(r, c):\n    return {**r, 'marked': %d}\n"
-BOUND = 200
-
-
-class Crew:
-    """A started command with its workers."""
-
-    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
-        self.process = process
-        self.url = url
-
-    @property
-    def workers(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children()
-
-    @asynccontextmanager
-    async def client(self) -> AsyncIterator[Client]:
-        async with aiohttp.ClientSession(self.url) as session:
-            yield Client(session)
-
-    @asynccontextmanager
-    async def client_of_each(self) -> AsyncIterator[list[Client]]:
-        """Clients whose kept-alive connections reach every worker."""
-        clients: list[Client] = []
-        async with AsyncExitStack() as stack:
-            for _ in range(BOUND):
-                client = await stack.enter_async_context(self.client())
-                assert (await client.get("/_querymill/livez")).status == 200
-                clients.append(client)
-                if all(self._serves(worker) for worker in self.workers):
-                    break
-            else:
-                raise AssertionError("one worker gets all connections")
-            yield clients
-
-    def _serves(self, worker: psutil.Process) -> bool:
-        port = int(self.url.rpartition(":")[2])
-        return any(
-            each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port
-            for each in worker.net_connections("tcp")
-        )
 
 
 @pytest.fixture
 def crew(opensearch: EmbeddedCluster, tmp_path: Path) -> Iterator[Crew]:
-    """Two workers, their settings in a file."""
-    config = tmp_path / "config.toml"
-    config.write_text(f'backend = "{opensearch.url}"\nworkers = 2\nlisten = "127.0.0.1:0"\n')
-    with started("serve", "--config", str(config)) as process:
-        match = read_until(process, r"querymill \S+ on (127\.0\.0\.1:\d+), backend")
-        yield Crew(process, f"http://{match[1]}")
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
-        assert process.returncode == 0
+    """Two workers in front of OpenSearch."""
+    with crew_of(opensearch.url, tmp_path / "config.toml") as crew:
+        yield crew
 
 
 @pytest.fixture(autouse=True)
