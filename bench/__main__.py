@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,12 +15,26 @@ import click
 import uvloop
 from rich.console import Console
 
-from bench import machine, material, report, stages, static_backend, traffic
-from bench.child import ROOT, Child, ChildError, proxy
-from bench.figures import Sample, StageSample
-from bench.plan import FULL, QUICK, Plan
+from bench import (
+    machine,
+    material,
+    passing,
+    plot,
+    report,
+    scaling,
+    searching,
+    soak,
+    stages,
+    starting,
+    writing,
+)
+from bench.child import ROOT, ChildError, module
+from bench.figures import StageSample
+from bench.peers import Peers
+from bench.plan import FULL, QUICK, SOAK_SECONDS, Plan
 from bench.results import Results
 from bench.server import Server, ServerError
+from bench.setting import Setting
 from pipelines.errors import PipelineError
 from pipelines.wasm import Runtime
 from proxy.embedded import (
@@ -32,83 +48,105 @@ from proxy.embedded import (
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _REPORT = ROOT / "docs" / "BENCHMARKS.md"
 _RESULTS = ROOT / "bench" / "results.json"
+_HEAP_MB = 1024
+
+_SUITES = (passing.suites, searching.suites, writing.suites)
+_READINGS = (starting.readings, scaling.readings, soak.readings)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--quick", is_flag=True, help="A short look: few rounds, no file unless named.")
+@click.option("--soak", "soaking", is_flag=True, help="Ten minutes at half load as well.")
 @click.option("--output", type=_FILE, help="Report in Markdown. Default: docs/BENCHMARKS.md.")
 @click.option("--results", type=_FILE, help="Raw figures. Default: bench/results.json.")
-def main(quick: bool, output: Path | None, results: Path | None) -> None:
-    """Measure what the proxy and its stages cost, on a real OpenSearch."""
+def main(quick: bool, soaking: bool, output: Path | None, results: Path | None) -> None:
+    """Measure what the proxy and its stages cost, beside its peers, on a real OpenSearch."""
     console = Console(stderr=True)
+    plan = QUICK if quick else FULL
+    if soaking:
+        plan = replace(plan, soak_seconds=SOAK_SECONDS)
+    given = [name for name, on in (("--quick", quick), ("--soak", soaking)) if on]
+    command = "make bench" + (f" ARGS={_quoted(given)}" if given else "")
     try:
         with exit_on_signals():
-            made = _measure(QUICK if quick else FULL, quick, console)
+            made = _measure(plan, command, console)
     except (EmbeddedError, ChildError, ServerError, PipelineError, OSError) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; nothing was written") from None
     # Of a terminal its own width, of a pipe one that holds the widest table.
-    report.show(made, Console(width=None if sys.stdout.isatty() else 140))
+    report.show(made, Console(width=None if sys.stdout.isatty() else 150))
     _write(made, output or (None if quick else _REPORT), results or (None if quick else _RESULTS))
 
 
-def _measure(plan: Plan, quick: bool, console: Console) -> Results:
+def _quoted(given: list[str]) -> str:
+    return given[0] if len(given) == 1 else f'"{" ".join(given)}"'
+
+
+def _measure(plan: Plan, command: str, console: Console) -> Results:
     tell = partial(console.print, highlight=False)
-    runtime = Runtime.open(lambda phase, share: None)
-    try:
-        described, samples, other_cores = _traffic(plan, console)
-        taken = _stages(plan, runtime, console)
-    finally:
-        runtime.close()
+    with ExitStack() as stack:
+        options = ClusterOptions(port=0, heap_mb=_HEAP_MB)
+        cluster = stack.enter_context(EmbeddedCluster(options, progress=progress_on(sys.stderr)))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="querymill-bench-"))
+        peers = Peers(Path(folder))
+        backend = Server(cluster.url.removeprefix("http://"))
+        setting = Setting(
+            backend=backend,
+            static=stack.enter_context(peers.static(backend.address)),
+            load=stack.enter_context(module("bench.load")),
+            peers=peers,
+            plan=plan,
+            tell=tell,
+        )
+        # listens before anything is measured
+        _ = setting.static.address
+        # a first start builds the runtime, which no figure is to have in it
+        taken = _stages(plan, console)
+        neighbours = machine.Neighbours(cluster.pid)
+        suites = [suite for measure in _SUITES for suite in measure(setting)]
+        readings = [reading for measure in _READINGS for reading in measure(setting)]
+        described = machine.description(
+            f"OpenSearch {options.version}, heap {options.heap_mb} MiB", peers.versions
+        )
+        other_cores = neighbours.cores()
     tell("everything is stopped")
     return Results(
         made=datetime.now(UTC).date().isoformat(),
-        command="make bench" + (" ARGS=--quick" if quick else ""),
+        command=command,
         plan=plan,
         machine=described,
         other_cores=other_cores,
-        static_bytes=len(material.search_response(static_backend.HITS).encode()),
         products=len(material.products()),
-        samples=samples,
+        missing=peers.missing,
+        suites=suites,
+        readings=readings,
         stages=taken,
     )
 
 
-def _traffic(plan: Plan, console: Console) -> tuple[dict[str, str], list[Sample], float]:
-    """Machine, samples of both backends, and the cores others kept busy."""
+def _stages(plan: Plan, console: Console) -> list[StageSample]:
     tell = partial(console.print, highlight=False)
-    with ExitStack() as stack:
-        options = ClusterOptions(port=0)
-        cluster = stack.enter_context(EmbeddedCluster(options, progress=progress_on(sys.stderr)))
-        described = machine.description(f"OpenSearch {options.version}, heap {options.heap_mb} MiB")
-        static = stack.enter_context(Child("bench.static_backend"))
-        load = stack.enter_context(Child("bench.load"))
-        front = stack.enter_context(proxy(cluster.url))
-        static_front = stack.enter_context(proxy(f"http://{static.address}"))
-        tell("indexing the catalogue and uploading the pipelines")
-        routes = [
-            *traffic.search_routes(Server(cluster.url.removeprefix("http://")), front),
-            *traffic.static_routes(static, static_front),
-        ]
-        neighbours = machine.Neighbours([static, load, front, static_front], cluster.pid)
-        samples = traffic.measure(load, routes, plan, tell)
-        return described, samples, neighbours.cores()
-
-
-def _stages(plan: Plan, runtime: Runtime, console: Console) -> list[StageSample]:
-    tell = partial(console.print, highlight=False)
-    with (
-        Child("bench.native") as native,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        return runner.run(stages.measure(runtime, native, plan, tell))
+    runtime = Runtime.open(lambda phase, share: None)
+    try:
+        with (
+            module("bench.native") as native,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            return runner.run(stages.measure(runtime, native, plan, tell))
+    finally:
+        runtime.close()
 
 
 def _write(results: Results, output: Path | None, raw: Path | None) -> None:
     try:
         if output is not None:
-            output.write_text(report.markdown(results), encoding="utf-8")
+            charts = plot.charts(results)
+            folder = output.with_suffix("")
+            folder.mkdir(exist_ok=True)
+            for chart in charts:
+                (folder / chart.file).write_text(chart.svg(), encoding="utf-8")
+            output.write_text(report.markdown(results, charts, folder.name), encoding="utf-8")
             click.echo(f"written: {output}", err=True)
         if raw is not None:
             results.save(raw)

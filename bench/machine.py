@@ -6,18 +6,16 @@ import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import psutil
 
-from bench.child import Child
-
 _PARTS: Final = ("aiohttp", "uvloop", "orjson", "wasmtime", "componentize-py")
 
 
-def description(backend: str) -> dict[str, str]:
+def description(backend: str, peers: str) -> dict[str, str]:
     """Names and values for a table; nothing that tells whose machine it is."""
     parts = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PARTS)
     kernel = platform.release().partition("-")[0]
@@ -28,6 +26,7 @@ def description(backend: str) -> dict[str, str]:
         "System": f"{platform.system()} {kernel}, {platform.machine()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "Backend": backend,
+        "Peers": peers,
         "Querymill": importlib.metadata.version("querymill"),
         "Parts": parts,
     }
@@ -45,8 +44,7 @@ def _cpu_model() -> str:
 class Neighbours:
     """How many cores processes other than the benchmark's kept busy since it was made."""
 
-    def __init__(self, children: Sequence[Child], backend_pid: int) -> None:
-        self._children = children
+    def __init__(self, backend_pid: int) -> None:
         self._backend = psutil.Process(backend_pid)
         self._began = time.monotonic()
         self._busy, self._ours = _busy_seconds(), self._our_seconds()
@@ -57,9 +55,12 @@ class Neighbours:
         return max(others / (time.monotonic() - self._began), 0.0)
 
     def _our_seconds(self) -> float:
-        backend, own = self._backend.cpu_times(), os.times()
-        ours = backend.user + backend.system + own.user + own.system
-        return ours + sum(child.cpu_seconds() for child in self._children)
+        """Of this process, the backend, and all children: those that run, and those that ended."""
+        seconds = sum(os.times()[:4])
+        for process in {self._backend, *psutil.Process().children(recursive=True)}:
+            with suppress(psutil.NoSuchProcess):
+                seconds += sum(process.cpu_times()[:4])
+        return seconds
 
 
 def _busy_seconds() -> float:

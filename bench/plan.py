@@ -14,6 +14,10 @@ class Plan:
     connections: each case is measured at each of these.
     requests, seconds: a case ends at whichever comes first, in each round.
     stage_rounds, stage_runs, stage_seconds: the same for a stage.
+    starts: how often the proxy is started with a warm cache. cold: whether also without a cache.
+    long_seconds: of what needs many requests: overload, an endless loop, many pipelines.
+    pipelines: how many of them are run at once. clients: how many requests are in flight then.
+    soak_seconds: of half load; 0 leaves that out.
     """
 
     warm_up: int
@@ -24,25 +28,42 @@ class Plan:
     stage_rounds: int
     stage_runs: int
     stage_seconds: float
+    starts: int
+    cold: bool
+    long_seconds: float
+    pipelines: tuple[int, ...]
+    clients: int
+    soak_seconds: float = 0
 
 
 FULL: Final = Plan(
-    warm_up=2,
-    rounds=7,
-    connections=(1, 8),
-    requests=3000,
-    seconds=1.2,
+    warm_up=1,
+    rounds=5,
+    connections=(1, 32),
+    requests=8000,
+    seconds=0.8,
     stage_rounds=5,
     stage_runs=1000,
     stage_seconds=0.4,
+    starts=5,
+    cold=True,
+    long_seconds=5.0,
+    pipelines=(1, 10, 100, 1000),
+    clients=1000,
 )
 QUICK: Final = Plan(
     warm_up=1,
     rounds=2,
-    connections=(1, 8),
-    requests=200,
-    seconds=0.5,
+    connections=(1, 32),
+    requests=300,
+    seconds=0.15,
     stage_rounds=2,
-    stage_runs=30,
-    stage_seconds=0.2,
+    stage_runs=20,
+    stage_seconds=0.1,
+    starts=2,
+    cold=False,
+    long_seconds=1.0,
+    pipelines=(1, 10),
+    clients=100,
 )
+SOAK_SECONDS: Final = 600.0

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from bench.figures import Case, Row, Spread, StageRow, rows, stage_rows
-from bench.prose import CAVEATS, INTRODUCTION, SEARCH_NOTE, STAGE_KINDS, STAGE_NOTE, STATIC_NOTE
+from bench import prose
+from bench.cells import Write, median, milliseconds, number, with_spread
+from bench.figures import Row, StageRow, Suite, rows, stage_rows
+from bench.plot import Chart
 from bench.results import Results
-from bench.traffic import SEARCH_CASES, STATIC_CASES
-
-Write = Callable[[Spread, int], str]
+from bench.targets import TARGETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,81 +32,110 @@ def tables(results: Results, *, spread: bool = True) -> list[Table]:
 
     Raises ValueError when a case was not measured in some round.
     """
-    write = _with_spread if spread else _median
-    static = "Pass-through to a static backend"
-    return [
-        *_traffic("Searches on OpenSearch", SEARCH_NOTE, results, SEARCH_CASES, write),
-        *_traffic(static, STATIC_NOTE, results, STATIC_CASES, write),
-        _stages(results, write),
-    ]
+    write = with_spread if spread else median
+    suites = [table for suite in results.suites for table in _suite(suite, write)]
+    stages = [_stages(results, write)] if results.stages else []
+    return [targets(results), *suites, *_readings(results, write), *stages]
+
+
+def targets(results: Results) -> Table:
+    """What was to be reached, and what was."""
+    lines = []
+    for target in TARGETS:
+        value = target.measured(results)
+        sign = "at least" if target.at_least else "at most"
+        limit = f"{sign} {number(target.limit)} {target.unit}".strip()
+        shown = "" if value is None else f"{number(value)} {target.unit}".strip()
+        met = "not measured" if value is None else "yes" if target.met(value) else "no"
+        lines.append([target.what, limit, shown, met])
+    return Table(
+        title="Targets",
+        note=prose.TARGETS_NOTE,
+        columns=("what", "target", "measured", "met"),
+        lines=lines,
+    )
 
 
 def show(results: Results, console: Console) -> None:
     """Print the tables, of medians alone."""
     for table in tables(results, spread=False):
         shown = RichTable(title=table.title, title_justify="left")
-        for number, column in enumerate(table.columns):
-            shown.add_column(column, justify="left" if number < table.words else "right")
+        for place, column in enumerate(table.columns):
+            shown.add_column(column, justify="left" if place < table.words else "right")
         for line in table.lines:
             shown.add_row(*line)
         console.print(shown)
     console.print(_neighbours(results), highlight=False)
+    for missing in results.missing:
+        console.print(_missing(missing.name, missing.remedy), highlight=False)
 
 
-def markdown(results: Results) -> str:
-    """The whole document."""
-    blocks = ["# Benchmarks", INTRODUCTION.format(command=results.command, made=results.made)]
+def markdown(results: Results, charts: Sequence[Chart] = (), folder: str = "") -> str:
+    """The whole document; `folder` is where the charts are, seen from it."""
+    blocks = ["# Benchmarks", prose.INTRODUCTION.format(command=results.command, made=results.made)]
     blocks += ["## Machine", _markdown_lines(("what", "value"), list(results.machine.items()), 2)]
     blocks += [_bounds(results), _neighbours(results)]
+    blocks += [_missing(missing.name, missing.remedy) for missing in results.missing]
     title = ""
     for table in tables(results):
         section, _, part = table.title.partition(", ")
         if section != title:
             title = section
-            sizes = {"products": results.products, "bytes": results.static_bytes}
-            blocks += [f"## {section}", table.note.format(**sizes)]
+            blocks += [f"## {section}", table.note.format(products=f"{results.products:,}")]
+            shown = [chart for chart in charts if chart.section == section]
+            blocks += [f"![{chart.title}]({folder}/{chart.file})" for chart in shown]
         blocks += [f"### {part[:1].upper()}{part[1:]}"] if part else []
         blocks.append(_markdown_lines(table.columns, table.lines, table.words))
-    blocks += ["## How to read this", "\n".join(f"- {caveat}" for caveat in CAVEATS)]
-    return "\n\n".join(blocks) + "\n"
+    blocks += ["## How to read this", "\n".join(f"- {caveat}" for caveat in prose.CAVEATS)]
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _traffic(
-    title: str, note: str, results: Results, cases: Sequence[Case], write: Write
-) -> Iterator[Table]:
-    names = {case.name for case in cases}
-    found = rows([s for s in results.samples if s.case in names], cases)
-    for level in sorted({row.connections for row in found}):
-        connections = f"{level} connection" + ("s" if level > 1 else "")
+def _suite(suite: Suite, write: Write) -> Iterator[Table]:
+    found = rows(suite.samples, suite.cases)
+    for level in suite.levels:
         yield Table(
-            title=f"{title}, {connections}",
-            note=note,
+            title=f"{suite.title}, {level} connection" + ("s" if level > 1 else ""),
+            note=suite.note,
             columns=(
                 "case",
                 "p50 ms",
                 "p99 ms",
-                "p50, times direct",
-                "p99, times direct",
-                "proxy adds, ms",
+                "p50, times the first",
+                "adds to p50, ms",
+                "adds to p99, ms",
                 "requests/s",
-                "proxy CPU, us/request",
+                "CPU, us/request",
             ),
             lines=[_line(row, write) for row in found if row.connections == level],
         )
 
 
 def _line(row: Row, write: Write) -> list[str]:
-    through = row.cpu_us is not None
+    adds = bool(row.added_to)
     return [
         row.case + (f" ({row.degraded} degraded)" if row.degraded else ""),
-        _milliseconds(row.p50_us, write),
-        _milliseconds(row.p99_us, write),
+        milliseconds(row.p50_us, write),
+        milliseconds(row.p99_us, write),
         write(row.ratio_p50, 2),
-        write(row.ratio_p99, 2),
-        _milliseconds(row.added_us, write) if through else "",
+        milliseconds(row.added_us, write) if adds else "",
+        milliseconds(row.added_p99_us, write) if adds else "",
         f"{row.requests_a_second:,.0f}",
         f"{row.cpu_us:,.0f}" if row.cpu_us is not None else "",
     ]
+
+
+def _readings(results: Results, write: Write) -> Iterator[Table]:
+    spreads = results.spreads
+    for section in dict.fromkeys(section for section, _, _ in spreads):
+        lines = []
+        for (found, what, unit), spread in spreads.items():
+            if found == section:
+                digits = 0 if spread.median >= 100 or not unit else 2
+                lines.append([what, unit, write(spread, digits)])
+        note = prose.SECTION_NOTES.get(section, "")
+        yield Table(
+            title=section, note=note, columns=("what", "unit", "value"), lines=lines, words=2
+        )
 
 
 def _stages(results: Results, write: Write) -> Table:
@@ -114,7 +143,7 @@ def _stages(results: Results, write: Write) -> Table:
     native = {(r.function, r.given): r.p50_us.median for r in found if r.kind == "native"}
     return Table(
         title="Stages",
-        note=STAGE_NOTE,
+        note=prose.STAGE_NOTE,
         columns=("what", "function", "given", "p50 ms", "p99 ms", "p50, times native", "runs"),
         lines=[_stage_line(row, native.get((row.function, row.given)), write) for row in found],
         words=3,
@@ -123,11 +152,11 @@ def _stages(results: Results, write: Write) -> Table:
 
 def _stage_line(row: StageRow, native: float | None, write: Write) -> list[str]:
     return [
-        STAGE_KINDS[row.kind],
+        prose.STAGE_KINDS[row.kind],
         row.function,
         row.given,
-        _milliseconds(row.p50_us, write),
-        _milliseconds(row.p99_us, write),
+        milliseconds(row.p50_us, write),
+        milliseconds(row.p99_us, write),
         f"{row.p50_us.median / native:.1f}" if native and row.kind == "warm" else "",
         f"{row.runs:,}",
     ]
@@ -139,33 +168,22 @@ def _bounds(results: Results) -> str:
         f"{plan.rounds} rounds; in each, every case for {plan.seconds:g} s or "
         f"{plan.requests:,} requests at {' and '.join(map(str, plan.connections))} connections. "
         f"Stages: {plan.stage_rounds} rounds of {plan.stage_seconds:g} s or "
-        f"{plan.stage_runs:,} runs."
+        f"{plan.stage_runs:,} runs. Where a suite differs, it says so."
     )
 
 
 def _neighbours(results: Results) -> str:
     return (
-        f"Other processes kept {results.other_cores:.2f} cores busy while searches were measured: "
+        f"Other processes kept {results.other_cores:.2f} cores busy meanwhile: "
         "the nearer to 0, the better the figures."
     )
 
 
+def _missing(name: str, remedy: str) -> str:
+    return f"Not measured: {name} is not installed here ({remedy})."
+
+
 def _markdown_lines(columns: Sequence[str], lines: Sequence[Sequence[str]], words: int) -> str:
-    rules = ["---" if number < words else "---:" for number in range(len(columns))]
+    rules = ["---" if place < words else "---:" for place in range(len(columns))]
     cells = [columns, rules, *([text.replace("|", "\\|") for text in line] for line in lines)]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-
-
-def _milliseconds(spread: Spread, write: Write) -> str:
-    thousandth = Spread(spread.median / 1000, spread.low / 1000, spread.high / 1000)
-    return write(thousandth, 3 if abs(thousandth.median) < 1 else 2)
-
-
-def _median(spread: Spread, digits: int) -> str:
-    return f"{spread.median:.{digits}f}"
-
-
-def _with_spread(spread: Spread, digits: int) -> str:
-    if f"{spread.low:.{digits}f}" == f"{spread.high:.{digits}f}":
-        return f"{spread.median:.{digits}f}"
-    return f"{spread.median:.{digits}f} ({spread.low:.{digits}f} to {spread.high:.{digits}f})"

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import orjson
 
-from bench.figures import Sample, StageSample
+from bench.figures import Reading, Spread, StageSample, Suite, reading_spreads
+from bench.peers import Missing
 from bench.plan import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """Raw samples and what they were made with; the report is made from this alone.
+    """The raw figures of a run, and what is needed to judge them.
 
-    made: the day, UTC. other_cores: how many cores other processes kept busy meanwhile.
-    static_bytes: size of the static backend's answer. products: how many are searched.
+    made: the date in UTC. other_cores: how many cores other processes kept busy meanwhile.
+    missing: the peers that are not installed.
     """
 
     made: str
@@ -25,10 +26,16 @@ class Results:
     plan: Plan
     machine: Mapping[str, str]
     other_cores: float
-    static_bytes: int
     products: int
-    samples: Sequence[Sample]
+    missing: Sequence[Missing]
+    suites: Sequence[Suite]
+    readings: Sequence[Reading]
     stages: Sequence[StageSample]
+
+    @property
+    def spreads(self) -> dict[tuple[str, str, str], Spread]:
+        """The readings over the rounds by section, thing and unit."""
+        return reading_spreads(self.readings)
 
     def save(self, path: Path) -> None:
         """Write it as JSON. Raises OSError."""

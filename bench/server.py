@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
 from bench.material import Example
 
 _TIMEOUT_SECONDS: Final = 60.0
+_STAGE_MS: Final = 5_000
+_PIPELINE_MS: Final = 30_000
 
 
 class ServerError(Exception):
@@ -60,8 +63,36 @@ class Server:
 
     def attach(self, index: str, *examples: Example) -> None:
         """Make pipelines the default ones of an index (of a proxy). Raises ServerError."""
-        settings = {f"index.{e.phase}.default_pipeline": e.name for e in examples}
+        self.attach_names(index, {e.phase: e.name for e in examples})
+
+    def attach_names(self, index: str, names: Mapping[str, str]) -> None:
+        """The same by phase and name (of a proxy). Raises ServerError."""
+        settings = {f"index.{phase}.default_pipeline": name for phase, name in names.items()}
         self.call("PUT", f"/{index}/_settings", settings)
+
+    def store_udf(self, name: str, source: str) -> None:
+        """Store a function (of a proxy). Raises ServerError."""
+        self.call("PUT", f"/_udf/{quote(name)}", {"source": source})
+
+    def store(self, name: str, phase: str, *stages: Mapping[str, object]) -> None:
+        """Store a pipeline of python stages, each given as its config (of a proxy).
+
+        Their deadline is generous: a busy machine lengthens a run and does not end it.
+        Raises ServerError.
+        """
+        told = [
+            {"name": f"stage-{n}", "type": "python", "timeout_ms": _STAGE_MS, "config": dict(stage)}
+            for n, stage in enumerate(stages)
+        ]
+        definition = {"type": phase, "timeout_ms": _PIPELINE_MS, "stages": told}
+        self.call("PUT", f"/_pipeline/{quote(name)}", definition)
+
+    def make(self, index: str, properties: Mapping[str, object] | None = None) -> None:
+        """Make an empty index of one shard, in place of one that is there. Raises ServerError."""
+        self.call("DELETE", f"/{index}?ignore_unavailable=true")
+        settings = {"number_of_shards": 1, "number_of_replicas": 0}
+        mappings = {"properties": dict(properties or {})}
+        self.call("PUT", f"/{index}", {"settings": settings, "mappings": mappings})
 
     def rewritten(self, example: Example, request: dict[str, Any]) -> dict[str, Any]:
         """What a query pipeline makes of a search (by a proxy). Raises ServerError."""

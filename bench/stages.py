@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from bench import material
+from bench import material, udfs
 from bench.child import Child
 from bench.figures import StageKind, StageSample, percentile
 from bench.plan import Plan
@@ -19,6 +19,8 @@ from pipelines.wasm import Call, Limits, Package, Phase, Runtime, SandboxPool
 # Generous, so that a busy machine lengthens a run and does not end it.
 _LIMITS: Final = Limits(timeout_ms=10_000)
 _LOAD_TIMEOUT_MS: Final = 20_000
+# Between two runs from stock, which is a hundred runs a second.
+_PAUSE_SECONDS: Final = 0.01
 
 Tell = Callable[[str], None]
 
@@ -77,7 +79,7 @@ def works() -> list[Work]:
             function="identity",
             given="a search",
             phase="query",
-            package=Package(name="identity", version="1.0.0", source=_IDENTITY),
+            package=Package(name="identity", version="1.0.0", source=udfs.IDENTITY),
             payload=request,
             fresh=True,
         ),
@@ -113,16 +115,22 @@ async def _round(pool: SandboxPool, native: Child, plan: Plan, number: int) -> l
     samples: list[StageSample] = []
 
     async def take(
-        kind: StageKind, work: Work, given: str, action: Callable[[], Awaitable[object]]
+        kind: StageKind,
+        work: Work,
+        given: str,
+        action: Callable[[], Awaitable[object]],
+        pause: float = 0,
     ) -> None:
-        times = await timed_async(action, plan.stage_runs, plan.stage_seconds)
+        times = await timed_async(action, plan.stage_runs, plan.stage_seconds, pause=pause)
         samples.append(_sample(kind, work.function, given, number, times))
 
     for work in works():
         await take("warm", work, work.given, partial(_run, pool, work, work.call))
     for work in works():
         if work.fresh:
-            await take("fresh", work, work.given, partial(_run, pool, work, work.call, fresh=True))
+            fresh = partial(_run, pool, work, work.call, fresh=True)
+            await take("fresh", work, work.given, fresh)
+            await take("stock", work, work.given, fresh, _PAUSE_SECONDS)
     for work in loads():
         inspect = partial(pool.inspect, work.package, work.params)
         await take("load", work, _package_text(work), inspect)
@@ -175,6 +183,3 @@ def _package_text(work: Work) -> str:
     size = sum(map(len, work.package.files.values())) + len(work.package.source)
     text = f"{size} bytes" if size < 1024 else f"{size / 1024:.0f} KB"
     return f"{text} of source and files"
-
-
-_IDENTITY: Final = "def query(request, context):\n    return request\n"

@@ -7,7 +7,7 @@ from typing import Final
 IDENTITY: Final = "def query(request, context):\n    return request\n"
 
 # The same as bench/rewrite.js.
-REWRITE: Final = '''\
+REWRITE: Final = """\
 PHRASES = ["wireless earphones", "cordless headset", "bluetooth headphones", "over-ear headset"]
 
 def query(request, context):
@@ -24,35 +24,35 @@ def popularity(hit):
 def result(response, context):
     response["hits"]["hits"].sort(key=popularity, reverse=True)
     return response
-'''
+"""
 
 # The order of REWRITE by edits, for a stage that declares what it reads.
-RERANK: Final = '''\
+RERANK: Final = """\
 def result(response, context):
     context.hits.sort(key=lambda hit: hit.get("_source.popularity") or 0, reverse=True)
-'''
+"""
 RERANK_INPUT: Final = ["_source.popularity"]
 
 # A few milliseconds of the sandbox and nothing else.
-WORK: Final = '''\
+WORK: Final = """\
 def query(request, context):
     total = 0
     for number in range(60_000):
         total += number * number
     return request
-'''
+"""
 
 ENDLESS: Final = "def query(request, context):\n    while True:\n        pass\n"
 
 # The same as DOCUMENT_PAINLESS.
-DOCUMENT: Final = '''\
+DOCUMENT: Final = """\
 import math
 
 def document(doc, context):
     price = doc.get("price") or 0
     doc["value"] = math.log1p(price) * (doc.get("popularity") or 0)
     return doc
-'''
+"""
 DOCUMENT_PAINLESS: Final = (
     "def price = ctx.price == null ? 0 : ctx.price;"
     "def popularity = ctx.popularity == null ? 0 : ctx.popularity;"

@@ -64,6 +64,8 @@ def test_readiness_by_generation() -> None:
     assert (board.ready(0), board.ready(1)) == (1, 0)
 
 
+# From 3.12 on Python warns of forking beside threads, such as that of the tests' time limit.
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_memory_is_shared_with_children() -> None:
     """A fork writes where its parent reads."""
     board = Board()
