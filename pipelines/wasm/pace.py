@@ -18,6 +18,8 @@ QUICK_SECONDS: Final = 0.002
 """A run that took no longer of its thread's processor time was quick."""
 INLINE_MS: Final = 5
 """What a run on the event loop's thread may take."""
+SLICE_SECONDS: Final = 0.005
+"""How long runs there, one after the other, may hold the event loop before others get a turn."""
 INLINE_BYTES: Final = 64 * 1024
 """What it may be given."""
 PROOF: Final = 20

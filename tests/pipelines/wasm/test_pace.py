@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -118,3 +119,23 @@ async def test_runaways(runner: Runner) -> None:
     assert paces.is_runaway(key)
     await runner.run(SLEEPY)
     assert not paces.is_runaway(key)
+
+
+async def test_others_get_their_turn(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between many runs in a row on the event loop's thread."""
+    await runner.run(SLEEPY)
+    as_quick(runner.pool)
+    monkeypatch.setattr("pipelines.wasm.pool.SLICE_SECONDS", 0.0)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(other())
+    for _ in range(20):
+        await runner.run(SLEEPY)
+    task.cancel()
+    assert turns >= 18
