@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import click
@@ -35,6 +35,7 @@ from bench.plan import FULL, QUICK, SOAK_SECONDS, Plan
 from bench.results import Results
 from bench.server import Server, ServerError
 from bench.setting import Setting
+from bench.traffic import Tell
 from pipelines.errors import PipelineError
 from pipelines.wasm import Runtime
 from proxy.embedded import (
@@ -84,7 +85,11 @@ def _quoted(given: list[str]) -> str:
 
 
 def _measure(plan: Plan, command: str, console: Console) -> Results:
-    tell = partial(console.print, highlight=False)
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        console.print(f"[{time.monotonic() - began:4.0f} s] {text}", highlight=False, markup=False)
+
     with ExitStack() as stack:
         options = ClusterOptions(port=0, heap_mb=_HEAP_MB)
         cluster = stack.enter_context(EmbeddedCluster(options, progress=progress_on(sys.stderr)))
@@ -102,7 +107,7 @@ def _measure(plan: Plan, command: str, console: Console) -> Results:
         # listens before anything is measured
         _ = setting.static.address
         # a first start builds the runtime, which no figure is to have in it
-        taken = _stages(plan, console)
+        taken = _stages(plan, tell)
         neighbours = machine.Neighbours(cluster.pid)
         suites = [suite for measure in _SUITES for suite in measure(setting)]
         readings = [reading for measure in _READINGS for reading in measure(setting)]
@@ -125,8 +130,7 @@ def _measure(plan: Plan, command: str, console: Console) -> Results:
     )
 
 
-def _stages(plan: Plan, console: Console) -> list[StageSample]:
-    tell = partial(console.print, highlight=False)
+def _stages(plan: Plan, tell: Tell) -> list[StageSample]:
     runtime = Runtime.open(lambda phase, share: None)
     try:
         with (

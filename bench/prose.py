@@ -21,20 +21,22 @@ TARGETS_NOTE: Final = """\
 Each is from the tables below, by the medians. What a reader's machine makes of them is the last
 column of a run there."""
 
-_APART: Final = """\
+_APART: Final = """
 Where the machine has two cores or more, the proxy that is measured has one for itself, and load
 generator and backend share another."""
 
 PASS_NOTE: Final = f"""\
 A static backend (nginx, where it is installed) answers every search with the same ten hits of
 together 6 KB, or 1,000 hits of 600 KB, so that hardly anything but the way is measured. nginx and
-haproxy run one worker, kept connections and no access log, as the proxy does with one worker. CPU of
-**direct** is the backend's own. {_APART}"""
+haproxy run one worker, kept connections and no access log, the proxy runs one worker too. CPU of
+**direct** is the backend's own.
+{_APART}"""
 
 REWRITE_NOTE: Final = f"""\
 The same backend. A `match` query becomes a `bool` with five clauses, and the ten hits are sorted
 again by popularity: in two sandboxed Python stages, and in nginx with njs by the same few lines of
-JavaScript. Stages *add* to **querymill** without a pipeline, all else to **direct**. {_APART}"""
+JavaScript. Stages *add* to **querymill** without a pipeline, all else to **direct**.
+{_APART}"""
 
 COST_NOTE: Final = f"""\
 The same backend, one connection. Result stages sort the hits by popularity, given the **whole
@@ -42,9 +44,9 @@ response**, or the one field of each hit that they declare. Query stages do noth
 further stage costs is what the crossing costs. Each *adds* to the same hits without a pipeline.
 {_APART}"""
 
-PACED_NOTE: Final = f"""\
-The same backend, 100 requests a second at even distances, 3 rounds. In **request isolation** each run
-gets a new sandbox, made ahead of it. {_APART}"""
+PACED_NOTE: Final = """\
+The same backend, 100 requests a second at even distances, at most 3 rounds. In **request
+isolation** each run gets a new sandbox, made ahead of it. No process is bound to a core."""
 
 SEARCH_NOTE: Final = """\
 Ten hits of a match query on {products} products in one shard, on one real OpenSearch node, in
@@ -56,35 +58,35 @@ front of it one `querymill serve --workers 1`.
 - **proxy, no pipeline**: bytes stream through; other indices have pipelines attached.
 - **proxy, query pipeline**: `synonym-expansion` is attached to the index.
 - **proxy, query + result pipeline**: `ml-reranking` as well, which reorders all ten hits.
-- **OpenSearch's own**: no proxy, and a search pipeline of OpenSearch with a Painless `script` that sets
-  the size, and with `rename_field` for all ten hits.
+- **OpenSearch's own**: no proxy, and a search pipeline of OpenSearch, with a Painless `script` that
+  sets the size, and with `rename_field` for all ten hits.
 
-*Adds* is the time above the same query sent directly: for the pipelines above **direct, the rewritten
+What a pipeline *adds* is told against the same query sent directly: **direct, the rewritten
 query**."""
 
 SLOW_NOTE: Final = """\
-A search that looks at 12,000 documents by a script, at one connection: the proportion that counts where
-searches take their time. Query and result pipeline run a stage each that leaves the query as it is and
-sorts the hits."""
+A search that looks at 12,000 documents by a script, at one connection: the proportion that counts
+where searches take their time. Query and result pipeline run a stage each, which leaves the query
+as it is and sorts the hits."""
 
 BULK_NOTE: Final = """\
 Bulks of 500 products, one after the other, into a new index of OpenSearch in each round. The Python
-document stage and the Painless script of the ingest pipeline compute the same new field. Requests are
-bulks: times 500 they are documents."""
+document stage and the Painless script of the ingest pipeline compute the same new field. Requests
+are bulks: times 500 they are documents."""
 
 SECTION_NOTES: Final[Mapping[str, str]] = {
     "Start and memory": """\
-From the start of the process until `/_querymill/readyz` says that it is ready, definitions read. PSS
-counts memory that processes share once.""",
+From the start of the process until `/_querymill/readyz` says that it is ready, definitions read.
+PSS counts memory that processes share once.""",
     "Workers": """\
-32 connections, a UDF that computes for some milliseconds. Backend and load generator take little, but
-take it from the same cores.""",
+32 connections, a UDF that computes for some milliseconds. Backend and load generator take little,
+but take it from the same cores.""",
     "An endless loop in one pipeline": """\
-200 requests a second to one pipeline, and two clients of another one whose UDF never ends, with default
-deadlines. p99 of the first, with and without the second; one worker.""",
+200 requests a second to one pipeline, and two clients of another one whose UDF never ends, with
+default deadlines. p99 of the first, with and without the second; one worker.""",
     "Many pipelines": """\
-Each pipeline has a UDF and an index of its own; that many requests are in flight all the time, to one
-index after the other, on the static backend. `sandbox_max_live` has room for all.""",
+Each pipeline has sandboxes and an index of its own. {clients} requests are in flight all the time,
+to one index after the other, on the static backend. `sandbox_max_live` has room for all.""",
     "Half load": """\
 Half the requests a second that were answered at 32 connections, with query and result stage.""",
 }
@@ -104,7 +106,7 @@ Without proxy and backend: a function in a sandbox, one run at a time, in one pr
 
 CAVEATS: Final = (
     "Backend, proxy and load generator share this one machine's cores. With as few as here they "
-    "take them from each other at many connections, and a proxy on a machine of its own does better.",
+    "take them from each other at many connections; a proxy on a machine of its own does better.",
     "Compare within one run only. The same machine is easily a fifth faster or slower in the next; "
     "read differences of less than that as none.",
     "A small index answers in about a millisecond. The proxy's part is the same in front of a "

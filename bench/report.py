@@ -76,12 +76,13 @@ def markdown(results: Results, charts: Sequence[Chart] = (), folder: str = "") -
     blocks += ["## Machine", _markdown_lines(("what", "value"), list(results.machine.items()), 2)]
     blocks += [_bounds(results), _neighbours(results)]
     blocks += [_missing(missing.name, missing.remedy) for missing in results.missing]
+    sizes = {"products": f"{results.products:,}", "clients": f"{results.plan.clients:,}"}
     title = ""
     for table in tables(results):
         section, _, part = table.title.partition(", ")
         if section != title:
             title = section
-            blocks += [f"## {section}", table.note.format(products=f"{results.products:,}")]
+            blocks += [f"## {section}", table.note.format(**sizes)]
             shown = [chart for chart in charts if chart.section == section]
             blocks += [f"![{chart.title}]({folder}/{chart.file})" for chart in shown]
         blocks += [f"### {part[:1].upper()}{part[1:]}"] if part else []

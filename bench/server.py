@@ -11,6 +11,8 @@ from urllib.parse import quote
 from bench.material import Example
 
 _TIMEOUT_SECONDS: Final = 60.0
+# An index is made before its shard is there, which nothing here waits for.
+_AT_ONCE: Final = "?wait_for_active_shards=0"
 _STAGE_MS: Final = 5_000
 _PIPELINE_MS: Final = 30_000
 
@@ -61,6 +63,15 @@ class Server:
         self.call("PUT", f"/_udf/{quote(example.package.name)}", example.upload)
         self.call("PUT", f"/_pipeline/{quote(example.name)}", example.definition)
 
+    def exists(self, index: str) -> bool:
+        """Whether there is such an index. Raises OSError."""
+        connection = http.client.HTTPConnection(self.address, timeout=_TIMEOUT_SECONDS)
+        try:
+            connection.request("HEAD", f"/{index}")
+            return connection.getresponse().status == 200
+        finally:
+            connection.close()
+
     def attach(self, index: str, *examples: Example) -> None:
         """Make pipelines the default ones of an index (of a proxy). Raises ServerError."""
         self.attach_names(index, {e.phase: e.name for e in examples})
@@ -87,12 +98,22 @@ class Server:
         definition = {"type": phase, "timeout_ms": _PIPELINE_MS, "stages": told}
         self.call("PUT", f"/_pipeline/{quote(name)}", definition)
 
-    def make(self, index: str, properties: Mapping[str, object] | None = None) -> None:
-        """Make an empty index of one shard, in place of one that is there. Raises ServerError."""
-        self.call("DELETE", f"/{index}?ignore_unavailable=true")
-        settings = {"number_of_shards": 1, "number_of_replicas": 0}
+    def make(
+        self,
+        index: str,
+        attached: Mapping[str, str] | None = None,
+        properties: Mapping[str, object] | None = None,
+    ) -> None:
+        """Make an empty index of one shard with pipelines attached (by phase), in place of one
+        that is there. Raises ServerError.
+        """
+        if self.exists(index):
+            self.call("DELETE", f"/{index}")
+        settings: dict[str, object] = {"number_of_shards": 1, "number_of_replicas": 0}
+        for phase, name in (attached or {}).items():
+            settings[f"index.{phase}.default_pipeline"] = name
         mappings = {"properties": dict(properties or {})}
-        self.call("PUT", f"/{index}", {"settings": settings, "mappings": mappings})
+        self.call("PUT", f"/{index}{_AT_ONCE}", {"settings": settings, "mappings": mappings})
 
     def rewritten(self, example: Example, request: dict[str, Any]) -> dict[str, Any]:
         """What a query pipeline makes of a search (by a proxy). Raises ServerError."""

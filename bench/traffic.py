@@ -97,8 +97,14 @@ def job(route: Route, connections: int, requests: int, seconds: float) -> dict[s
 def sample_of(
     route: Route, connections: int, number: int, answer: dict[str, Any], used: float | None
 ) -> Sample:
-    """The load generator's answer summed up; `used` is the CPU seconds of the proxy."""
+    """The load generator's answer summed up; `used` is the CPU seconds of the proxy.
+
+    Raises ServerError when there is nothing to sum up.
+    """
     latencies = sorted(answer["latencies_ns"])
+    if not latencies:
+        name = route.case.name
+        raise ServerError(f"[{name}] was answered once or less a connection: give it more time")
     requests = sum(answer["statuses"].values())
     return Sample(
         case=route.case.name,

@@ -1,0 +1,213 @@
+"""One worker and two, an endless loop beside others, and many pipelines at once."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any, Final
+
+from bench import material, udfs
+from bench.child import Child, module
+from bench.figures import Case, Reading, percentile
+from bench.server import Server, ServerError
+from bench.setting import Setting
+from bench.traffic import NO_LIMIT, Route, job, sample_of, searches
+
+WORKERS_SECTION: Final = "Workers"
+LOOP_SECTION: Final = "An endless loop in one pipeline"
+MANY_SECTION: Final = "Many pipelines"
+
+TWO_TIMES_ONE: Final = "two workers, times one"
+LOOP_TIMES: Final = "p99 of the others, times without the loop"
+ERRORS: Final = "{count} pipelines, {workers} workers: errors"
+MEMORY: Final = "{count} pipelines, {workers} workers: memory of all workers (PSS)"
+SLOWEST: Final = "{count} pipelines, {workers} workers: slowest pipeline's p99, times the median's"
+
+_WORKERS: Final = (1, 2)
+_BUSY: Final = 32
+# Of the others beside a loop: well below what one worker answers.
+_OTHERS_RATE: Final = 200
+_LOOPS: Final = 2
+# Calls at once that make indices.
+_MAKERS: Final = 4
+# The proxy's definitions, in the backend.
+_STORE: Final = ".querymill"
+_CASE: Final = Case(name="scale", baseline="scale", same_work="scale")
+
+
+def readings(setting: Setting) -> Iterator[Reading]:
+    """Measure them. Raises ServerError, ChildError."""
+    yield from _workers(setting)
+    yield from _endless_loop(setting)
+    yield from _many_pipelines(setting)
+
+
+def _workers(setting: Setting) -> Iterator[Reading]:
+    """A UDF that computes for some milliseconds: what the sandboxes do is all that counts."""
+    setting.tell(WORKERS_SECTION)
+    index = material.static_index(10, "work")
+    plan = setting.plan
+    with ExitStack() as stack:
+        fronts = [stack.enter_context(setting.proxies(workers=count)) for count in _WORKERS]
+        server = Server(fronts[0].address)
+        server.store_udf("bench-work", udfs.WORK)
+        server.store("bench-work", "query", {"udf_name": "bench-work"})
+        _indices(server, {index: "bench-work"})
+        asks = searches(index, material.searches())
+        routes = [Route(case=_CASE, address=front.address, asks=asks) for front in fronts]
+        for number in range(1 - plan.warm_up, plan.rounds + 1):
+            rates = []
+            for route in routes:
+                seconds = max(plan.seconds, plan.long_seconds / 4)
+                answer = setting.load.ask(job(route, _BUSY, NO_LIMIT, seconds))
+                rates.append(answer["statuses"].get("200", 0) / answer["seconds"])
+            if number > 0:
+                for count, rate in zip(_WORKERS, rates, strict=True):
+                    what = f"requests a second, {count} worker" + ("s" if count > 1 else "")
+                    yield _reading(WORKERS_SECTION, what, "1/s", number, rate)
+                yield _reading(WORKERS_SECTION, TWO_TIMES_ONE, "x", number, rates[1] / rates[0])
+
+
+def _endless_loop(setting: Setting) -> Iterator[Reading]:
+    """The others send at a fixed rate; the loop's clients send as soon as they are answered."""
+    setting.tell(LOOP_SECTION)
+    others, loop = material.static_index(10, "others"), material.static_index(10, "loop")
+    plan = setting.plan
+    with setting.proxies() as front, module("bench.load") as runaways:
+        server = Server(front.address)
+        server.store_udf("bench-others", udfs.REWRITE)
+        server.store_udf("bench-loop", udfs.ENDLESS)
+        server.store("bench-others", "query", {"udf_name": "bench-others"})
+        server.store("bench-loop", "query", {"udf_name": "bench-loop"})
+        _indices(server, {others: "bench-others", loop: "bench-loop"})
+        asks = searches(others, material.searches())
+        measured = Route(case=_CASE, address=front.address, asks=asks, rate=_OTHERS_RATE)
+        looping = Route(case=_CASE, address=front.address, asks=searches(loop, [{"size": 1}]))
+        for number in range(1 - plan.warm_up, min(plan.rounds, 3) + 1):
+            without = _p99_us(setting, measured)
+            # a new revision: what the proxy learned about the loop is forgotten
+            server.call("PUT", "/_pipeline/bench-loop", _loop_pipeline(number))
+            runaways.send(job(looping, _LOOPS, NO_LIMIT, plan.long_seconds))
+            with_loop = _p99_us(setting, measured)
+            runaways.receive()
+            if number > 0:
+                what = "p99 of the others"
+                yield _reading(LOOP_SECTION, f"{what}, no loop", "ms", number, without / 1000)
+                yield _reading(LOOP_SECTION, f"{what}, a loop", "ms", number, with_loop / 1000)
+                yield _reading(LOOP_SECTION, LOOP_TIMES, "x", number, with_loop / without)
+
+
+def _loop_pipeline(number: int) -> dict[str, Any]:
+    """With the default deadlines."""
+    stage = {"name": "loop", "type": "python", "config": {"udf_name": "bench-loop"}}
+    return {"type": "query", "description": f"round {number}", "stages": [stage]}
+
+
+def _p99_us(setting: Setting, route: Route) -> float:
+    answer = setting.load.ask(job(route, 8, NO_LIMIT, setting.plan.long_seconds))
+    return sample_of(route, 8, 1, answer, None).p99_us
+
+
+def _many_pipelines(setting: Setting) -> Iterator[Reading]:
+    """Each pipeline has a function and an index of its own; one client after the other asks."""
+    setting.tell(MANY_SECTION)
+    plan = setting.plan
+    highest = max(plan.pipelines)
+    setting.backend.call(
+        "PUT",
+        "/_cluster/settings",
+        {"persistent": {"cluster.max_shards_per_node": str(highest + 1000)}},
+    )
+    room = ("--sandbox-max-live", str(min(highest + 64, 4096)))
+    with setting.proxies() as front:
+        server = Server(front.address)
+        server.store_udf("bench-many", udfs.REWRITE)
+        stage = {"udf_name": "bench-many", "parameters": {"name": _name(0)}}
+        server.store(_name(0), "query", stage)
+        server.make(_index(0), {"query": _name(0)})
+    made = 1
+    for count in sorted(plan.pipelines):
+        setting.tell(f"  {count:,} pipelines")
+        _copy_first(setting.backend, made, count)
+        made = max(count, made)
+        for workers in _WORKERS if count == highest else _WORKERS[-1:]:
+            with setting.proxies(*room, workers=workers) as front:
+                yield from _loaded(setting, front, count, workers)
+
+
+def _copy_first(backend: Server, begin: int, end: int) -> None:
+    """More pipelines like the first, by copies of its records in the store under other names.
+
+    The proxy's own calls read all definitions for each write, which takes minutes for a thousand.
+    Each has a name in its parameters, and so has sandboxes of its own.
+    """
+    everything = {"size": 1000, "query": {"match_all": {}}}
+    hits = backend.call("POST", f"/{_STORE}/_search", everything)["hits"]["hits"]
+    texts = [json.dumps([hit["_id"], hit["_source"]]) for hit in hits]
+    firsts = [text for text in texts if _token(0) in text]
+    lines = []
+    for number in range(begin, end):
+        for text in firsts:
+            name, source = json.loads(text.replace(_token(0), _token(number)))
+            lines += [json.dumps({"index": {"_id": name}}), json.dumps(source)]
+    if lines:
+        backend.call("POST", f"/{_STORE}/_bulk?refresh=true", "\n".join([*lines, ""]))
+    with ThreadPoolExecutor(_MAKERS) as pool:
+        list(pool.map(backend.make, map(_index, range(begin, end))))
+
+
+def _loaded(setting: Setting, front: Child, count: int, workers: int) -> Iterator[Reading]:
+    body = json.dumps(material.searches()[0])
+    asks = [("POST", f"/{_index(number)}/_search", body) for number in range(count)]
+    route = Route(case=_CASE, address=front.address, asks=asks)
+    seconds = setting.plan.long_seconds
+    clients = setting.plan.clients
+    # every worker makes its sandboxes before that counts
+    setting.load.ask(job(route, clients, NO_LIMIT, seconds))
+    answer = setting.load.ask(job(route, clients, NO_LIMIT, seconds * 2) | {"by_ask": True})
+    ran = len([name for name in answer["pipelines"].split(",") if name])
+    if ran != 1:
+        raise ServerError(f"of {count} pipelines, {ran} ran on an answer where 1 should")
+    by_pipeline: dict[int, list[int]] = {}
+    for number, latency in zip(answer["numbers"], answer["latencies_ns"], strict=True):
+        by_pipeline.setdefault(number, []).append(latency)
+    p99s = [percentile(sorted(each), 0.99) for each in by_pipeline.values()]
+    sample = sample_of(route, clients, 1, answer, None)
+    prefix = f"{count} pipelines, {workers} workers: "
+    figures = {
+        "requests a second": ("1/s", sample.requests / sample.seconds),
+        "p50": ("ms", sample.p50_us / 1000),
+        "p99": ("ms", sample.p99_us / 1000),
+        "degraded": ("", float(sample.degraded)),
+    }
+    for what, (unit, value) in figures.items():
+        yield _reading(MANY_SECTION, prefix + what, unit, 1, value)
+    names = {"count": count, "workers": workers}
+    slowest = max(p99s) / statistics.median(p99s)
+    yield _reading(MANY_SECTION, ERRORS.format(**names), "", 1, float(sample.errors))
+    yield _reading(MANY_SECTION, MEMORY.format(**names), "MiB", 1, front.pss_bytes() / 2**20)
+    yield _reading(MANY_SECTION, SLOWEST.format(**names), "x", 1, slowest)
+
+
+def _indices(server: Server, names: dict[str, str]) -> None:
+    for index, pipeline in names.items():
+        server.make(index, {"query": pipeline})
+
+
+def _token(number: int) -> str:
+    return f"many-{number:04}"
+
+
+def _name(number: int) -> str:
+    return f"bench-{_token(number)}"
+
+
+def _index(number: int) -> str:
+    return material.static_index(10, _token(number))
+
+
+def _reading(section: str, what: str, unit: str, number: int, value: float) -> Reading:
+    return Reading(section=section, what=what, unit=unit, round=number, value=value)

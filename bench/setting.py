@@ -1,0 +1,66 @@
+"""What all suites share: the backends, the load generator, the plan, where to run and to tell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from bench.child import Child, proxy
+from bench.figures import Case, Sample, Suite
+from bench.peers import Peers
+from bench.plan import Plan
+from bench.server import Server
+from bench.traffic import Route, Tell, measure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """backend: OpenSearch. static: in front of it, answering searches of its indices itself."""
+
+    backend: Server
+    static: Child
+    load: Child
+    peers: Peers
+    plan: Plan
+    tell: Tell
+
+    @contextmanager
+    def proxies(self, *options: str, workers: int = 1, through: str = "") -> Iterator[Child]:
+        """A proxy in front of the static backend, or of `through` (HOST:PORT)."""
+        address = through or self.static.address
+        with proxy(f"http://{address}", *options, workers=workers) as child:
+            # known to listen before anything is asked of it
+            _ = child.address
+            yield child
+
+    @contextmanager
+    def apart(self, proxies: Sequence[Child]) -> Iterator[None]:
+        """Proxies on one core, load generator and static backend on another, where there are two.
+
+        Threads and workers that start later are where those that start them are.
+        """
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < 2:
+            yield
+            return
+        with ExitStack() as stack:
+            for child in (self.load, self.static):
+                child.pin(cores[:1])
+                stack.callback(child.pin, cores)
+            for child in proxies:
+                child.pin(cores[1:2])
+                stack.callback(child.pin, cores)
+            yield
+
+    def suite(self, title: str, note: str, routes: Sequence[Route], plan: Plan) -> Suite:
+        """Measure the routes. Raises ServerError, ChildError."""
+        self.tell(title)
+        samples = measure(self.load, routes, plan, self.tell)
+        return suite_of(title, note, [route.case for route in routes], samples)
+
+
+def suite_of(title: str, note: str, cases: Sequence[Case], samples: Sequence[Sample]) -> Suite:
+    """The suite with each case once, in the order first given."""
+    return Suite(title=title, note=note, cases=list(dict.fromkeys(cases)), samples=samples)
