@@ -20,6 +20,7 @@ MEMORY_MIN_MB, MEMORY_MB, MEMORY_MAX_MB = 32, 64, 1024
 SIZE_MIN, SIZE, SIZE_MAX = 1024, 10 * MIB, 100 * MIB
 LOG_BYTES, LOG_MAX_BYTES = 16 * 1024, MIB
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonConfig:
     """The `config` of a python stage. `parameters` reach the UDF as they are.
