@@ -38,7 +38,7 @@ class Plan:
 
 FULL: Final = Plan(
     warm_up=1,
-    rounds=5,
+    rounds=3,
     connections=(1, 32),
     requests=8000,
     seconds=0.7,
