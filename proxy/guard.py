@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -125,18 +125,24 @@ def _is_one_value(body: bytes) -> bool:
     return True
 
 
-def _index_names(value: Any) -> Iterable[object]:
+def objects_in(value: Any) -> Iterator[dict[str, Any]]:
+    """All objects of parsed JSON, however deep."""
     # Not by recursion: bodies may be nested more deeply than that goes.
     waiting = [value]
     while waiting:
         each = waiting.pop()
         if isinstance(each, dict):
-            for key, member in each.items():
-                if key in _INDEX_MEMBERS:
-                    yield from member if isinstance(member, list) else [member]
+            yield each
             waiting += each.values()
         elif isinstance(each, list):
             waiting += each
+
+
+def _index_names(value: Any) -> Iterable[object]:
+    for each in objects_in(value):
+        for key, member in each.items():
+            if key in _INDEX_MEMBERS:
+                yield from member if isinstance(member, list) else [member]
 
 
 def _reaches(expression: str) -> bool:

@@ -21,7 +21,7 @@ from proxy.bodies import BodyError
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.formats import FormatError, format_of, to_json
-from proxy.guard import check_broken, check_names
+from proxy.guard import check_broken, check_names, objects_in
 from proxy.search_request import body_in_url
 from proxy.selection import Selector
 from proxy.target import Operation, Target
@@ -126,16 +126,10 @@ def _is_plain(exchange: Exchange) -> bool:
 
 def _looked_up(body: bytes, *, strict: bool) -> Iterator[str]:
     for value in _values(body, strict=strict):
-        waiting = [value]
-        while waiting:
-            each = waiting.pop()
-            if isinstance(each, list):
-                waiting += each
-            elif isinstance(each, dict):
-                waiting += each.values()
-                if not _WHERE.isdisjoint(each):
-                    named = (each.get("index"), each.get("_index"))
-                    yield from (name for name in named if isinstance(name, str))
+        for each in objects_in(value):
+            if not _WHERE.isdisjoint(each):
+                named = (each.get("index"), each.get("_index"))
+                yield from (name for name in named if isinstance(name, str))
 
 
 def _values(body: bytes, *, strict: bool) -> Iterator[Any]:
