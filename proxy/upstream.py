@@ -107,6 +107,12 @@ class UpstreamResponse:
     def headers(self, headers: Headers) -> None:
         self._headers = headers
 
+    def get(self, name: str) -> str | None:
+        """The first value of a field, as `headers` has it, without making those."""
+        if self._headers is not None or self._more:
+            return self.headers.get(name)
+        return self._message.headers.get(name)
+
     @property
     def fields(self) -> Fields:
         """The same as they go on the wire."""
