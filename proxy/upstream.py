@@ -117,7 +117,8 @@ class UpstreamResponse:
     def fields(self) -> Fields:
         """The same as they go on the wire."""
         if self._headers is None and not self._message.chunked:
-            return [*response_fields(self._message.raw_headers), *self._more]
+            kept = response_fields(self._message.raw_headers)
+            return [*kept, *self._more] if self._more else kept
         return as_fields(self.headers)
 
     def add(self, name: str, value: str) -> None:
