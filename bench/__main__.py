@@ -16,6 +16,7 @@ import uvloop
 from rich.console import Console
 
 from bench import (
+    bound,
     machine,
     material,
     passing,
@@ -52,7 +53,7 @@ _RESULTS = ROOT / "bench" / "results.json"
 _HEAP_MB = 1024
 
 _SUITES = (passing.suites, searching.suites, writing.suites)
-_READINGS = (starting.readings, scaling.readings, soak.readings)
+_READINGS = (bound.readings, starting.readings, scaling.readings, soak.readings)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -106,6 +106,10 @@ class Child:
         """Memory of it and its children, what they share counted once."""
         return sum(_pss_bytes(process.pid) for process in self._family())
 
+    def open_files(self) -> int:
+        """File descriptors of it and its children."""
+        return sum(process.num_fds() for process in self._family())
+
     def pin(self, cores: Collection[int]) -> None:
         """Let it, its children and all their threads run on these cores only."""
         for process in self._family():

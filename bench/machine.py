@@ -20,11 +20,12 @@ def description(backend: str, peers: str) -> dict[str, str]:
     parts = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PARTS)
     kernel = platform.release().partition("-")[0]
     memory = psutil.virtual_memory().total / 1024**3
+    python = f"{platform.python_implementation()} {platform.python_version()}"
     return {
         "CPU": f"{_cpu_model()}, {psutil.cpu_count()} logical cores",
         "Memory": f"{memory:.0f} GiB",
         "System": f"{platform.system()} {kernel}, {platform.machine()}",
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Python": f"{python}, {platform.python_compiler()}",
         "Backend": backend,
         "Peers": peers,
         "Querymill": importlib.metadata.version("querymill"),

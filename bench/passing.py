@@ -25,6 +25,7 @@ NGINX: Final = "nginx"
 NJS: Final = "nginx + njs, query + result"
 QUERY: Final = "querymill, query stage"
 BOTH: Final = "querymill, query + result stage"
+BOTH_DECLARED: Final = "querymill, query + result stage, declared fields"
 PASS_10: Final = "10 hits, no pipeline"
 PASS_100: Final = "100 hits, no pipeline"
 WHOLE_100: Final = "100 hits, whole response"
@@ -99,6 +100,7 @@ def _attachments(hits: int) -> Iterator[tuple[str, dict[str, str]]]:
     if hits == 10:
         yield "query", {"query": "bench-query"}
         yield "both", {"query": "bench-query", "result": "bench-result"}
+        yield "both-declared", {"query": "bench-query", "result": "bench-declared"}
         yield "fresh", {"query": "bench-fresh"}
         for count in STAGES:
             yield f"stages-{count}", {"query": f"bench-stages-{count}"}
@@ -118,7 +120,8 @@ def _rewriting(setting: Setting, front: Child, njs: Sequence[Child]) -> Iterator
     static, through = setting.static.address, front.address
     yield Route(case=_case(DIRECT), address=static, asks=_asks(10))
     yield Route(case=_case(QUERYMILL, DIRECT), address=through, asks=_asks(10), proxy=front)
-    for name, what, runs in ((QUERY, "query", 1), (BOTH, "both", 2)):
+    ways = ((QUERY, "query", 1), (BOTH, "both", 2), (BOTH_DECLARED, "both-declared", 2))
+    for name, what, runs in ways:
         case = Case(name=name, baseline=DIRECT, same_work=QUERYMILL)
         asks = _asks(10, what=what)
         yield Route(case=case, address=through, asks=asks, proxy=front, runs=runs)

@@ -35,7 +35,8 @@ haproxy run one worker, kept connections and no access log, the proxy runs one w
 REWRITE_NOTE: Final = f"""\
 The same backend. A `match` query becomes a `bool` with five clauses, and the ten hits are sorted
 again by popularity: in two sandboxed Python stages, and in nginx with njs by the same few lines of
-JavaScript. Stages *add* to **querymill** without a pipeline, all else to **direct**.
+JavaScript. With **declared fields** the result stage is given the popularities alone. Stages *add*
+to **querymill** without a pipeline, all else to **direct**.
 {_APART}"""
 
 COST_NOTE: Final = f"""\
@@ -75,6 +76,9 @@ document stage and the Painless script of the ingest pipeline compute the same n
 are bulks: times 500 they are documents."""
 
 SECTION_NOTES: Final[Mapping[str, str]] = {
+    "The rewrite without a sandbox": """\
+The functions of the rewriting stages called in process, with orjson around them: what a stage of
+native Python could cost at best, for comparison. No stage runs so.""",
     "Start and memory": """\
 From the start of the process until `/_querymill/readyz` says that it is ready, definitions read.
 PSS counts memory that processes share once.""",
@@ -88,7 +92,8 @@ default deadlines. p99 of the first, with and without the second; one worker."""
 Each pipeline has sandboxes and an index of its own. {clients} requests are in flight all the time,
 to one index after the other, on the static backend. `sandbox_max_live` has room for all.""",
     "Half load": """\
-Half the requests a second that were answered at 32 connections, with query and result stage.""",
+Half the requests a second that were answered at 32 connections, with query and result stage.
+Memory, open files and tasks are those between two parts of the load.""",
 }
 
 STAGE_NOTE: Final = """\

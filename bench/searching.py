@@ -46,7 +46,7 @@ def suites(setting: Setting) -> Iterator[Suite]:
         routes = list(_searches(setting.backend, front))
         yield setting.suite(SEARCH_TITLE, prose.SEARCH_NOTE, routes, setting.plan)
         routes = list(_slow(setting.backend, front))
-        plan = replace(setting.plan, connections=(1,), seconds=setting.plan.seconds * 2)
+        plan = replace(setting.plan, connections=(1,), seconds=setting.plan.seconds * 6)
         yield setting.suite(SLOW_TITLE, prose.SLOW_NOTE, routes, plan)
 
 

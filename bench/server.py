@@ -29,6 +29,13 @@ class Server:
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """The answer's JSON. Raises ServerError for any status from 300 on, OSError."""
+        return json.loads(self._answer(method, path, body))
+
+    def text(self, path: str) -> str:
+        """The answer's text. Raises as `call` does."""
+        return self._answer("GET", path, None).decode()
+
+    def _answer(self, method: str, path: str, body: object) -> bytes:
         content = body if isinstance(body, str | None) else json.dumps(body)
         headers = {} if content is None else {"Content-Type": "application/json"}
         connection = http.client.HTTPConnection(self.address, timeout=_TIMEOUT_SECONDS)
@@ -42,7 +49,7 @@ class Server:
         if answer.status >= 300:
             told = raw[:1000].decode(errors="replace")
             raise ServerError(f"{method} {path} on {self.address}: {answer.status} {told}")
-        return json.loads(raw)
+        return raw
 
     def fill(self, index: str, body: object, documents: list[str]) -> None:
         """Make an index with these documents in one segment. Raises ServerError."""

@@ -1,12 +1,14 @@
-"""Half load for minutes: whether memory grows."""
+"""Half load for minutes: whether memory, open files or tasks grow."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from bench import material, passing
+from bench.child import Child
 from bench.figures import Case, Reading
 from bench.server import Server
 from bench.setting import Setting
@@ -14,6 +16,8 @@ from bench.traffic import NO_LIMIT, Route, job, searches
 
 SOAK_SECTION: Final = "Half load"
 GROWTH: Final = "memory at the end, less that of the second tenth (PSS)"
+FILES: Final = "open files at the end, less those of the second tenth"
+TASKS: Final = "tasks at the end, less those of the second tenth"
 
 # Memory differs by this much from one look to the next without growing.
 NOISE_MIB: Final = 8.0
@@ -35,18 +39,40 @@ def readings(setting: Setting) -> Iterator[Reading]:
         route = Route(case=case, address=front.address, asks=asks)
         full = setting.load.ask(job(route, _CONNECTIONS, NO_LIMIT, 5.0))
         rate = len(full["latencies_ns"]) / full["seconds"] / 2
-        sizes: list[float] = []
+        looks: list[_Look] = []
         errors = 0
         for part in range(1, _PARTS + 1):
             question = job(route, _CONNECTIONS, NO_LIMIT, seconds / _PARTS) | {"rate": rate}
             answer = setting.load.ask(question)
             errors += sum(answer["statuses"].values()) - answer["statuses"].get("200", 0)
-            sizes.append(front.pss_bytes() / 2**20)
-            yield _reading(f"memory after part {part} of {_PARTS} (PSS)", "MiB", sizes[-1])
+            looks.append(_look(front))
+            what = f"memory after part {part} of {_PARTS} (PSS)"
+            yield _reading(what, "MiB", looks[-1].mib)
     yield _reading("requests a second", "1/s", rate)
     yield _reading("errors", "", float(errors))
-    early, late = statistics.mean(sizes[2:4]), statistics.mean(sizes[-2:])
-    yield _reading(GROWTH, "MiB", late - early)
+    early, late = looks[2:4], looks[-2:]
+    for what, unit, name in ((GROWTH, "MiB", "mib"), (FILES, "", "files"), (TASKS, "", "tasks")):
+        grown = _mean(late, name) - _mean(early, name)
+        yield _reading(what, unit, grown)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the proxy holds between two parts of the load, when no request is on."""
+
+    mib: float
+    files: int
+    tasks: int
+
+
+def _look(front: Child) -> _Look:
+    text = Server(front.address).text("/_querymill/metrics")
+    tasks = next(line for line in text.splitlines() if line.startswith("querymill_tasks "))
+    return _Look(front.pss_bytes() / 2**20, front.open_files(), int(float(tasks.split()[1])))
+
+
+def _mean(looks: Sequence[_Look], name: str) -> float:
+    return float(statistics.mean(getattr(look, name) for look in looks))
 
 
 def _reading(what: str, unit: str, value: float) -> Reading:

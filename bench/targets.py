@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench import passing, scaling, searching, soak, starting, writing
+from bench import bound, passing, scaling, searching, soak, starting, writing
 from bench.figures import Row, rows
 from bench.results import Results
 
@@ -92,6 +92,16 @@ def _reading(section: str, what: str, factor: float = 1) -> Callable[[Results], 
     return measured
 
 
+def _native(results: Results) -> float | None:
+    """Pass-through and, on top, the same work by Python itself."""
+    way = _row(results, passing.REWRITE_TITLE, passing.QUERYMILL, 32)
+    njs = _row(results, passing.REWRITE_TITLE, passing.NJS, 32)
+    work = _reading(bound.BOUND_SECTION, bound.NATIVE)(results)
+    if way is None or njs is None or work is None or not way.cpu_us or not njs.cpu_us:
+        return None
+    return (way.cpu_us + work) / njs.cpu_us
+
+
 _MOST: Final = {"count": 1000, "workers": 2}
 
 TARGETS: Final[Sequence[Target]] = (
@@ -117,7 +127,13 @@ TARGETS: Final[Sequence[Target]] = (
         what="rewrite and re-sort in Python, CPU a request at 32 connections, against nginx + njs",
         limit=2,
         unit="x",
-        measured=_cpu(passing.REWRITE_TITLE, passing.BOTH, passing.NJS, 32),
+        measured=_cpu(passing.REWRITE_TITLE, passing.BOTH_DECLARED, passing.NJS, 32),
+    ),
+    Target(
+        what="the same by native Python in the proxy (a bound: it is measured beside), against njs",
+        limit=1,
+        unit="x",
+        measured=_native,
     ),
     Target(
         what="a stage in request isolation, from stock, at 100 requests/s, on top of pass-through",
@@ -186,5 +202,17 @@ TARGETS: Final[Sequence[Target]] = (
         limit=soak.NOISE_MIB,
         unit="MiB",
         measured=_reading(soak.SOAK_SECTION, soak.GROWTH),
+    ),
+    Target(
+        what="the same: open files",
+        limit=0,
+        unit="",
+        measured=_reading(soak.SOAK_SECTION, soak.FILES),
+    ),
+    Target(
+        what="the same: tasks",
+        limit=0,
+        unit="",
+        measured=_reading(soak.SOAK_SECTION, soak.TASKS),
     ),
 )

@@ -15,7 +15,8 @@ class Figures:
     """Counts since the start, by what they are of, and the state of things now.
 
     `requests` are by operation and class of status (``2xx``), `refused` by reason, `sandboxes` by
-    state or event. `breakers` has for each pipeline the state in every worker.
+    state or event, `tasks` those of the event loop. `breakers` has for each pipeline the state in
+    every worker.
     """
 
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -23,6 +24,7 @@ class Figures:
     sandboxes: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
     waiting: int = 0
+    tasks: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     breakers: dict[str, list[BreakerFigure]] = field(default_factory=dict)
     pipelines: Stats = field(default_factory=Stats)
@@ -34,6 +36,7 @@ class Figures:
         self.sandboxes.update(other.sandboxes)
         self.in_flight += other.in_flight
         self.waiting += other.waiting
+        self.tasks += other.tasks
         self.refused.update(other.refused)
         for name, states in other.breakers.items():
             self.breakers.setdefault(name, []).extend(states)
@@ -42,7 +45,7 @@ class Figures:
     def forget_state(self) -> None:
         """Leave what was counted of a process that has ended, not the state it was in."""
         self.sandboxes.clear()
-        self.in_flight = self.waiting = 0
+        self.in_flight = self.waiting = self.tasks = 0
         self.breakers.clear()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -52,6 +53,7 @@ class Metrics:
             sandboxes=Counter(self._sandboxes()),
             in_flight=self._admission.in_flight,
             waiting=self._admission.waiting,
+            tasks=len(asyncio.all_tasks()),
             refused=self._admission.refused,
             breakers={name: [state] for name, state in self._breakers().items()},
             pipelines=self._stats,
@@ -105,6 +107,11 @@ class _Exposed(Collector):
             "querymill_waiting_requests",
             "Requests waiting for their turn.",
             value=self._figures.waiting,
+        )
+        yield GaugeMetricFamily(
+            "querymill_tasks",
+            "Tasks of the event loops: connections, requests, and what runs beside them.",
+            value=self._figures.tasks,
         )
         refused = CounterMetricFamily(
             "querymill_refused_requests",

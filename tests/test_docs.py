@@ -98,7 +98,7 @@ async def test_every_administration_call_is_documented(routes: tuple[Route, ...]
     assert sorted(documented) == sorted(f"{route.method} {route.path}" for route in routes)
 
 
-def test_every_metric_is_documented() -> None:
+async def test_every_metric_is_documented() -> None:
     """With its name as Prometheus reads it, its type and its labels."""
     stats = Stats()
     stats.pipeline("p").stage("s")
