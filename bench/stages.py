@@ -60,7 +60,7 @@ class Work:
             "context": {},
             "request": json.loads(self.request or "null"),
             "declared": self.input is not None,
-            "payload": payload if self.input is None else self.input.part(payload),
+            "payload": payload if self.input is None else self.input.given(payload),
         }
         return json.dumps(given, separators=(",", ":"))
 

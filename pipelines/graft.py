@@ -21,7 +21,7 @@ from pipelines.json_text import one_line, parse, same, write
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*").match
 _SEPARATOR: Final = re.compile(r"[ \t\r\n]*[:,]?[ \t\r\n]*").match
-_EXPONENT: Final = re.compile(r"[0-9]e-").search
+_WHITE: Final = b" \t\r\n"
 # Nothing reads the numbers, so they are not worked out.
 _SCAN: Final = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
 
@@ -38,18 +38,35 @@ def graft(old: str, new: str) -> str:
         return one_line(new)
 
 
-def loses_nothing(text: str, value: Any) -> bool:
+def loses_nothing(text: str, value: Any, written: bytes | None = None) -> bool:
     """Whether writing `value`, which was read from `text`, gives `text`, whoever writes it.
 
-    There is nothing to put back then. Takes a tenth of the time of `graft`.
+    White space between values does not count. There is nothing to put back then. Takes a tenth of
+    the time of `graft`. `written` is the value as orjson writes it, if the caller has that.
     """
-    try:
-        written = orjson.dumps(value)
-    except TypeError:
+    if written is None:
+        try:
+            written = orjson.dumps(value)
+        except TypeError:
+            return False
+    raw = text.encode()
+    # Without all white space on both sides: what is inside strings was read from there.
+    if written != raw and written.translate(None, _WHITE) != raw.translate(None, _WHITE):
         return False
-    # Writers of JSON differ in how they put floats below 0.0001.
-    small = ("e-" in text and _EXPONENT(text)) or "0.0000" in text
-    return written == text.encode() and not small
+    return not _has_small_float(text)
+
+
+def _has_small_float(text: str) -> bool:
+    """Whether there may be a float below 0.0001, of which writers of JSON differ in the form."""
+    if "0.0000" in text:
+        return True
+    # Not by a pattern of a digit before it, which takes ten times as long to find nothing.
+    at = text.find("e-")
+    while at > 0:
+        if text[at - 1].isdigit():
+            return True
+        at = text.find("e-", at + 2)
+    return False
 
 
 class _Grafter:

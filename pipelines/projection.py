@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
+from pipelines.columns import columns_for, read_columns
 from pipelines.json_text import fits_orjson, parse, write
 
 PATHS_MAX: Final = 64
@@ -63,34 +64,43 @@ class Projection:
             check_declared(path, of_hits=of_hits)
         self.of_hits = of_hits
         of_response = [path for path in paths if of_hits and path.startswith(RESPONSE)]
-        self._each = _tree(tuple(path for path in paths if path not in of_response))
+        of_each = tuple(path for path in paths if path not in of_response)
+        self._each = _tree(of_each)
+        self._columns = columns_for(of_each)
         self._response = _tree(tuple(path.removeprefix(RESPONSE) for path in of_response))
 
     def text(self, text: str, data: dict[str, Any]) -> str:
-        """The JSON text of the declared part of `data`, which is `text` as orjson reads it.
+        """The JSON text of `given` for `data`, which is `text` as orjson reads it.
 
         Whole numbers of any size are in it as they were. Raises `ValueError` where that is nested
         too deeply.
         """
         try:
-            written = orjson.dumps(self.part(data))
+            written = orjson.dumps(self.given(data))
             if _MAYBE_ROUNDED(written) and not fits_orjson(text):
-                return write(self.part(parse(text)))
+                return write(self.given(parse(text)))
         except (TypeError, RecursionError) as error:
             raise ValueError("nested too deeply; 250 levels are allowed") from error
         return written.decode()
 
-    def part(self, data: dict[str, Any]) -> dict[str, Any]:
-        """What is declared of `data`, in the same shape; a response always has its hits."""
+    def given(self, data: dict[str, Any]) -> dict[str, Any]:
+        """What a UDF is given of `data`: the declared part of a document, in the same shape.
+
+        Of a search response the declared part under `response`, without its hits. Those are the
+        number of them (`count`) and, by path, `columns` and their `gaps`; or, where they are not
+        all of one plain shape, `parts`, an object each.
+        """
         if not self.of_hits:
             return _part(data, self._each)
-        response = _part(data, self._response)
-        around = response.get("hits")
-        inner = [_part(hit, self._each) if type(hit) is dict else {} for hit in hits_of(data)]
-        response["hits"] = (
-            {**around, "hits": inner} if isinstance(around, dict) else {"hits": inner}
-        )
-        return response
+        hits = hits_of(data)
+        given: dict[str, Any] = {"response": _part(data, self._response)}
+        read = None if self._columns is None else read_columns(self._columns, hits)
+        if read is None:
+            parts = [_part(hit, self._each) if type(hit) is dict else {} for hit in hits]
+            return given | {"parts": parts}
+        given["count"] = len(hits)
+        given["columns"], given["gaps"] = read
+        return given
 
     def merged(self, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         """The document `old` after a stage was given its declared part and returned `new`.

@@ -70,6 +70,8 @@ class Registry:
         self._pool = pool
         self._rules = rules
         self._pipelines: dict[str, CompiledPipeline] = {}
+        # Counts changes, so that what was worked out from pipelines and attachments can be kept.
+        self.generation = 0
 
     # Definitions
 
@@ -89,6 +91,7 @@ class Registry:
         self.check_type_change(definition)
         compiled = self._guarded(definition, revision)
         self._pipelines[definition.name] = compiled
+        self.generation += 1
         return compiled
 
     def compile(self, definition: PipelineDefinition, revision: int = 0) -> CompiledPipeline:
@@ -136,6 +139,7 @@ class Registry:
         if not force:
             self.check_unused(name)
         del self._pipelines[name]
+        self.generation += 1
         self.statistics.forget(name)
 
     def breakers(self) -> dict[str, BreakerFigure]:
@@ -170,6 +174,7 @@ class Registry:
         for user in self.udf_users(name):
             old = self._pipelines[user]
             self._pipelines[user] = self._guarded(old.definition, old.revision)
+        self.generation += 1
 
     # Attachments
 
@@ -202,6 +207,7 @@ class Registry:
     def set_attachment(self, expression: str, settings: Mapping[str, str]) -> None:
         """Replace what is attached to an expression; empty settings remove it."""
         self.attachments = Attachments({**self.attachments.entries, expression: settings})
+        self.generation += 1
 
     def for_index(self, name: str, phase: Phase) -> CompiledPipeline | None:
         """The default pipeline of a phase for one concrete index, alias or data stream name."""
@@ -257,6 +263,7 @@ class Registry:
             self.statistics.forget(name)
         self._pipelines = compiled
         self.attachments = Attachments(attachments)
+        self.generation += 1
         return broken
 
     def _guarded(self, definition: PipelineDefinition, revision: int) -> CompiledPipeline:

@@ -26,36 +26,58 @@ STAGE_OUTCOMES: tuple[StageOutcome, ...] = (
 
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 RELATIVE_ACCURACY = 0.01
+# Three digits are off by half a percent at most, which leaves the sketch the other half.
+_SKETCH_ACCURACY = RELATIVE_ACCURACY / 2
+_HELD = 512
 
 
 class Latency:
-    """A mergeable distribution of durations in milliseconds."""
+    """A mergeable distribution of durations in milliseconds.
+
+    Durations are held back, in three digits, and go into the sketch with the number of each: a
+    dictionary takes a tenth of the time.
+    """
 
     def __init__(self) -> None:
-        self._sketch = DDSketch(RELATIVE_ACCURACY)
+        self._known = DDSketch(_SKETCH_ACCURACY)
+        self._held: dict[str, int] = {}
+        self._total_ms = 0.0
 
-    def add(self, milliseconds: float) -> None:
-        self._sketch.add(milliseconds)
+    def add(self, milliseconds: float, count: int = 1) -> None:
+        """Count a duration, or `count` equal ones."""
+        held, digits = self._held, f"{milliseconds:.3g}"
+        self._total_ms += milliseconds * count
+        held[digits] = held.get(digits, 0) + count
+        if len(held) > _HELD:
+            self._settle()
 
     def merge(self, other: Latency) -> None:
-        self._sketch.merge(other._sketch)
+        self._settle().merge(other._settle())
+        self._total_ms += other._total_ms
 
     @property
     def count(self) -> int:
-        return int(self._sketch.count)
+        return int(self._settle().count)
 
     @property
     def total_ms(self) -> float:
-        return float(self._sketch.sum)
+        return self._total_ms
 
     def quantiles(self) -> dict[str, float]:
         """P50, P95 and P99 in milliseconds; empty while nothing was measured."""
         if not self.count:
             return {}
+        sketch = self._settle()
         return {
-            name: round(self._sketch.get_quantile_value(q) or 0.0, 4)
-            for name, q in QUANTILES.items()
+            name: round(sketch.get_quantile_value(q) or 0.0, 4) for name, q in QUANTILES.items()
         }
+
+    def _settle(self) -> Any:
+        """The sketch with all durations in it."""
+        for digits, count in self._held.items():
+            self._known.add(float(digits), count)
+        self._held.clear()
+        return self._known
 
 
 class StageStats:

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
-from proxy.headers import Fields, Headers, encode, printable
+from proxy.headers import Fields, FieldsMemory, Headers, encode, printable
 
 # What aiohttp adds where it is missing.
 _ADDED: Final = ("Date", "Server", "Content-Type")
@@ -61,26 +61,45 @@ class WholeAnswer(web.StreamResponse):
         self, request: web.BaseRequest, keep_alive: bool, length: int, *, bodiless: bool
     ) -> bytes:
         new = request.version >= HttpVersion11
-        version = b"1.1" if new else b"1.0"
-        lines = [b"HTTP/%b %d %b" % (version, self._status, encode(self._reason))]
-        has_length = self._status == 204 or (bodiless and not length)
-        for name, value in self._fields:
-            if name.lower() == b"content-length":
-                if self._status == 204 or (has_length and not bodiless):
-                    continue
-                has_length = True
-                if not bodiless:
-                    value = b"%d" % length
-            lines.append(b"%b: %b" % (name, value))
-        if not has_length:
-            lines.append(b"Content-Length: %d" % length)
-        if keep_alive != new:
-            lines.append(b"Connection: keep-alive" if keep_alive else b"Connection: close")
-        head = b"\r\n".join(lines)
-        breaks = len(lines) - 1
-        if head.count(b"\r") != breaks or head.count(b"\n") != breaks or b"\0" in head:
-            raise ValueError("a line break in the head of an answer would split it")
-        return head + b"\r\n\r\n"
+        key = (self._fields, self._status, self._reason, length, bodiless, keep_alive, new)
+        if not isinstance(self._fields, tuple):
+            return _head(*key)
+        return _heads.get(key) or _heads.keep(key, _head(*key))
+
+
+_heads: Final = FieldsMemory[bytes]()
+
+
+def _head(
+    fields: Fields,
+    status: int,
+    reason: str,
+    length: int,
+    bodiless: bool,
+    keep_alive: bool,
+    new: bool,
+) -> bytes:
+    """The head of an answer; `new` is HTTP/1.1. Raises ValueError where it would be split."""
+    version = b"1.1" if new else b"1.0"
+    lines = [b"HTTP/%b %d %b" % (version, status, encode(reason))]
+    has_length = status == 204 or (bodiless and not length)
+    for name, value in fields:
+        if name.lower() == b"content-length":
+            if status == 204 or (has_length and not bodiless):
+                continue
+            has_length = True
+            if not bodiless:
+                value = b"%d" % length
+        lines.append(b"%b: %b" % (name, value))
+    if not has_length:
+        lines.append(b"Content-Length: %d" % length)
+    if keep_alive != new:
+        lines.append(b"Connection: keep-alive" if keep_alive else b"Connection: close")
+    head = b"\r\n".join(lines)
+    breaks = len(lines) - 1
+    if head.count(b"\r") != breaks or head.count(b"\n") != breaks or b"\0" in head:
+        raise ValueError("a line break in the head of an answer would split it")
+    return head + b"\r\n\r\n"
 
 
 class StreamedAnswer(web.StreamResponse):

@@ -24,7 +24,7 @@ from proxy.formats import (
     format_of,
     from_json,
 )
-from proxy.headers import Headers
+from proxy.headers import Fields, Headers, encode
 from proxy.pretty import pretty
 from proxy.query_string import QueryString, is_true
 from proxy.relay import Relay
@@ -41,6 +41,8 @@ _VENDOR: Final = re.compile(r"vnd\.elasticsearch\+", re.IGNORECASE)
 class AnswerForm:
     """What a client asked its answer to be: a format, parts of it, indented, compressed.
 
+    `codings` is its Accept-Encoding.
+
     `ask` makes of its request one for the whole answer in plain JSON, `respond` makes of that what
     the client wanted.
     """
@@ -49,6 +51,7 @@ class AnswerForm:
     filters: FilterPath | None = None
     indented: bool = False
     gzip: bool = False
+    codings: str = ""
 
     @classmethod
     async def of(cls, exchange: Exchange, query: QueryString, relay: Relay) -> Self:
@@ -58,6 +61,7 @@ class AnswerForm:
         body, else JSON; the backend takes what it does not know for the next or for JSON.
         """
         headers = exchange.headers
+        codings = headers.get("Accept-Encoding", "")
         if named := query.get("format"):
             format: Format | None = format_named(named)
         else:
@@ -74,13 +78,19 @@ class AnswerForm:
             format=format or "json",
             filters=filters or None,
             indented=is_true(query.get("pretty")),
-            gzip=accepts_gzip(headers.get("Accept-Encoding", "")),
+            gzip=accepts_gzip(codings),
+            codings=codings,
         )
 
     @property
     def is_plain(self) -> bool:
         """Whether the backend's answer to the request of `ask` can go to the client as it is."""
         return self.format == "json" and self.filters is None
+
+    @property
+    def _is_as_written(self) -> bool:
+        """Whether the text of an answer is the answer."""
+        return self.is_plain and not (self.indented or self.gzip)
 
     def check(self) -> None:
         """Raise `ErrorAnswer` (406) for a format that cannot be written here."""
@@ -91,6 +101,11 @@ class AnswerForm:
                 "an answer that a pipeline has to read cannot be given as SMILE; ask for"
                 " application/json, application/cbor or application/yaml",
             )
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether the client's own request gets the whole answer, in JSON and not compressed."""
+        return self.is_plain and not self.codings
 
     def ask(self, query: QueryString, headers: Headers) -> tuple[QueryString, Headers]:
         """The query string and headers that get the whole answer, in JSON and not compressed."""
@@ -120,6 +135,9 @@ class AnswerForm:
         """
         reason = response.reason if status is None else None
         status = response.status if status is None else status
+        if self._is_as_written:
+            whole = body if isinstance(body, bytes) else body.encode()
+            return exchange.relay(status, _new_length(response, more), whole, reason=reason)
         fields = response.headers.copy()
         fields.popall("Content-Length", None)
         fields.extend(more)
@@ -139,7 +157,7 @@ class AnswerForm:
         self, exchange: Exchange, body: str | bytes, status: int
     ) -> tuple[bytes, dict[str, str]]:
         """The bytes of an answer, and the header fields that tell their format and coding."""
-        if len(body) > INLINE:
+        if len(body) > INLINE and not self._is_as_written:
             written, packed = await asyncio.to_thread(self._write, body, status)
         else:
             written, packed = self._write(body, status)
@@ -196,8 +214,13 @@ def _json_accepted(headers: Headers) -> str:
 
 
 def _is_plain_json(response: UpstreamResponse) -> bool:
-    fields = response.headers
-    return is_json(fields.get("Content-Type", "")) and "Content-Encoding" not in fields
+    return is_json(response.get("Content-Type") or "") and response.get("Content-Encoding") is None
+
+
+def _new_length(response: UpstreamResponse, more: Iterable[tuple[str, str]]) -> Fields:
+    """The header fields of an answer with another body, whose length is added when it is sent."""
+    kept = [field for field in response.fields if field[0].lower() != b"content-length"]
+    return [*kept, *((encode(name), encode(value)) for name, value in more)]
 
 
 def _varies(fields: Headers) -> bool:

@@ -15,6 +15,7 @@ from aiohttp.http_parser import RawResponseMessage
 from aiohttp.http_writer import StreamWriter
 
 from proxy.backend_protocol import BackendProtocol
+from proxy.headers import FieldsMemory
 from proxy.origin import Origin
 from proxy.request_head import Framing
 from proxy.upstream_errors import UpstreamTimeout
@@ -22,6 +23,8 @@ from proxy.upstream_errors import UpstreamTimeout
 # Above this, joining head and body costs more than a second write.
 _JOIN_LIMIT: Final = 64 * 1024
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# Heads that were looked through.
+_clean: Final = FieldsMemory[bool]()
 
 
 class Connection:
@@ -112,9 +115,13 @@ def _require_final(message: RawResponseMessage) -> None:
         raise HttpProcessingError(message="change to a protocol that nobody asked for")
     if message.chunked and message.headers["Transfer-Encoding"].lower() != "chunked":
         raise HttpProcessingError(message="transfer coding that nobody asked for")
+    key = (message.raw_headers, message.reason)
+    if _clean.get(key):
+        return
     text = b" ".join([value for _, value in message.raw_headers])
     if _CONTROLS.search(text) or not (message.reason or "").isprintable():
         raise HttpProcessingError(message="control character in the head of an answer")
+    _clean.keep(key, True)
 
 
 class Upload:

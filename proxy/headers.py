@@ -6,11 +6,12 @@ with surrogate escapes, so that encoding it the same way gives back what was rec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Final
+from collections.abc import Hashable, Sequence
+from typing import Final, Generic, TypeVar
 
 from multidict import CIMultiDict
+
+_T = TypeVar("_T")
 
 Headers = CIMultiDict[str]
 Fields = Sequence[tuple[bytes, bytes]]
@@ -29,10 +30,12 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
+_FEW: Final = 16
+_SHORT: Final = 4096
+_REMEMBERED: Final = 512
 # Host is written anew for the backend, and Expect is between the client and this proxy.
 _REQUEST_ONLY: Final = _HOP_BY_HOP | {b"host", b"expect"}
 # A message whose Connection field names these would change its own framing or meaning.
-_FEW: Final = 16
 _NEVER_NAMED: Final = frozenset({b"content-length", b"content-type", b"content-encoding", b"host"})
 
 
@@ -87,16 +90,37 @@ def _as_text(fields: Fields) -> Headers:
     return Headers([(decode(name), decode(value)) for name, value in fields])
 
 
-# Clients send the same fields all day, and a backend's change with the second.
-@lru_cache(maxsize=256)
-def _kept_of_few(raw: tuple[tuple[bytes, bytes], ...], hop: frozenset[bytes]) -> Fields:
-    return tuple(_kept_of(raw, hop))
+class FieldsMemory(Generic[_T]):
+    """What was made of header fields: clients send the same all day, and a backend's change with
+    the second. Only a few short fields, as a tuple, are remembered.
+
+    A key begins with them. Filled by whoever finds nothing; when full, it begins anew.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, _T] = {}
+        self.get = self._kept.get
+
+    def keep(self, key: tuple[Fields, *tuple[Hashable, ...]], value: _T) -> _T:
+        """Remember `value`, if that is worth it, and return it."""
+        fields = key[0]
+        if isinstance(fields, tuple) and len(fields) <= _FEW:
+            if sum([len(name) + len(text) for name, text in fields]) > _SHORT:
+                return value
+            if len(self._kept) >= _REMEMBERED:
+                self._kept.clear()
+            self._kept[key] = value
+        return value
+
+
+_known: Final = FieldsMemory[Fields]()
 
 
 def _kept(raw: Fields, hop: frozenset[bytes]) -> Fields:
-    if isinstance(raw, tuple) and len(raw) <= _FEW:
-        return _kept_of_few(raw, hop)
-    return _kept_of(raw, hop)
+    if not isinstance(raw, tuple):
+        return _kept_of(raw, hop)
+    key = (raw, hop)
+    return _known.get(key) or _known.keep(key, tuple(_kept_of(raw, hop)))
 
 
 def _kept_of(raw: Fields, hop: frozenset[bytes]) -> Fields:

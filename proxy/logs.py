@@ -45,7 +45,9 @@ def configure(level: str, format: str, stream: TextIO | None = None) -> None:
 
 def _renderers(format: str, stream: TextIO) -> list[Processor]:
     if format == "console":
-        return [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        # Its default shows the values of variables, among them what clients sent.
+        plain = structlog.dev.plain_traceback
+        return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
     return [
         structlog.processors.format_exc_info,
         structlog.processors.JSONRenderer(serializer=_json),

@@ -26,7 +26,7 @@ from proxy.search_request import body_in_url
 from proxy.selection import Selector
 from proxy.target import Operation, Target
 from proxy.templates import Templates
-from proxy.transform import inflated
+from proxy.transform import inflated, is_plain_json
 
 _QUERIES: Final = frozenset(
     {
@@ -41,7 +41,6 @@ _QUERIES: Final = frozenset(
         Operation.BY_QUERY,
     }
 )
-_PLAIN: Final = frozenset({"application/json", "application/json; charset=UTF-8"})
 _TEMPLATES: Final = frozenset({Operation.SEARCH_TEMPLATE, Operation.MSEARCH_TEMPLATE})
 _A_TEMPLATE: Final = frozenset({"id", "source"})
 _READ: Final[tuple[Phase, ...]] = ("query", "result")
@@ -70,7 +69,7 @@ class Lookups:
         """Raise `ErrorAnswer` for such a query; what cannot be read is the backend's to refuse."""
         guarded = self._selector.guarded(*_READ)
         signs = _ANY_SIGN if guarded else _STORE_SIGN
-        if exchange.has_body and _is_plain(exchange):
+        if exchange.has_body and is_plain_json(exchange):
             body = await exchange.body(self._max_body)
             if signs.search(body) is None and target.operation not in _TEMPLATES:
                 return
@@ -116,12 +115,6 @@ class Lookups:
                     text = (await self._templates.render(text.decode(), exchange)).encode()
             made.append(text)
         return b"\n".join(made)
-
-
-def _is_plain(exchange: Exchange) -> bool:
-    """Whether the body is JSON as it is, as nearly all are."""
-    headers = exchange.headers
-    return headers.get("Content-Type") in _PLAIN and "Content-Encoding" not in headers
 
 
 def _looked_up(body: bytes, *, strict: bool) -> Iterator[str]:

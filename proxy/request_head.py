@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-from proxy.headers import Fields, encode
+from proxy.headers import Fields, FieldsMemory, encode
+from proxy.remember import LONGEST
 
 # How a body is framed: its length, "chunked", or None for no body.
 Framing = int | Literal["chunked"] | None
@@ -19,6 +20,9 @@ class BadHeadError(ValueError):
     """A request cannot be written as HTTP/1.1; it would mean something else to the backend."""
 
 
+_heads: Final = FieldsMemory[bytes]()
+
+
 def request_head(
     method: str, target: str, authority: str, fields: Fields, framing: Framing
 ) -> bytes:
@@ -28,6 +32,15 @@ def request_head(
     Content-Length among them keeps its place and gets the length of `framing`.
     Raises BadHeadError where a control character or space could split the message.
     """
+    if not isinstance(fields, tuple) or len(target) > LONGEST:
+        return _request_head(fields, method, target, authority, framing)
+    key = (fields, method, target, authority, framing)
+    return _heads.get(key) or _heads.keep(key, _request_head(*key))
+
+
+def _request_head(
+    fields: Fields, method: str, target: str, authority: str, framing: Framing
+) -> bytes:
     lines = [encode(f"{method} {target} HTTP/1.1\r\nHost: {authority}")]
     has_length = False
     for name, value in fields:

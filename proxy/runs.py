@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -31,7 +31,7 @@ class Runs:
         executor: Executor,
         *,
         index: str,
-        headers: Mapping[str, str],
+        headers: dict[str, str],
         warnings: Iterable[str] = (),
         trace: bool = False,
     ) -> None:

@@ -26,6 +26,7 @@ from proxy.spans import with_member
 from proxy.target import Target
 from proxy.templates import Templates
 from proxy.transform import (
+    is_plain_json,
     new_body_headers,
     parse,
     read_json_body,
@@ -49,15 +50,18 @@ class _Search:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The request that goes to the backend."""
+    """The request that goes to the backend; without `headers` with those of the client."""
 
     path: str
     query: QueryString
-    headers: Headers
+    headers: Headers | None
     body: bytes | None
 
-    def in_form(self, form: AnswerForm) -> _Asked:
-        query, headers = form.ask(self.query, self.headers)
+    def in_form(self, form: AnswerForm, exchange: Exchange) -> _Asked:
+        if form.is_asked_for:
+            return self
+        headers = self.headers or request_headers(exchange.raw_headers)
+        query, headers = form.ask(self.query, headers)
         return replace(self, query=query, headers=headers)
 
 
@@ -136,11 +140,12 @@ class SearchTraffic:
             path = path.removesuffix("/template")
         request, remaining = await merged_request(source, query)
         rewritten = await runs.run(selection.query, "query", request)
-        headers = request_headers(exchange.raw_headers)
+        headers: Headers | None = None
         sent: bytes | None = await exchange.body(self._max_bytes) if exchange.has_body else None
         if rewritten.changed or search.templated or search.opened is not None:
             sent, query = rewritten.text.encode(), remaining
-            headers = new_body_headers(exchange, "" if body else "application/json")
+            if not (body and is_plain_json(exchange)):
+                headers = new_body_headers(exchange, "" if body else "application/json")
         asked = _Asked(path, query, headers, sent)
         unread = not (selection.result or runs.metadata or self._carries(search))
         if unread and not search.templated:
@@ -158,7 +163,7 @@ class SearchTraffic:
             async with await self._send(exchange, asked) as response:
                 return await self._pass(exchange, response, runs)
         form.check()
-        async with await self._send(exchange, asked.in_form(form)) as response:
+        async with await self._send(exchange, asked.in_form(form, exchange)) as response:
             if response.status != 200 and form.is_plain:
                 return await self._pass(exchange, response, runs)
             reason = _unreadable(response)
@@ -219,18 +224,18 @@ class SearchTraffic:
 
 def _unreadable(response: UpstreamResponse) -> str | None:
     """Why a result pipeline cannot read this answer; None if it can."""
-    content_type = response.headers.get("Content-Type", "")
+    content_type = response.get("Content-Type") or ""
     if not is_json(content_type):
         return f"the response is {content_type or 'of no known type'}, not JSON"
-    if "Content-Encoding" in response.headers:
+    if response.get("Content-Encoding") is not None:
         return "the response is compressed although that was not asked for"
     return None
 
 
 async def _read_up_to(response: UpstreamResponse, limit: int) -> tuple[bytes, bool]:
     """The body, and whether that is all of it: reading stops above `limit` bytes."""
-    if response.length is not None and response.length > limit:
-        return b"", False
+    if response.length is not None:
+        return (b"", False) if response.length > limit else (await response.read(limit), True)
     pieces: list[bytes] = []
     size = 0
     async for chunk in response.chunks():
@@ -248,6 +253,8 @@ async def merged_request(source: bytes, query: QueryString) -> tuple[Payload, Qu
     stay as they were written.
     """
     payload = await parse(source, "search request")
+    if not query.raw:
+        return payload, query
     merged, remaining = merge_url(payload.data, query)
     if merged == payload.data:
         return payload, remaining

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipelines.attachment import NONE, Attachments
+from pipelines.attachment import NONE
 from pipelines.context import Phase
 from pipelines.executor import CompiledPipeline
 from pipelines.registry import Registry
@@ -32,11 +32,12 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """That reads of these targets, with these attachments, run no pipeline, or may run some."""
+    """What runs on reads of these targets, as of one generation of the registry."""
 
-    attachments: Attachments
+    generation: int
     targets: tuple[Concrete, ...]
-    untouched: bool
+    query: Chosen
+    result: Chosen
 
 
 class Selector:
@@ -46,7 +47,7 @@ class Selector:
         self._registry = registry
         self._resolver = resolver
         self._on_conflict = on_conflict
-        self._known: dict[tuple[tuple[str, ...], str | None], _Known] = {}
+        self._known: dict[tuple[tuple[str, ...], str | None, tuple[Phase, ...]], _Known] = {}
         self.conflicts = 0
 
     @property
@@ -86,9 +87,29 @@ class Selector:
         default of another one is left out, but one that is named has to fit. Raises
         `MissingError` for an unknown name, `ErrorAnswer` for one of the wrong type.
         """
+        if asked is not None:
+            return await self._selected(names, asked, expand, phases)
+        if self.idle:
+            return Selection()
+        key = (names, expand, phases)
+        targets = await self._resolver.resolve(
+            names, expand, strict=self.guarded("query", "result")
+        )
+        known, generation = self._known.get(key), self._registry.generation
+        if known is not None and known.generation == generation and known.targets is targets:
+            return Selection(query=known.query, result=known.result)
+        selection = await self._selected(names, None, expand, phases)
+        # What is warned of is counted, each time.
+        if not selection.warnings and generation == self._registry.generation:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[key] = _Known(generation, targets, selection.query, selection.result)
+        return selection
+
+    async def _selected(
+        self, names: tuple[str, ...], asked: str | None, expand: str | None, phases: Sequence[Phase]
+    ) -> Selection:
         selection = Selection()
-        if asked is None and (self.idle or await self._untouched(names, expand)):
-            return selection
         chosen: dict[Phase, Chosen] = {}
         if asked is not None:
             named = self._named(asked)
@@ -105,27 +126,6 @@ class Selector:
         selection.query = chosen.get("query", ())
         selection.result = chosen.get("result", ())
         return selection
-
-    async def _untouched(self, names: tuple[str, ...], expand: str | None) -> bool:
-        """Whether nothing that a read runs is attached to any target.
-
-        Remembered until attachments or targets change. Raises what `finals` does.
-        """
-        attachments = self._registry.attachments
-        strict = self.guarded("query", "result")
-        concretes = await self._resolver.resolve(names, expand, strict=strict)
-        known = self._known.get((names, expand))
-        if known is None or known.attachments is not attachments or known.targets is not concretes:
-            untouched = not any(
-                attachments.runs_on_reads(name)
-                for concrete in concretes
-                for name in (concrete.name, *concrete.aliases)
-            )
-            known = _Known(attachments, concretes, untouched)
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[names, expand] = known
-        return known.untouched
 
     async def for_document(
         self, index: str, asked: str | None, warnings: list[str]

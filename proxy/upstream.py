@@ -107,11 +107,18 @@ class UpstreamResponse:
     def headers(self, headers: Headers) -> None:
         self._headers = headers
 
+    def get(self, name: str) -> str | None:
+        """The first value of a field, as `headers` has it, without making those."""
+        if self._headers is not None or self._more:
+            return self.headers.get(name)
+        return self._message.headers.get(name)
+
     @property
     def fields(self) -> Fields:
         """The same as they go on the wire."""
         if self._headers is None and not self._message.chunked:
-            return [*response_fields(self._message.raw_headers), *self._more]
+            kept = response_fields(self._message.raw_headers)
+            return [*kept, *self._more] if self._more else kept
         return as_fields(self.headers)
 
     def add(self, name: str, value: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
@@ -13,7 +13,7 @@ from pipelines.errors import DefinitionError, DroppedError, RejectedError, Stage
 from pipelines.fields import NAME, NAME_RULE, Fields, json_type
 from pipelines.payload import Payload
 from pipelines.projection import PATHS_MAX, Projection, check_declared
-from pipelines.wasm import Call, Limits, Package, Reply, SandboxPool
+from pipelines.wasm import Call, Limits, Package, SandboxPool, parameters_text
 
 MIB = 1024 * 1024
 MEMORY_MIN_MB, MEMORY_MB, MEMORY_MAX_MB = 32, 64, 1024
@@ -107,6 +107,14 @@ class PythonStage:
         self._config = config
         self._timeout_ms = timeout_ms
         self._pool = pool
+        self._params = parameters_text(config.parameters)
+        self._most = Limits(
+            timeout_ms=timeout_ms,
+            memory_mb=config.memory_mb,
+            input_bytes=config.input_bytes,
+            output_bytes=config.output_bytes,
+            log_bytes=config.log_bytes,
+        )
 
     async def run(self, payload: Payload, context: Context) -> Payload:
         """One try. Raises `StageError`, `RejectedError` or `DroppedError`."""
@@ -114,7 +122,18 @@ class PythonStage:
         budget_ms = min(self._timeout_ms, context.stage_budget_ms, int(left * 1000))
         if budget_ms < 1:
             raise StageTimeoutError("no time was left to run this stage")
-        reply = await self._reply(payload, context, budget_ms, left)
+        limits = self._most
+        if budget_ms != limits.timeout_ms:
+            limits = replace(limits, timeout_ms=budget_ms)
+        reply = await self._pool.run(
+            self.package,
+            self._params,
+            self._call(payload, context, budget_ms),
+            limits,
+            isolation=self._config.isolation,
+            on_log=context.log.append,
+            run_timeout=left,
+        )
         context.state = reply.state
         context.metadata.update(reply.metadata)
         if reply.rejected is not None:
@@ -125,47 +144,21 @@ class PythonStage:
             return payload
         return Payload(reply.payload, reply.data, changed=True)
 
-    async def _reply(
-        self, payload: Payload, context: Context, budget_ms: int, left: float
-    ) -> Reply:
-        """The pool's answer within the `left` seconds of the run, waiting for it included."""
-        return await self._pool.run(
-            self.package,
-            self._config.parameters,
-            _call(payload, context, budget_ms, self._config.input),
-            self._limits(budget_ms),
-            isolation=self._config.isolation,
-            on_log=context.log.append,
-            run_timeout=left,
+    def _call(self, payload: Payload, context: Context, budget_ms: int) -> Call:
+        return Call(
+            phase=context.phase,
+            payload=payload.text,
+            data=payload.data,
+            projection=self._config.input,
+            request=context.request,
+            context={
+                "id": context.document_id,
+                "index": context.index,
+                "pipeline": context.pipeline,
+                "stage": context.stage,
+                "state": context.state,
+                "metadata": context.metadata,
+                "headers": context.headers,
+                "deadline_ms": budget_ms,
+            },
         )
-
-    def _limits(self, budget_ms: int) -> Limits:
-        return Limits(
-            timeout_ms=budget_ms,
-            memory_mb=self._config.memory_mb,
-            input_bytes=self._config.input_bytes,
-            output_bytes=self._config.output_bytes,
-            log_bytes=self._config.log_bytes,
-        )
-
-
-def _call(
-    payload: Payload, context: Context, budget_ms: int, projection: Projection | None
-) -> Call:
-    return Call(
-        phase=context.phase,
-        payload=payload.text,
-        data=payload.data if projection is not None else None,
-        projection=projection,
-        request=context.request,
-        context={
-            "id": context.document_id,
-            "index": context.index,
-            "pipeline": context.pipeline,
-            "stage": context.stage,
-            "state": context.state,
-            "metadata": context.metadata,
-            "headers": dict(context.headers),
-            "deadline_ms": budget_ms,
-        },
-    )

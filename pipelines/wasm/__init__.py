@@ -8,7 +8,7 @@ loop, giving a `Reply` or raising `StageError`. Only this package imports wasmti
 from pipelines.wasm.build import BuildError, Progress, build
 from pipelines.wasm.call import Call, Isolation, Limits, Package, Phase, Reply
 from pipelines.wasm.engine import Runtime
-from pipelines.wasm.pool import SandboxPool
+from pipelines.wasm.pool import SandboxPool, parameters_text
 
 __all__ = [
     "BuildError",
@@ -22,4 +22,5 @@ __all__ = [
     "Runtime",
     "SandboxPool",
     "build",
+    "parameters_text",
 ]

@@ -52,24 +52,24 @@ class Package:
         return f"{self.name}@{self.version}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
     """One run: `payload` and `request` are the JSON text of objects, `context` holds plain values.
 
     `context` may have: index, pipeline, stage, state, metadata, headers, deadline_ms, id. With a
-    `projection` the UDF is given that part of the payload, and answers a part or edits; `data`,
-    if the caller has it, is then the payload as orjson reads it, and is not changed.
+    `projection` the UDF is given that part of the payload, and answers a part or edits. `data` is
+    the payload as orjson reads it, if the caller has it. Nothing of a call is changed once made.
     """
 
     phase: Phase
     payload: str
     request: str | None = None
-    context: Mapping[str, object] = field(default_factory=dict)
+    context: dict[str, object] = field(default_factory=dict)
     projection: Projection | None = None
     data: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Reply:
     """How a run ended well.
 

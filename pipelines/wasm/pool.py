@@ -77,7 +77,7 @@ class SandboxPool:
     async def run(
         self,
         package: Package,
-        params: Mapping[str, object],
+        params: Mapping[str, object] | bytes,
         call: Call,
         limits: Limits,
         *,
@@ -87,34 +87,26 @@ class SandboxPool:
     ) -> Reply:
         """Runs `package` on `call` in a warm sandbox, or with isolation "request" in a new one.
 
+        `params` are those of the stage, or what `parameters_text` makes of them.
         `run_timeout` (seconds) bounds the wait for a free thread, and with a moment's grace the
         whole; `limits.timeout_ms` counts once there is one and the UDF is loaded. `on_log` gets the
         log's lines on this event loop, however the run ends. Raises `StageError`,
         `StageTimeoutError`.
         """
-        key = (package.digest, _dumps(params), limits.memory_mb, isolation == "request")
+        text = params if isinstance(params, bytes) else parameters_text(params)
+        key = (package.digest, text, limits.memory_mb, isolation == "request")
         log = RunLog(limits.log_bytes)
-        make = partial(self._make, package, key[1], limits.memory_mb, log)
         try:
-            if _is_small(call):
+            if self._paces.is_quick(key) and _is_small(call):
                 if self._spent > SLICE_SECONDS:
                     # The documents of a bulk come one after the other: others get their turn.
                     await asyncio.sleep(0)
                 reply, limits = self._run_here(key, call, limits, log)
                 if reply is not None:
                     return reply
-            work = partial(self._run, key, make, call, limits, log)
-            runaway = self._paces.is_runaway(key)
-            last = None if run_timeout is None else run_timeout + GRACE_SECONDS
-            async with asyncio.timeout(last):
-                return await self._in_thread(package, work, run_timeout, runaway=runaway)
-        except TimeoutError as error:
-            raise StageTimeoutError(
-                f"UDF [{package}]: the pipeline's time was over after waiting for a sandbox; "
-                "add workers, or raise the pipeline's timeout_ms"
-            ) from error
+            return await self._run_there(key, package, call, limits, log, run_timeout)
         finally:
-            if on_log is not None:
+            if on_log is not None and log.lines:
                 for line in tuple(log.lines):
                     on_log(line)
             self._stock.sweep_later()
@@ -128,7 +120,9 @@ class SandboxPool:
         Returns which of udf_main, query, document and result it defines. Raises `StageError` of
         kind "load" that tells the line at fault.
         """
-        return await self._in_thread(package, partial(self._inspect, package, _dumps(params)), None)
+        return await self._in_thread(
+            package, partial(self._inspect, package, parameters_text(params)), None
+        )
 
     async def close(self) -> None:
         """Refuses further runs, waits for those that are on (their deadlines end them), frees all.
@@ -143,6 +137,29 @@ class SandboxPool:
     def stats(self) -> dict[str, int]:
         """live, idle: sandboxes now. created, recycled, trapped, evicted: so far."""
         return self._shelf.stats()
+
+    async def _run_there(
+        self,
+        key: Key,
+        package: Package,
+        call: Call,
+        limits: Limits,
+        log: RunLog,
+        run_timeout: float | None,
+    ) -> Reply:
+        """The reply of a run on one of the threads."""
+        make = partial(self._make, package, key[1], limits.memory_mb, log)
+        work = partial(self._run, key, make, call, limits, log)
+        runaway = self._paces.is_runaway(key)
+        last = None if run_timeout is None else run_timeout + GRACE_SECONDS
+        try:
+            async with asyncio.timeout(last):
+                return await self._in_thread(package, work, run_timeout, runaway=runaway)
+        except TimeoutError as error:
+            raise StageTimeoutError(
+                f"UDF [{package}]: the pipeline's time was over after waiting for a sandbox; "
+                "add workers, or raise the pipeline's timeout_ms"
+            ) from error
 
     async def _in_thread(
         self,
@@ -173,7 +190,7 @@ class SandboxPool:
         self, key: Key, call: Call, limits: Limits, log: RunLog
     ) -> tuple[Reply | None, Limits]:
         """The reply of a quick UDF, run on this thread; or None, and the limits it has left."""
-        if not self._paces.is_quick(key) or self._closed:
+        if self._closed:
             return None, limits
         sandbox = self._shelf.take_idle(key)
         if sandbox is None:
@@ -181,7 +198,7 @@ class SandboxPool:
         short = min(INLINE_MS, limits.timeout_ms)
         started, worked = time.perf_counter(), time.thread_time()
         try:
-            reply = sandbox.run(call, replace(limits, timeout_ms=short), log)
+            reply = sandbox.run(call, limits, log, short)
             self._paces.ran(key, time.thread_time() - worked)
             return reply, limits
         except StageTimeoutError:
@@ -251,5 +268,6 @@ def _leave(place: Place, loop: asyncio.AbstractEventLoop, _: Future[T]) -> None:
         loop.call_soon_threadsafe(place.leave)
 
 
-def _dumps(params: Mapping[str, object]) -> bytes:
+def parameters_text(params: Mapping[str, object]) -> bytes:
+    """A stage's parameters as JSON: equal ones share sandboxes."""
     return orjson.dumps(dict(params), option=orjson.OPT_SORT_KEYS)

@@ -27,6 +27,8 @@ def byte_length(text: str) -> int:
 
 def split(answer: str, kind: str) -> tuple[dict[str, Any], str]:
     """The header of an answer, and what follows it. `kind` is that of the error if it is wrong."""
+    if answer.startswith("{}\n"):
+        return {}, answer[3:]
     head, _, rest = answer.partition("\n")
     if len(head) > HEADER_BYTES:
         raise StageError(
@@ -74,11 +76,7 @@ def read(
         text, data, changed = _declared(text, call, call.projection, before, limits.output_bytes)
     else:
         data = _payload(text, limits.output_bytes)
-        changed = _differs(call.payload, text, before, data)
-        if "\n" in text or "\r" in text:
-            text = write(parse(text))
-        if changed and not loses_nothing(call.payload, before):
-            text = graft(call.payload, text)
+        text, changed = _whole(text, call.payload, before, data)
     return Reply(
         payload=text,
         data=data,
@@ -89,6 +87,23 @@ def read(
         dropped=dropped,
         rejected=rejected,
     )
+
+
+def _whole(
+    new_text: str, old_text: str, old: dict[str, Any], new: dict[str, Any]
+) -> tuple[str, bool]:
+    """The text to go on with for what a UDF made of a whole payload, and whether it differs."""
+    if old_text == new_text:
+        return old_text, False
+    written = _written(old, "its input")
+    changed = written != _written(new, "its result")
+    if not changed and not (fits_orjson(old_text) and fits_orjson(new_text)):
+        changed = not same(parse(old_text), parse(new_text))
+    if "\n" in new_text or "\r" in new_text:
+        new_text = write(parse(new_text))
+    if changed and not loses_nothing(old_text, old, written):
+        new_text = graft(old_text, new_text)
+    return new_text, changed
 
 
 def _declared(
@@ -145,16 +160,6 @@ def _payload(text: str, limit: int) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise StageError("invalid_result", "its result is not a JSON object")
     return data
-
-
-def _differs(old_text: str, new_text: str, old: dict[str, Any], new: dict[str, Any]) -> bool:
-    if old_text == new_text:
-        return False
-    if _written(old, "its input") != _written(new, "its result"):
-        return True
-    if fits_orjson(old_text) and fits_orjson(new_text):
-        return False
-    return not same(parse(old_text), parse(new_text))
 
 
 def _object(header: dict[str, Any], name: str) -> dict[str, Any]:

@@ -58,17 +58,19 @@ class Sandbox:
             self.close()
             raise
 
-    def run(self, call: Call, limits: Limits, log: RunLog) -> Reply:
+    def run(self, call: Call, limits: Limits, log: RunLog, timeout_ms: int | None = None) -> Reply:
         """One run within `limits` (its memory was set when the sandbox was made).
 
-        Raises `StageError` of any kind but "unavailable", and `StageTimeoutError` when
-        `limits.timeout_ms` are over.
+        `timeout_ms` goes before that of `limits`. Raises `StageError` of any kind but
+        "unavailable", and `StageTimeoutError` when the time is over.
         """
         self._require(call.phase)
         try:
             given, before = _checked_input(call, limits)
             self.runs += 1
-            answer = self._enter(self._run, log, limits.timeout_ms, _encode(call, given, limits))
+            if timeout_ms is None:
+                timeout_ms = limits.timeout_ms
+            answer = self._enter(self._run, log, timeout_ms, _encode(call, given, limits))
             header, text = reply.split(answer, "invalid_result")
             if failure := reply.guest_error(header):
                 raise self._failure(*failure)
@@ -153,10 +155,10 @@ class Sandbox:
 
 def _checked_input(call: Call, limits: Limits) -> tuple[str, dict[str, Any]]:
     """The text of what the UDF is given, and the whole payload parsed."""
-    given, payload = call.payload, None
+    given, payload = call.payload, call.data
     try:
         if call.projection is not None:
-            payload = _object(call.payload) if call.data is None else call.data
+            payload = _object(call.payload) if payload is None else payload
             given = call.projection.text(call.payload, payload)
         size = reply.byte_length(given) + reply.byte_length(call.request or "")
         if size > limits.input_bytes:
@@ -179,7 +181,7 @@ def _object(text: str) -> dict[str, Any]:
 
 def _encode(call: Call, given: str, limits: Limits) -> str:
     """The call as one JSON text, its parts joined and not parsed."""
-    context = orjson.dumps(dict(call.context)).decode()
+    context = orjson.dumps(call.context).decode()
     declared = '"declared":true,' if call.projection is not None else ""
     return (
         f'{{"phase":"{call.phase}","limit":{limits.output_bytes},"context":{context},{declared}'

@@ -8,7 +8,7 @@ are used where they are found as expected, and the public call otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from ctypes import byref, string_at
+from ctypes import Structure, byref, c_char_p, c_size_t, c_void_p, sizeof, string_at
 from typing import Any
 
 from wasmtime import Store
@@ -17,17 +17,26 @@ from wasmtime.component import Func, String
 TextCall = Callable[..., str]
 
 _NEEDED = (
-    "bytes_to_capi",
     "wasm_byte_vec_delete",
+    "wasm_byte_vec_t",
     "wasmtime_component_func_call",
-    "wasmtime_component_val_delete",
     "wasmtime_component_val_t",
     "WASMTIME_COMPONENT_STRING",
 )
 
 
+class _Text(Structure):
+    """A text as the C functions see it: what is given belongs to Python, an answer to them."""
+
+    _fields_ = (("size", c_size_t), ("data", c_void_p))
+
+
+class _Given(Structure):
+    _fields_ = (("size", c_size_t), ("data", c_char_p))
+
+
 def _private() -> tuple[Any, Any] | None:
-    """The library's C functions and its check of what they return, if all are there."""
+    """The library's C functions and its check of what they return, if all are as expected."""
     try:
         from wasmtime import _ffi as ffi
         from wasmtime.component._enter import enter_wasm
@@ -35,6 +44,8 @@ def _private() -> tuple[Any, Any] | None:
         return None
     known = all(hasattr(ffi, name) for name in _NEEDED)
     known = known and "_func" in Func.__annotations__ and hasattr(Store, "_context")
+    known = known and [each[0] for each in ffi.wasm_byte_vec_t._fields_] == ["size", "data"]
+    known = known and sizeof(ffi.wasm_byte_vec_t) == sizeof(_Text) == sizeof(_Given)
     return (ffi, enter_wasm) if known else None
 
 
@@ -42,7 +53,7 @@ PRIVATE = _private()
 
 
 def text_call(store: Store, function: Func) -> TextCall:
-    """`function` of `store`, to be called with as many texts as it takes.
+    """`function` of `store`, to be called with as many texts as it takes, on one thread at a time.
 
     The call raises `WasmtimeError` when the function traps. Raises TypeError for a function that
     takes or gives anything but text.
@@ -57,33 +68,34 @@ def text_call(store: Store, function: Func) -> TextCall:
 
 
 def _below(store: Store, function: Func, count: int, ffi: Any, enter: Any) -> TextCall:
-    raw = function._func
     value = ffi.wasmtime_component_val_t
-    array, text_kind = value * count, ffi.WASMTIME_COMPONENT_STRING
+    given, result = (value * count)(), value()
+    for each in given:
+        each.kind = ffi.WASMTIME_COMPONENT_STRING
+    texts = [_Given.from_buffer(each, value.of.offset) for each in given]
+    answer = _Text.from_buffer(result, value.of.offset)
+    function_ref, result_ref, string_ref = (
+        byref(function._func),
+        byref(result),
+        byref(result.of.string),
+    )
+    run, free = ffi.wasmtime_component_func_call, ffi.wasm_byte_vec_delete
 
-    def call(*texts: str) -> str:
-        if len(texts) != count:
-            raise TypeError(f"{count} texts are taken, {len(texts)} were given")
-        given = array()
-        filled = 0
+    def call(*arguments: str) -> str:
+        if len(arguments) != count:
+            raise TypeError(f"{count} texts are taken, {len(arguments)} were given")
+        for text, argument in zip(texts, arguments, strict=True):
+            raw = argument.encode()
+            text.size, text.data = len(raw), raw
+        failure = run(function_ref, store._context(), given, count, result_ref, 1)
+        for text in texts:
+            # It held on to the bytes.
+            text.data = None
+        if failure:
+            enter(lambda: failure)
         try:
-            for text in texts:
-                given[filled].of.string = ffi.bytes_to_capi(text.encode())
-                given[filled].kind = text_kind
-                filled += 1
-            result = value()
-            enter(
-                lambda: ffi.wasmtime_component_func_call(
-                    byref(raw), store._context(), given, count, byref(result), 1
-                )
-            )
+            return string_at(answer.data, answer.size).decode() if answer.size else ""
         finally:
-            for position in range(filled):
-                ffi.wasmtime_component_val_delete(byref(given[position]))
-        answer = result.of.string
-        try:
-            return string_at(answer.data, answer.size).decode()
-        finally:
-            ffi.wasm_byte_vec_delete(byref(answer))
+            free(string_ref)
 
     return call

@@ -11,7 +11,7 @@ DOCUMENTS = {
 }
 RERANK = """
 def result(response, context):
-    assert list(response) == ["hits"]
+    assert response == {}
     context.hits.rescore(lambda hit: hit["_score"] + hit["_source"]["popularity"])
 """
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,6 +21,15 @@ from pipelines.payload import Payload
 from pipelines.registry import Registry
 from pipelines.stats import Stats
 from pipelines.wasm import Package, Runtime, SandboxPool
+
+
+def guest_module(name: str) -> ModuleType:
+    """A module of the guest's library, run by this interpreter."""
+    guest = str(Path(__file__).parents[2] / "pipelines" / "wasm" / "guest")
+    if guest not in sys.path:
+        sys.path.append(guest)
+    return importlib.import_module(name)
+
 
 # Generous, so that a busy machine changes no outcome; tests of time set their own.
 STAGE_MS = 20_000

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -13,6 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.edits import edited, read_edits
+from pipelines.projection import Projection
+from tests.pipelines.conftest import guest_module
 
 
 def response(*hits: Any, max_score: float | None = 9.0) -> dict[str, Any]:
@@ -217,21 +216,22 @@ ACTIONS = st.lists(
 @pytest.fixture(scope="module")
 def guest_hits() -> Any:
     """The class behind `context.hits`, run by this interpreter."""
-    guest = str(Path(__file__).parents[2] / "pipelines" / "wasm" / "guest")
-    if guest not in sys.path:
-        sys.path.append(guest)
-    return importlib.import_module("querymill.hits").Hits
+    return guest_module("querymill.hits").Hits
 
 
-@given(given_hits=HITS, actions=ACTIONS)
-@example(given_hits=[{}], actions=[("set", 0, "a.b", 1), ("delete", 0, "a.b", None)])
-@example(given_hits=[{"a.b": 1}], actions=[("delete", 0, "a.b", None), ("set", 0, "a.b", 2)])
+@given(given_hits=HITS, actions=ACTIONS, columns=st.booleans())
+@example([{}], [("set", 0, "a.b", 1), ("delete", 0, "a.b", None)], False)
+@example([{"a.b": 1}], [("delete", 0, "a.b", None), ("set", 0, "a.b", 2)], False)
+@example([{"a": 1}, {}], [("set", 1, "b.a", 1), ("set", 0, "b", 2), ("rescore", 0, "", None)], True)
 def test_a_udf_sees_what_its_edits_come_to(
-    guest_hits: Any, given_hits: list[dict[str, Any]], actions: list[Any]
+    guest_hits: Any, given_hits: list[dict[str, Any]], actions: list[Any], columns: bool
 ) -> None:
     """Where all of a hit was declared, its part and the edited hit are the same in the end."""
     to = {"hits": {"hits": given_hits}}
-    hits = guest_hits(orjson.loads(orjson.dumps(given_hits)))
+    given: dict[str, Any] = {"parts": given_hits}
+    if columns:
+        given = Projection(["a", "b", "a.b"], of_hits=True).given(to)
+    hits = guest_hits(orjson.loads(orjson.dumps(given)))
     for action, number, path, value in actions:
         if action == "rescore":
             hits.rescore(range(len(hits)))
@@ -244,7 +244,7 @@ def test_a_udf_sees_what_its_edits_come_to(
                 assert "not an object" in str(error)  # noqa: PT017
     edits = read_edits(orjson.loads(orjson.dumps(hits.edits())), len(given_hits))
     new, _ = edited(to, edits)
-    assert new["hits"]["hits"] == [hit._part for hit in hits]
+    assert new["hits"]["hits"] == [hits._part(hit._at) for hit in hits]
 
 
 def do(hit: Any, action: str, path: str | None, value: Any) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.projection import NAMES_MAX, PATH_CHARS_MAX, Projection, check_declared
+from tests.pipelines.conftest import guest_module
 
 HIT = {
     "_index": "products",
@@ -21,10 +22,15 @@ HIT = {
 RESPONSE = {"took": 1, "hits": {"total": {"value": 9}, "max_score": 2.5, "hits": [HIT]}}
 
 
+def parts(given: dict[str, Any]) -> list[Any]:
+    """The parts of the hits that a UDF makes of what it is given."""
+    hits = guest_module("querymill.hits").Hits(orjson.loads(orjson.dumps(given)))
+    return [hits._part(at) for at in range(len(hits))]
+
+
 def of_hit(*paths: str, hit: Any = HIT) -> Any:
-    """The declared part of one hit."""
-    part = Projection(paths, of_hits=True).part({"hits": {"hits": [hit]}})
-    (found,) = part["hits"]["hits"]
+    """The declared part of one hit, as a UDF sees it."""
+    (found,) = parts(Projection(paths, of_hits=True).given({"hits": {"hits": [hit]}}))
     return found
 
 
@@ -63,22 +69,24 @@ def test_keys_with_dots_are_found_by_their_path(source: dict[str, Any]) -> None:
 
 
 def test_members_of_the_response_have_a_prefix() -> None:
-    """The hits are there in any case."""
+    """The hits are beside them."""
     projection = Projection(["response.hits.total", "response.took", "_id"], of_hits=True)
-    hits = {"total": {"value": 9}, "hits": [{"_id": "1"}]}
-    assert projection.part(RESPONSE) == {"took": 1, "hits": hits}
+    given = projection.given(RESPONSE)
+    assert given["response"] == {"took": 1, "hits": {"total": {"value": 9}}}
+    assert parts(given) == [{"_id": "1"}]
 
 
 @pytest.mark.parametrize("response", [{}, {"hits": None}, {"hits": {}}, {"hits": {"hits": None}}])
 def test_a_response_without_hits_has_none(response: dict[str, Any]) -> None:
     """A UDF need not look for the list."""
-    assert Projection(["_id"], of_hits=True).part(response) == {"hits": {"hits": []}}
+    given = Projection(["_id"], of_hits=True).given(response)
+    assert (given["response"], parts(given)) == ({}, [])
 
 
 def test_a_hit_that_is_no_object_is_an_empty_one() -> None:
     """Its place is kept."""
-    part = Projection(["_id"], of_hits=True).part({"hits": {"hits": [3, HIT]}})
-    assert part["hits"]["hits"] == [{}, {"_id": "1"}]
+    given = Projection(["_id"], of_hits=True).given({"hits": {"hits": [3, HIT]}})
+    assert parts(given) == [{}, {"_id": "1"}]
 
 
 def test_whole_numbers_of_any_size_are_given_exactly() -> None:
@@ -190,7 +198,7 @@ def test_what_is_returned_as_given_changes_nothing(
 ) -> None:
     """Whatever the document and the paths: not even the order of keys."""
     projection = Projection(paths, of_hits=False)
-    merged = projection.merged(document, projection.part(document))
+    merged = projection.merged(document, projection.given(document))
     assert orjson.dumps(merged) == orjson.dumps(document)
 
 
@@ -199,14 +207,44 @@ def test_what_is_left_out_is_gone(document: dict[str, Any], paths: list[str]) ->
     """Of a document whose declared part was emptied, none is left."""
     projection = Projection(paths, of_hits=False)
     rest = projection.merged(document, {})
-    assert not leaves(projection.part(rest))
+    assert not leaves(projection.given(rest))
+
+
+@given(st.lists(DOCUMENTS | st.integers(0, 1), max_size=4), PATHS)
+def test_columns_say_what_parts_do(hits: list[Any], paths: list[str]) -> None:
+    """Whatever the shapes of the hits: what a UDF can read of each is what was declared."""
+    expected = [
+        Projection(paths, of_hits=False).given(hit) if isinstance(hit, dict) else {} for hit in hits
+    ]
+    assert parts(Projection(paths, of_hits=True).given({"hits": {"hits": hits}})) == expected
+
+
+def test_plain_hits_go_as_columns() -> None:
+    """A list for each path; one that a hit lacks is a gap, which is no null."""
+    hits = [{"_score": 1, "_source": {"n": 1, "m": None}}, {"_score": 2, "_source": {"m": 2}}]
+    given = Projection(["_score", "_source.n", "_source.m"], of_hits=True).given(
+        {"hits": {"hits": hits}}
+    )
+    assert given == {
+        "response": {},
+        "count": 2,
+        "columns": {"_score": [1, 2], "_source.n": [1, None], "_source.m": [None, 2]},
+        "gaps": {"_source.n": [1]},
+    }
+
+
+@pytest.mark.parametrize("odd", [{"_source": {"a": 1}, "_source.n": 2}, {}, {"_source": [1]}, 3])
+def test_one_odd_hit_makes_parts_of_all(odd: Any) -> None:
+    """A key with dots, no object on the way, or no object at all."""
+    hits = [{"_source": {"n": 1}}, odd]
+    assert "parts" in Projection(["_source.n"], of_hits=True).given({"hits": {"hits": hits}})
 
 
 def test_deep_paths_are_read_in_time() -> None:
     """Names can stand together in keys in half a million ways; none is tried for nothing."""
     path = ".".join("abcdefghijklmnopqrst")
     document = {"a.b": {"c.d.e": {path[10:]: 1}}}
-    assert Projection([path], of_hits=False).part(document) == document
+    assert Projection([path], of_hits=False).given(document) == document
 
 
 def leaves(value: dict[str, Any]) -> bool:

@@ -22,12 +22,11 @@ class Hit:
     A path is names joined by dots, as in `_source.brand.name`.
     """
 
-    __slots__ = ("_among", "_at", "_part")
+    __slots__ = ("_among", "_at")
 
-    def __init__(self, among: "Hits", at: int, part: dict) -> None:
+    def __init__(self, among: "Hits", at: int) -> None:
         self._among = among
         self._at = at
-        self._part = part
 
     def __getitem__(self, path: str) -> Any:
         found = self.get(path, MISSING)
@@ -39,24 +38,15 @@ class Hit:
         return self.get(path, MISSING) is not MISSING
 
     def __repr__(self) -> str:
-        return f"Hit({self._part!r})"
+        return f"Hit({self._among._part(self._at)!r})"
 
     def get(self, path: str, default: Any = None) -> Any:
         """The value at `path`, or `default` where nothing is, or nothing was declared."""
-        # what `lookup` comes to for one name or two, in a fifth of the time
-        part = self._part
-        if path in part:
-            return part[path]
-        halves = self._among._halves
-        if path not in halves:
-            halves[path] = path.partition(".")
-        head, dot, rest = halves[path]
-        if not dot:
-            return default
-        below = part.get(head)
-        if type(below) is dict and rest in below:
-            return below[rest]
-        found = lookup(part, path)
+        among = self._among
+        if path in among._given:
+            found = among._given[path][self._at]
+        else:
+            found = among._find(self._at, path)
         return default if found is MISSING else found
 
     def set(self, path: str, value: Any) -> None:
@@ -64,18 +54,23 @@ class Hit:
 
         Raises `ValueError` for what is no path, or leads into something else than an object.
         """
-        column = self._among._column(path, self._at, set=True)
-        if path in self._part or "." not in path:
-            self._part[path] = value
+        among, at = self._among, self._at
+        column = among._column(path, at, set=True)
+        if among._has_column(path):
+            among._given[path][at] = value
         else:
-            _put(self._part, path, value)
-        column[self._at] = value
+            _put(among._own_part(at), path, value)
+        column[at] = value
 
     def delete(self, path: str) -> None:
         """Takes away what the hit has at `path`, whether it was declared or not."""
-        column = self._among._column(path, self._at, set=False)
-        _put(self._part, path, _GONE)
-        column[self._at] = _GONE
+        among, at = self._among, self._at
+        column = among._column(path, at, set=False)
+        if path in among._given:
+            among._given[path][at] = MISSING
+        else:
+            _put(among._own_part(at), path, _GONE)
+        column[at] = _GONE
 
     def drop(self) -> None:
         """Leaves the hit out of the response."""
@@ -83,17 +78,24 @@ class Hit:
 
 
 class Hits:
-    """The hits that are left, in their order now. Iterating goes over those there at its start."""
+    """The hits that are left, in their order now. Iterating goes over those there at its start.
 
-    def __init__(self, parts: list[dict]) -> None:
-        self._hits = [Hit(self, at, part) for at, part in enumerate(parts)]
-        self._count = len(parts)
+    What was declared comes as columns, by path, and is kept so until an object is wanted, or a
+    path is written that is none of them; or, from hits of odd shapes, as an object each.
+    """
+
+    def __init__(self, given: dict) -> None:
+        self._given: dict[str, list] = given.get("columns", {})
+        for path, gaps in given.get("gaps", {}).items():
+            for at in gaps:
+                self._given[path][at] = MISSING
+        self._parts: list[dict] | None = given.get("parts")
+        self._count = given["count"] if self._parts is None else len(self._parts)
+        self._hits = [Hit(self, at) for at in range(self._count)]
         self._dropped: set[int] = set()
         # what was set and deleted, path by path: values by position
         self._columns: list[tuple[str, dict[int, Any]]] = []
         self._open: dict[str, dict[int, Any]] = {}
-        # the paths read so far, taken apart
-        self._halves: dict[str, tuple[str, str, str]] = {}
 
     def __len__(self) -> int:
         return len(self._left())
@@ -118,9 +120,17 @@ class Hits:
         if not all(map(math.isfinite, numbers)):
             raise ValueError("rescore() was given a score that is infinite or not a number")
         column = self._column(_SCORE, -1, set=True)
-        for hit, score in zip(hits, numbers, strict=True):
-            hit._part[_SCORE] = column[hit._at] = score
-        hits.sort(key=_score, reverse=True)
+        places = [hit._at for hit in hits]
+        column.update(zip(places, numbers, strict=True))
+        if self._has_column(_SCORE):
+            known = self._given[_SCORE]
+            for at, score in zip(places, numbers, strict=True):
+                known[at] = score
+        else:
+            for at, score in zip(places, numbers, strict=True):
+                self._parts[at][_SCORE] = score
+        order = sorted(range(len(hits)), key=numbers.__getitem__, reverse=True)
+        hits[:] = [hits[at] for at in order]
 
     def sort(self, key: Callable[[Hit], Any], reverse: bool = False) -> None:
         """Sorts the hits by `key(hit)`; equal ones keep their order. Scores stay."""
@@ -148,6 +158,46 @@ class Hits:
         if edits:
             found["edits"] = edits
         return found
+
+    def _find(self, at: int, path: str) -> Any:
+        """The value at a path that is no column, or a marker that nothing is there."""
+        dot = path.find(".")
+        while dot >= 0:
+            if path[:dot] in self._given:
+                return lookup(self._given[path[:dot]][at], path[dot + 1 :])
+            dot = path.find(".", dot + 1)
+        return lookup(self._part(at), path)
+
+    def _has_column(self, path: str) -> bool:
+        """Whether a path is a column; one name that nothing is known below becomes one."""
+        given = self._given
+        if path in given:
+            return True
+        if self._parts is not None or "." in path or any(p.startswith(f"{path}.") for p in given):
+            return False
+        given[path] = [MISSING] * self._count
+        return True
+
+    def _part(self, at: int) -> dict:
+        """What is known of a hit, as an object; made of the columns for each look."""
+        if self._parts is not None:
+            return self._parts[at]
+        part: dict = {}
+        for path, column in self._given.items():
+            *above, last = path.split(".")
+            node = part
+            for name in above:
+                node = node.setdefault(name, {})
+            if column[at] is not MISSING:
+                node[last] = column[at]
+        return part
+
+    def _own_part(self, at: int) -> dict:
+        """The same to write to: from now on objects are what is known."""
+        if self._parts is None:
+            self._parts = [self._part(each) for each in range(self._count)]
+            self._given = {}
+        return self._parts[at]
 
     def _left(self) -> list[Hit]:
         if self._dropped:
@@ -191,10 +241,6 @@ def _number(score: Any) -> float:
     if isinstance(score, bool) or not isinstance(score, int | float):
         raise TypeError(f"a score is a number, not {type(score).__name__}")
     return float(score)
-
-
-def _score(hit: Hit) -> float:
-    return hit._part[_SCORE]
 
 
 def _put(node: dict, path: str, value: Any) -> None:

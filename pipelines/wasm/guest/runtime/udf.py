@@ -90,11 +90,16 @@ class Udf:
     def _run(self, given: dict) -> str:
         phase, payload, limit = given["phase"], given["payload"], given["limit"]
         request = given["request"] if phase == "result" else None
-        seen = {"query": payload, "result": request or {}}.get(phase)
+        seen: Any = None
+        if phase == "query":
+            seen = payload
+        elif phase == "result":
+            seen = request or {}
         context = Context(given["context"], phase, current.params, seen)
         hits = None
         if phase == "result" and given.get("declared"):
-            hits = context.hits = Hits(payload["hits"]["hits"])
+            hits = context.hits = Hits(payload)
+            payload = payload["response"]
         self._globals["context"] = context
         current.begin(phase, payload, request)
         new: Any = None
