@@ -85,7 +85,9 @@ def _componentize(target: Path, tell: Progress) -> None:
         command = [sys.executable, "-c", _COMPONENTIZE]
         command += ["-d", str(guest / "world.wit"), "-w", "udf", "componentize", "app"]
         command += ["-p", str(guest), "-o", str(target)]
-        _step(command, _BUILDING, tell, {"VIRTUAL_ENV": str(empty)})
+        # a backtrace would push the reason out of what is told of a failure
+        quiet = {"RUST_BACKTRACE": "0", "RUST_LIB_BACKTRACE": "0"}
+        _step(command, _BUILDING, tell, {"VIRTUAL_ENV": str(empty), **quiet})
     try:
         target.write_bytes(immortal.make_immortal(target.read_bytes()))
     except immortal.SnapshotError as error:

@@ -75,6 +75,12 @@ _SEARCH = {"query": {"match": {"title": "wireless headset"}}, "size": 10, "from"
 _DOCUMENT = {"title": "a headset", "price": 12.5, "tags": ["a", "b"], "_x": None}
 _HITS = [{"_index": "i", "_id": str(n), "_score": 1.5, "_source": _DOCUMENT} for n in range(3)]
 _RESPONSE = {"took": 3, "timed_out": False, "hits": {"total": {"value": 3}, "hits": _HITS}}
+_PART = {
+    "response": {"hits": {"total": {"value": 3}}},
+    "count": 3,
+    "columns": {"_source.price": [12.5, 3.0, 8.0]},
+    "gaps": {},
+}
 _CONTEXT = {
     "id": None,
     "index": "products",
@@ -99,7 +105,7 @@ def up() -> None:
         _load(udf, _FIRST_STYLE)
         _run(udf, "query", _SEARCH)
         _load(udf, _DECLARED)
-        _run(udf, "result", _RESPONSE, declared=True)
+        _run(udf, "result", _PART, declared=True)
     linecache.clearcache()
     re.purge()
     current.__init__()  # type: ignore[misc]
