@@ -253,6 +253,10 @@ class Registry:
         compiled: dict[str, CompiledPipeline] = {}
         broken: dict[str, str] = {}
         for stored in pipelines:
+            kept = self._kept(stored)
+            if kept is not None:
+                compiled[stored.name] = kept
+                continue
             try:
                 definition = read_pipeline(stored.definition, KINDS, name=stored.name)
             except DefinitionError as error:
@@ -265,6 +269,29 @@ class Registry:
         self.attachments = Attachments(attachments)
         self.generation += 1
         return broken
+
+    def _kept(self, stored: StoredPipeline) -> CompiledPipeline | None:
+        """What is compiled of a stored pipeline, if it would be compiled the same again."""
+        old = self._pipelines.get(stored.name)
+        if old is None or (old.revision, old.definition.source) != (
+            stored.revision,
+            stored.definition,
+        ):
+            return None
+        for definition, stage in old.stages:
+            if stage is None:
+                continue
+            if not isinstance(stage.stage, PythonStage):
+                return None
+            config = definition.config
+            assert isinstance(config, PythonConfig)
+            try:
+                package = self.udfs.get(config.udf_name, config.udf_version)
+            except MissingError:
+                return None
+            if package.digest != stage.stage.package.digest:
+                return None
+        return old
 
     def _guarded(self, definition: PipelineDefinition, revision: int) -> CompiledPipeline:
         """A compiled pipeline with a breaker: the one it had, if nothing of it changed."""

@@ -74,6 +74,7 @@ async def open_proxy(
             runtime,
             threads=settings.sandbox_threads,
             max_live=settings.sandbox_max_live,
+            stock=settings.sandbox_stock,
             recycle_runs=settings.sandbox_recycle_runs,
             load_timeout_ms=int(settings.sandbox_load_timeout * 1000),
         )

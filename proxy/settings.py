@@ -180,6 +180,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         maximum=4096,
     ),
     Setting(
+        "sandbox_stock",
+        "count",
+        8,
+        "New sandboxes kept ready at most for a UDF whose stage has the isolation `request`, by "
+        "demand; 0 keeps none.",
+        minimum=0,
+        maximum=256,
+    ),
+    Setting(
         "sandbox_recycle_runs",
         "count",
         1000,
@@ -280,6 +289,7 @@ class Settings:
     max_transform_bytes: int
     sandbox_threads: int
     sandbox_max_live: int
+    sandbox_stock: int
     sandbox_recycle_runs: int
     sandbox_load_timeout: float
     breaker_timeouts: int

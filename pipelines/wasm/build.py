@@ -1,8 +1,9 @@
 """Builds the interpreter all sandboxes share and keeps it in the cache folder.
 
 Two steps, each a process of its own: componentize-py makes a component (`.wasm`) of CPython and
-`guest/`, wasmtime compiles it to this machine's code (`.cwasm`). Names hold a hash of all that
-went in, so another version never meets an old file; a checksum beside each finds a damaged one.
+`guest/`, wasmtime compiles it to this machine's code (`.cwasm`). In between, the component's
+objects are made immortal. Names hold a hash of all that went in, so another version never meets an
+old file; a checksum beside each finds a damaged one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from pipelines.cache import cache_folder, locked, replacing, safe_folder, write_atomic
 from pipelines.errors import PipelineError
+from pipelines.wasm import immortal
 from pipelines.wasm.precompile import ENGINE_CONFIG
 
 Progress = Callable[[str, float], None]
@@ -83,7 +85,13 @@ def _componentize(target: Path, tell: Progress) -> None:
         command = [sys.executable, "-c", _COMPONENTIZE]
         command += ["-d", str(guest / "world.wit"), "-w", "udf", "componentize", "app"]
         command += ["-p", str(guest), "-o", str(target)]
-        _step(command, _BUILDING, tell, {"VIRTUAL_ENV": str(empty)})
+        # a backtrace would push the reason out of what is told of a failure
+        quiet = {"RUST_BACKTRACE": "0", "RUST_LIB_BACKTRACE": "0"}
+        _step(command, _BUILDING, tell, {"VIRTUAL_ENV": str(empty), **quiet})
+    try:
+        target.write_bytes(immortal.make_immortal(target.read_bytes()))
+    except immortal.SnapshotError as error:
+        raise BuildError(f"{_BUILDING} failed: {error}") from error
 
 
 def _compile(component: Path, target: Path, tell: Progress) -> None:
@@ -155,8 +163,8 @@ def _remove_old(folder: Path, keep: set[str]) -> None:
 
 def _component_key() -> str:
     parts = [importlib.metadata.version("componentize-py").encode()]
-    for path in sorted([*GUEST.rglob("*.py"), GUEST / "world.wit"]):
-        parts += [str(path.relative_to(GUEST)).encode(), path.read_bytes()]
+    for path in sorted([*GUEST.rglob("*.py"), GUEST / "world.wit", Path(immortal.__file__)]):
+        parts += [str(path.relative_to(GUEST.parent)).encode(), path.read_bytes()]
     return _key(*parts)
 
 

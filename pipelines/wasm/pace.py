@@ -29,10 +29,17 @@ _REMEMBERED: Final = 10_000
 
 
 class Paces:
-    """How quick each UDF was of late; those not run for longest are forgotten."""
+    """How quick each UDF was of late; those not run for longest are forgotten.
+
+    Quick runs of one UDF with some parameters are proof for its first ones with others, as most
+    pipelines that share a UDF differ in a word or a number. A slow one begins the proof anew for
+    those still to come.
+    """
 
     def __init__(self) -> None:
         self._known: OrderedDict[Key, list[int]] = OrderedDict()
+        # by digest: quick runs in a row, with whatever parameters
+        self._packages: OrderedDict[str, int] = OrderedDict()
         self._runaways: OrderedDict[Key, None] = OrderedDict()
 
     def is_quick(self, key: Key) -> bool:
@@ -45,14 +52,17 @@ class Paces:
             self._runaways.pop(key, None)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = [0, PROOF]
+            known = self._known[key] = [self._packages.get(key[0], 0), PROOF]
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         if seconds <= QUICK_SECONDS:
             known[0] += 1
+            if known[0] <= PROOF:
+                self._of_package(key[0], self._packages.get(key[0], 0) + 1)
         else:
             known[0] = 0
             self._known.move_to_end(key)
+            self._of_package(key[0], 0)
 
     def is_runaway(self, key: Key) -> bool:
         """Whether its last run passed its deadline."""
@@ -68,3 +78,9 @@ class Paces:
         """A run on the event loop's thread passed its deadline: twice the proof from now on."""
         proof = self._known.get(key, [0, PROOF])[1]
         self._known[key] = [0, min(proof * 2, LONGEST_PROOF)]
+        self._of_package(key[0], 0)
+
+    def _of_package(self, digest: str, quick: int) -> None:
+        self._packages[digest] = quick
+        if len(self._packages) > _REMEMBERED:
+            self._packages.popitem(last=False)

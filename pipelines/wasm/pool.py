@@ -21,11 +21,14 @@ from pipelines.wasm.log import RunLog
 from pipelines.wasm.pace import INLINE_BYTES, INLINE_MS, SLICE_SECONDS, Paces
 from pipelines.wasm.sandbox import Sandbox
 from pipelines.wasm.shelf import Shelf
+from pipelines.wasm.stock import Stock
 
 T = TypeVar("T")
 
 # What a sandbox says of its deadline says more, so it gets this long to come first.
 GRACE_SECONDS = 0.05
+# How long what nobody runs is kept ready.
+REST_SECONDS = 60.0
 # Of a call whose UDF is given only a part, this much more may be read and written beside it.
 _WHOLE_FACTOR = 4
 
@@ -48,8 +51,11 @@ class SandboxPool:
         recycle_seconds: float = 600,
         load_timeout_ms: int = 1000,
         stock: int = 8,
+        rest_seconds: float = REST_SECONDS,
     ) -> None:
-        """`threads` run UDFs; `stock` new sandboxes are kept ready of one that needs them new."""
+        """`threads` run UDFs. At most `stock` new sandboxes are kept ready of each UDF that needs
+        a new one every time, until it has not been run for `rest_seconds`.
+        """
         if not 1 <= threads <= max_live:
             raise ValueError(f"threads is {threads}; it has to be 1 to max_live ({max_live})")
         self._runtime = runtime
@@ -61,10 +67,7 @@ class SandboxPool:
             recycle_seconds=recycle_seconds,
         )
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="querymill-udf")
-        # Closes what was used up and makes what will be needed, off the event loop's thread.
-        self._helper = ThreadPoolExecutor(1, thread_name_prefix="querymill-stock")
-        self._stock = stock
-        self._restocking: set[Key] = set()
+        self._stock = Stock(self._shelf, most=stock, rest_seconds=rest_seconds)
         self._paces = Paces()
         # How long runs have held the event loop since it last went around.
         self._spent = 0.0
@@ -106,8 +109,10 @@ class SandboxPool:
             if on_log is not None and log.lines:
                 for line in tuple(log.lines):
                     on_log(line)
+            self._stock.sweep_later()
             if key[3]:
-                self._restock(key, package)
+                fresh = partial(self._make, package, key[1], key[2], RunLog(0))
+                self._stock.ran(key, fresh)
 
     async def inspect(self, package: Package, params: Mapping[str, object]) -> frozenset[str]:
         """Loads `package` in a sandbox of its own that is then thrown away.
@@ -125,7 +130,7 @@ class SandboxPool:
         The runtime is the caller's to close, afterwards.
         """
         self._closed = True
-        await asyncio.to_thread(self._helper.shutdown)
+        await self._stock.close()
         await asyncio.to_thread(self._executor.shutdown)
         await asyncio.to_thread(self._shelf.close)
 
@@ -231,27 +236,9 @@ class SandboxPool:
     def _put(self, key: Key, sandbox: Sandbox) -> None:
         """Take a sandbox back on the event loop's thread, where closing one takes too long."""
         if key[3] or not sandbox.alive:
-            with suppress(RuntimeError):  # shut down meanwhile
-                self._helper.submit(self._shelf.put, key, sandbox, keep=False)
-                return
-        self._shelf.put(key, sandbox, keep=not key[3])
-
-    def _restock(self, key: Key, package: Package) -> None:
-        """Have new sandboxes made ahead of demand, up to the number in stock."""
-        if key in self._restocking or self._closed:
-            return
-        self._restocking.add(key)
-        make = partial(self._make, package, key[1], key[2], RunLog(0))
-        self._helper.submit(self._fill, key, make)
-
-    def _fill(self, key: Key, make: Callable[[], Sandbox]) -> None:
-        try:
-            self._shelf.stock(key, make, self._stock)
-        except StageError:
-            # The run that needs one finds out the same, and says so.
-            pass
-        finally:
-            self._restocking.discard(key)
+            self._stock.give_back(key, sandbox)
+        else:
+            self._shelf.put(key, sandbox, keep=True)
 
     def _inspect(self, package: Package, params: bytes) -> frozenset[str]:
         limits = Limits()

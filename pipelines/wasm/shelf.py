@@ -26,7 +26,8 @@ class Shelf:
         self._recycle_runs = recycle_runs
         self._recycle_seconds = recycle_seconds
         self._lock = threading.Lock()
-        self._idle: OrderedDict[Sandbox, Key] = OrderedDict()
+        # with the moment from which on each is not used
+        self._idle: OrderedDict[Sandbox, tuple[Key, float]] = OrderedDict()
         self._by_key: dict[Key, list[Sandbox]] = {}
         self._live = 0
         self._closed = False
@@ -59,12 +60,24 @@ class Shelf:
             self._counts["created"] += 1
         return made
 
-    def stock(self, key: Key, make: Callable[[], Sandbox], wanted: int) -> None:
-        """Have `wanted` idle sandboxes of `key`, as far as there is room without closing any."""
+    def idle(self, key: Key) -> int:
+        """How many idle ones of `key` there are."""
+        with self._lock:
+            return len(self._by_key.get(key, ()))
+
+    def stock(
+        self, key: Key, make: Callable[[], Sandbox], wanted: int, *, unused_for: float
+    ) -> None:
+        """Have `wanted` idle sandboxes of `key`, as far as there is room for them.
+
+        Room is also made of what nobody used for `unused_for` seconds, but not of anything else.
+        """
         while True:
             with self._lock:
-                full = self._live >= self._max_live or self._closed
-                if full or len(self._by_key.get(key, ())) >= wanted:
+                if self._closed or len(self._by_key.get(key, ())) >= wanted:
+                    return
+                full = self._live >= self._max_live
+                if full and not self._oldest(unused_for):
                     return
             made = self.make(make)
             with self._lock:
@@ -74,6 +87,26 @@ class Shelf:
                 self._live -= 1
             made.close()
             return
+
+    def drop(self, key: Key, kept: int) -> None:
+        """Close idle sandboxes of `key` until no more than `kept` are left."""
+        with self._lock:
+            same = self._by_key.get(key, [])
+            dropped = [self._remove(each) for each in same[: max(len(same) - kept, 0)]]
+            self._live -= len(dropped)
+        for sandbox in dropped:
+            sandbox.close()
+
+    def close_old(self) -> None:
+        """Close what was not used for as long as a sandbox may live."""
+        old = []
+        with self._lock:
+            while (oldest := self._oldest(self._recycle_seconds)) is not None:
+                old.append(self._remove(oldest))
+            self._live -= len(old)
+            self._counts["recycled"] += len(old)
+        for sandbox in old:
+            sandbox.close()
 
     def put(self, key: Key, sandbox: Sandbox, *, keep: bool) -> None:
         """Takes a sandbox back, and closes it if it is spent or there is no room."""
@@ -104,16 +137,22 @@ class Shelf:
             return {"live": self._live, "idle": len(self._idle), **self._counts}
 
     def _add(self, key: Key, sandbox: Sandbox) -> None:
-        self._idle[sandbox] = key
+        self._idle[sandbox] = key, time.monotonic()
         self._by_key.setdefault(key, []).append(sandbox)
 
     def _remove(self, sandbox: Sandbox) -> Sandbox:
-        key = self._idle.pop(sandbox)
+        key, _ = self._idle.pop(sandbox)
         same = self._by_key[key]
         same.remove(sandbox)
         if not same:
             del self._by_key[key]
         return sandbox
+
+    def _oldest(self, seconds: float) -> Sandbox | None:
+        """The one idle for longest, if it is that long."""
+        for sandbox, (_, since) in self._idle.items():
+            return sandbox if time.monotonic() - since >= seconds else None
+        return None
 
     def _over_limit(self) -> list[Sandbox]:
         evicted: list[Sandbox] = []

@@ -334,3 +334,45 @@ async def test_a_run_that_is_on_ends_with_the_pipeline_it_began_with(core: Core)
     old = core.pipeline("u")
     core.registry.replace([], UdfRegistry(), {})
     assert (await core.run(old)).payload.data == {"version": "1"}
+
+
+def kept(core: Core, *pipelines: StoredPipeline, source: str = SAME, version: str = "1") -> bool:
+    """Whether replacing the store left what was compiled of the first pipeline as it was."""
+    before = core.registry.find(pipelines[0].name)
+    udfs = UdfRegistry()
+    for each in {"1", version}:
+        udfs.put(Package(name="u", version=each, source=SAME if each != version else source))
+    core.registry.replace(pipelines, udfs, {})
+    return core.registry.find(pipelines[0].name) is before
+
+
+def test_what_is_the_same_is_not_compiled_again(core: Core) -> None:
+    """Neither after its own write nor after that of another; a change of any part of it is seen."""
+    assert not kept(core, stored("one"))
+    assert kept(core, stored("one"))
+    assert kept(core, stored("one"), stored("other"))
+    for changed in (
+        stored("one", description="new"),
+        StoredPipeline(name="one", revision=8, definition=stored("one").definition),
+    ):
+        assert not kept(core, changed)
+        assert kept(core, changed)
+        assert not kept(core, stored("one"))
+
+
+def test_another_udf_is_compiled_again(core: Core) -> None:
+    """A new version where the latest is asked for, and other content of the same version."""
+    assert not kept(core, stored("one"))
+    assert not kept(core, stored("one"), version="2")
+    assert kept(core, stored("one"), version="2")
+    assert not kept(core, stored("one"), version="2", source=RAISES)
+
+
+def test_a_missing_udf_is_looked_for_again(core: Core) -> None:
+    """Its stage gives the reason as it is now, and runs once the UDF is there."""
+    assert not kept(core, stored("one"))
+    core.registry.replace([stored("one")], UdfRegistry(), {})
+    unusable = core.registry.get("one")
+    core.registry.replace([stored("one")], UdfRegistry(), {})
+    assert core.registry.get("one") is not unusable
+    assert not kept(core, stored("one"))

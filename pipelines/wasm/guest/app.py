@@ -5,9 +5,11 @@ from runtime import modules, surroundings
 surroundings.prepare(modules.ALLOWED)
 
 import wit_world  # noqa: E402  (the surroundings must be in place before anything else is loaded)
+from runtime import snapshot, warm  # noqa: E402
 from runtime.udf import Udf  # noqa: E402
 from wit_world.imports import host  # noqa: E402
 
+warm.up()
 _udf = Udf(log=host.log)
 
 
@@ -20,3 +22,6 @@ class WitWorld(wit_world.WitWorld):
 
     def run(self, call: str) -> str:
         return _udf.run(call)
+
+
+surroundings.before_snapshot(snapshot.settle)

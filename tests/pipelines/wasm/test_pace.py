@@ -61,6 +61,35 @@ def test_a_passed_deadline_doubles_it() -> None:
     assert paces.is_quick(KEY)
 
 
+OTHER = (KEY[0], b'{"a":1}', 64, False)
+
+
+def test_other_parameters_are_taken_on_trust() -> None:
+    """A UDF that was quick with some parameters has shown it for others, once these ran."""
+    paces = Paces()
+    proved(paces, PROOF - 1)
+    paces.ran(OTHER, 0)
+    assert not paces.is_quick(KEY)
+    assert paces.is_quick(OTHER)
+    assert not paces.is_quick((*KEY[:2], 128, False))
+    elsewhere = ("another digest", b"{}", 64, False)
+    paces.ran(elsewhere, 0)
+    assert not paces.is_quick(elsewhere)
+
+
+@pytest.mark.parametrize("over", [True, False])
+def test_a_slow_run_ends_the_trust(over: bool) -> None:
+    """For parameters still to come, be it slow on a thread or past its deadline elsewhere."""
+    paces = Paces()
+    proved(paces, PROOF)
+    if over:
+        paces.was_slow(KEY)
+    else:
+        paces.ran(KEY, QUICK_SECONDS * 1.01)
+    paces.ran(OTHER, 0)
+    assert not paces.is_quick(OTHER)
+
+
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The threads that runs were on, in order."""

@@ -91,10 +91,31 @@ def prepare(allowed: Iterable[str]) -> None:
             sys.modules.pop(name, None)
 
 
+def before_snapshot(act: Callable[[], None]) -> None:
+    """Have `act` called when the component's start-up code is done with everything else.
+
+    The last thing it asks for is the environment, which it then empties.
+    """
+    plain = type(os.environ)
+
+    class Asked(plain):  # type: ignore[misc,valid-type]
+        def keys(self) -> Any:
+            os.environ.__class__ = plain
+            act()
+            return os.environ.keys()
+
+    os.environ.__class__ = Asked
+
+
+def reseed(seed: int) -> None:
+    """Sets `random` to where a seed leads."""
+    _reseed(seed)
+
+
 def start(seed: int) -> None:
     """The first act of a new instance: closes the import system, seeds `random` from the host."""
     sys.meta_path[:] = [Finder()]
     sys.path_hooks.clear()
     sys.path.clear()
     random.seed = _reseed
-    _reseed(seed)
+    reseed(seed)
