@@ -27,6 +27,8 @@ class Ticker:
     """
 
     def __init__(self, engine: Engine) -> None:
+        self.ticked = 0
+        """How often it ticked: where that has not changed, a deadline set before still holds."""
         self._engine = engine
         self._lock = threading.Lock()
         self._awake = threading.Event()
@@ -64,6 +66,9 @@ class Ticker:
             if self._closed:
                 return
             time.sleep(TICK_SECONDS)
+            # Before the engine's: a deadline set in between comes a tick too early, of which
+            # `ticks` gives one more, and none is taken to hold that does not.
+            self.ticked += 1
             self._engine.increment_epoch()
             idle = 0 if self._running else idle + 1
             if idle >= _LINGER_TICKS:

@@ -50,6 +50,8 @@ class Sandbox:
         self.made = time.monotonic()
         self._runtime = runtime
         self._memory_mb = memory_mb
+        # What was set last: the clock's ticks then, and how many more it gives.
+        self._deadline = (-1, 0)
         self._store = Store(runtime.engine)
         try:
             self._start(timeout_ms)
@@ -121,11 +123,14 @@ class Sandbox:
 
     def _enter(self, function: TextCall, log: RunLog, timeout_ms: int, *arguments: str) -> str:
         """Calls into the instance; whatever stops it comes out as a `StageError`."""
-        line = self._runtime.line
+        line, ticker = self._runtime.line, self._runtime.ticker
         line.log = log
         try:
-            with self._runtime.ticker:
-                self._store.set_epoch_deadline(self._runtime.ticker.ticks(timeout_ms))
+            with ticker:
+                deadline = (ticker.ticked, ticker.ticks(timeout_ms))
+                if deadline != self._deadline:
+                    self._store.set_epoch_deadline(deadline[1])
+                    self._deadline = deadline
                 return function(*arguments)
         except WasmtimeError as error:
             self.alive = False
