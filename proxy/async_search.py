@@ -94,7 +94,7 @@ class AsyncSearchTraffic:
             sent, query = rewritten.text.encode(), remaining
             headers = new_body_headers(exchange, "" if body else "application/json")
         if not (selection.result or runs.metadata or point or guarded):
-            async with await self._relay.send(
+            with await self._relay.send(
                 exchange, target=query.after(target.path), headers=headers, body=sent
             ) as response:
                 response.headers.extend(runs.answer_headers())
@@ -103,7 +103,7 @@ class AsyncSearchTraffic:
         form = await AnswerForm.of(exchange, query, self._relay)
         form.check()
         query, headers = form.ask(query, headers)
-        async with await self._relay.send(
+        with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, body=sent
         ) as response:
             return await self._answer(exchange, response, form, runs, selection.result, memory)
@@ -144,7 +144,7 @@ class AsyncSearchTraffic:
         form = await AnswerForm.of(exchange, target.query, self._relay)
         form.check()
         query, headers = form.ask(target.query, request_headers(exchange.raw_headers))
-        async with await self._relay.send(
+        with await self._relay.send(
             exchange,
             target=_target_of(replace(target, query=query), backend_id),
             headers=headers,
@@ -243,7 +243,7 @@ class AsyncSearchTraffic:
 
     async def _pass(self, exchange: Exchange, target: str | None = None) -> web.StreamResponse:
         body = await request_body(exchange)
-        async with await self._relay.send(exchange, target=target, body=body) as response:
+        with await self._relay.send(exchange, target=target, body=body) as response:
             return await self._relay.answer(exchange, response)
 
 

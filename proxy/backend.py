@@ -72,7 +72,7 @@ class Backend:
         request = UpstreamRequest(
             method=method, target=target, headers=sent, body=data, retry=retry or method == "GET"
         )
-        async with await self._upstream.send(request) as response:
+        with await self._upstream.send(request) as response:
             raw = await response.read(ANSWER_MAX)
             status = response.status
         try:

@@ -73,7 +73,7 @@ class BackendInfo:
             method="GET", target="/", headers=Headers({"Accept": "application/json"}), retry=True
         )
         try:
-            async with await self._upstream.send(request) as response:
+            with await self._upstream.send(request) as response:
                 body = await response.read(_ANSWER_LIMIT)
                 product = product_of(response.status, response.headers, body)
         except UpstreamError as exc:

@@ -85,7 +85,7 @@ class BulkTraffic:
         # Read whole all the same: an item could name the store.
         await asyncio.to_thread(_check_names, await inflated(exchange, self._max_bulk_bytes))
         raw = await exchange.body(self._max_bulk_bytes) if exchange.has_body else None
-        async with await self._relay.send(exchange, body=raw) as response:
+        with await self._relay.send(exchange, body=raw) as response:
             return await self._relay.answer(exchange, response)
 
     async def _run_items(
@@ -189,7 +189,7 @@ class BulkTraffic:
         if any(new is not old for new, old in zip(done, items, strict=True)):
             sent, headers = write_bulk(done), new_body_headers(exchange)
         if not ours:
-            async with await self._relay.send(
+            with await self._relay.send(
                 exchange, target=query.after(target.path), headers=headers, body=sent
             ) as response:
                 for name, value in runs.answer_headers():
@@ -204,7 +204,7 @@ class BulkTraffic:
             return exchange.respond_json(200, body, fields)
         # Items are put in by their place, which a filter would lose.
         query, headers = form.ask(query, headers)
-        async with await self._relay.send(
+        with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, body=sent
         ) as response:
             raw = await response.read(ANSWER_MAX)

@@ -120,7 +120,7 @@ class DocumentTraffic:
         headers: Headers,
         body: Any,
     ) -> web.StreamResponse:
-        async with await self._relay.send(
+        with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, body=body
         ) as response:
             for name, value in runs.answer_headers():

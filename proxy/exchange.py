@@ -81,6 +81,16 @@ class Exchange:
         """The streamed answer, once its head has gone to the client."""
         return self._answer
 
+    def at_hand(self) -> bytes | None:
+        """The whole body as it was sent, if there is one and all of it is here; else None."""
+        if self._body is None and self.length:
+            payload = self._request.content
+            if self.length > self.max_body or not payload.is_eof() or payload.exception():
+                return None
+            self._expects = False
+            self._body = payload.read_nowait()
+        return self._body
+
     async def body(self, limit: int) -> bytes:
         """Return the whole body as it was sent, encoding included; again at each call.
 

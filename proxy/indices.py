@@ -114,7 +114,7 @@ class IndexTraffic:
         if form.format == "smile":
             return await self._relay(exchange)
         query, headers = form.ask(target.query, request_headers(exchange.raw_headers))
-        async with await self._relay.send(
+        with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers
         ) as response:
             readable = is_json(response.headers.get("Content-Type", ""))
@@ -205,13 +205,13 @@ class IndexTraffic:
     async def _relay_read(self, exchange: Exchange) -> web.StreamResponse:
         """Pass on a request whose body has been read: as it came."""
         body = await exchange.body(BODY_MAX) if exchange.has_body else None
-        async with await self._relay.send(exchange, body=body) as response:
+        with await self._relay.send(exchange, body=body) as response:
             return await self._relay.answer(exchange, response)
 
     async def _forward(
         self, exchange: Exchange, target: Target, body: Mapping[str, Any]
     ) -> web.StreamResponse:
-        async with await self._relay.send(
+        with await self._relay.send(
             exchange, headers=new_body_headers(exchange), body=orjson.dumps(body)
         ) as response:
             return await self._relay.answer(exchange, response)

@@ -65,14 +65,20 @@ class Lookups:
         """Whether the request can hold a query."""
         return target.operation in _QUERIES and (exchange.has_body or "source" in target.query.raw)
 
+    def is_clear(self, exchange: Exchange, target: Target) -> bool:
+        """Whether one look at a body that is here shows that nothing is looked up."""
+        if target.operation in _TEMPLATES or not is_plain_json(exchange):
+            return False
+        body = exchange.at_hand()
+        return body is not None and self._signs.search(body) is None
+
+    @property
+    def _signs(self) -> re.Pattern[bytes]:
+        return _ANY_SIGN if self._selector.guarded(*_READ) else _STORE_SIGN
+
     async def check(self, exchange: Exchange, target: Target) -> None:
         """Raise `ErrorAnswer` for such a query; what cannot be read is the backend's to refuse."""
-        guarded = self._selector.guarded(*_READ)
-        signs = _ANY_SIGN if guarded else _STORE_SIGN
-        if exchange.has_body and is_plain_json(exchange):
-            body = await exchange.body(self._max_body)
-            if signs.search(body) is None and target.operation not in _TEMPLATES:
-                return
+        guarded, signs = self._selector.guarded(*_READ), self._signs
         body = await self._body(exchange, target)
         if guarded and target.operation in _TEMPLATES:
             body = await self._rendered(exchange, body)

@@ -164,7 +164,7 @@ class MsearchTraffic:
         path = target.path.removesuffix("/template") if templated else target.path
         wanted = any(w.failure or w.memory or w.selection.result or w.runs.metadata for w in works)
         if not (wanted or templated):
-            async with await self._relay.send(
+            with await self._relay.send(
                 exchange, target=query.after(path), headers=headers, body=sent, retry=True
             ) as response:
                 response.headers.extend(_together(works).answer_headers())
@@ -177,7 +177,7 @@ class MsearchTraffic:
             fields = Headers([*_together(works).answer_headers(), *given.items()])
             return exchange.respond_json(200, body, fields)
         query, headers = form.ask(query, headers)
-        async with await self._relay.send(
+        with await self._relay.send(
             exchange, target=query.after(path), headers=headers, body=sent, retry=True
         ) as response:
             raw = await response.read(ANSWER_MAX)
@@ -203,7 +203,7 @@ class MsearchTraffic:
         left = [work for work in works if work.failure is None]
         refused: list[tuple[_Work, dict[str, Any]]] = []
         for work in left:
-            async with await self._relay.send(
+            with await self._relay.send(
                 exchange,
                 target=target,
                 headers=headers,
@@ -258,7 +258,7 @@ class MsearchTraffic:
 
     async def _send_untouched(self, exchange: Exchange) -> web.StreamResponse:
         raw = await exchange.body(self._max_bytes) if exchange.has_body else None
-        async with await self._relay.send(exchange, body=raw) as response:
+        with await self._relay.send(exchange, body=raw) as response:
             return await self._relay.answer(exchange, response)
 
 

@@ -50,7 +50,7 @@ class QueryTraffic:
         )
         if not selection:
             body = await request_body(exchange)
-            async with await self._relay.send(
+            with await self._relay.send(
                 exchange, target=query.after(target.path), body=body
             ) as response:
                 return await self._relay.answer(exchange, response)
@@ -95,7 +95,7 @@ class QueryTraffic:
             sent = _with_query(source, rewritten.text).encode()
             query = remaining
             headers = new_body_headers(exchange, "" if body else "application/json")
-        async with await self._relay.send(
+        with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, body=sent
         ) as response:
             for name, value in runs.answer_headers():

@@ -49,7 +49,7 @@ class ReadTraffic:
         # A HEAD has no document in it; whether there is one is the backend's to say.
         if not chosen or exchange.method == "HEAD":
             body = await request_body(exchange)
-            async with await self._relay.send(
+            with await self._relay.send(
                 exchange, target=query.after(target.path), body=body
             ) as response:
                 return await self._relay.answer(exchange, response)
@@ -61,7 +61,7 @@ class ReadTraffic:
         form.check()
         query, headers = form.ask(query, headers)
         runs = self._runs(exchange, target.index)
-        async with await self._relay.send(
+        with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, retry=True
         ) as response:
             readable = is_json(response.headers.get("Content-Type", ""))
@@ -93,14 +93,14 @@ class ReadTraffic:
         query = target.query.without({"pipeline"})
         body = await request_body(exchange)
         if not await self._may_apply(target):
-            async with await self._relay.send(
+            with await self._relay.send(
                 exchange, target=query.after(target.path), body=body
             ) as response:
                 return await self._relay.answer(exchange, response)
         form = await AnswerForm.of(exchange, query, self._relay)
         form.check()
         query, headers = form.ask(query, request_headers(exchange.raw_headers))
-        async with await self._relay.send(
+        with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, body=body, retry=True
         ) as response:
             readable = is_json(response.headers.get("Content-Type", ""))

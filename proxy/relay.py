@@ -45,8 +45,8 @@ class Relay:
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
         """Answer `exchange` with what the backend says. Raises UpstreamError and BodyError."""
-        body = await request_body(exchange)
-        async with await self.send(exchange, body=body) as response:
+        body = exchange.at_hand() or await request_body(exchange)
+        with await self.send(exchange, body=body) as response:
             return await self.answer(exchange, response)
 
     async def is_elasticsearch(self) -> bool:

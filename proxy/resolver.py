@@ -84,21 +84,28 @@ class Resolver:
         `expand` is the request's ``expand_wildcards``. With `strict` a backend that cannot tell
         is an error (`UpstreamError`, `BackendRefusedError`); otherwise names are taken as written.
         """
+        kept = self.kept(names, expand)
+        if kept is not None:
+            return kept
         expression = ",".join(names) or ALL
-        key = (expression, expand or "")
-        cached = self._cache.get(key)
-        if cached is not None and (left := cached[0] - time.monotonic()) > 0:
-            if left < self._ttl * _AHEAD and key not in self._asking:
-                # So that no request has to wait for names that are in constant use.
-                self._tasks.start("resolve", self._renew(key, names, expand))
-            return cached[1]
         try:
-            return await self._once(key, names, expand)
+            return await self._once((expression, expand or ""), names, expand)
         except (UpstreamError, BackendRefusedError) as error:
             if strict:
                 raise
             _log.warning("names cannot be resolved", expression=expression, reason=str(error))
             return _literal(names)
+
+    def kept(self, names: tuple[str, ...], expand: str | None) -> tuple[Concrete, ...] | None:
+        """What `names` mean, if that was asked a moment ago."""
+        key = (",".join(names) or ALL, expand or "")
+        cached = self._cache.get(key)
+        if cached is None or (left := cached[0] - time.monotonic()) <= 0:
+            return None
+        if left < self._ttl * _AHEAD and key not in self._asking:
+            # So that no request has to wait for names that are in constant use.
+            self._tasks.start("resolve", self._renew(key, names, expand))
+        return cached[1]
 
     async def _renew(self, key: Key, names: tuple[str, ...], expand: str | None) -> None:
         # What cannot be asked now is asked by the next request, which then says so.

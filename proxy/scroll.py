@@ -71,7 +71,7 @@ class ScrollTraffic:
         )
         runs.state = dict(memory.state)
         chosen = self.remembered(memory, runs)
-        async with await self._relay.send(
+        with await self._relay.send(
             exchange, target=sent_target, headers=headers, body=sent_body
         ) as response:
             readable = is_json(response.headers.get("Content-Type", ""))
@@ -94,7 +94,7 @@ class ScrollTraffic:
         body = await request_body(exchange)
         headers = request_headers(exchange.raw_headers)
         headers.popall("Accept-Encoding", None)
-        async with await self._relay.send(exchange, headers=headers, body=body) as response:
+        with await self._relay.send(exchange, headers=headers, body=body) as response:
             if response.status != 200 or not is_json(response.headers.get("Content-Type", "")):
                 return await self._relay.answer(exchange, response)
             text = (await response.read(ANSWER_MAX)).decode()
@@ -117,7 +117,7 @@ class ScrollTraffic:
         if PREFIX.encode() in await inflated(exchange, BODY_MAX):
             sent = self._unwrapped(await _readable(exchange)).encode()
             headers = new_body_headers(exchange)
-        async with await self._relay.send(
+        with await self._relay.send(
             exchange, target=sent_target, headers=headers, body=sent
         ) as response:
             return await self._relay.answer(exchange, response)
@@ -280,7 +280,7 @@ class ScrollTraffic:
 
     async def _pass(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         body = await request_body(exchange)
-        async with await self._relay.send(exchange, body=body) as response:
+        with await self._relay.send(exchange, body=body) as response:
             return await self._relay.answer(exchange, response)
 
 

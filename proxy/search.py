@@ -98,15 +98,18 @@ class SearchTraffic:
         self, exchange: Exchange, target: Target, *, templated: bool
     ) -> web.StreamResponse:
         asked = target.query.get("pipeline")
-        opened, memory = await self._scroll.opened(exchange, target, self._max_bytes)
+        opened = memory = None
+        if not target.names and exchange.has_body:
+            opened, memory = await self._scroll.opened(exchange, target, self._max_bytes)
         names = memory.names if memory else target.names
-        selection = await self._selector.for_search(
-            names, asked, expand=target.query.get("expand_wildcards")
-        )
+        expand = target.query.get("expand_wildcards")
+        selection = self._selector.known(names, expand) if asked is None else None
+        if selection is None:
+            selection = await self._selector.for_search(names, asked, expand=expand)
         query = target.query if asked is None else target.query.without({"pipeline"})
         if not selection and memory is None and not self._goes_on(query):
-            body = await request_body(exchange)
-            async with await self._relay.send(
+            body = exchange.at_hand() or await request_body(exchange)
+            with await self._relay.send(
                 exchange, target=None if asked is None else query.after(target.path), body=body
             ) as response:
                 return await self._relay.answer(exchange, response)
@@ -149,7 +152,7 @@ class SearchTraffic:
         asked = _Asked(path, query, headers, sent)
         unread = not (selection.result or runs.metadata or self._carries(search))
         if unread and not search.templated:
-            async with await self._send(exchange, asked) as response:
+            with await self._send(exchange, asked) as response:
                 return await self._pass(exchange, response, runs)
         return await self._read(exchange, search, runs, asked, rewritten.text)
 
@@ -160,10 +163,10 @@ class SearchTraffic:
         form = await AnswerForm.of(exchange, asked.query, self._relay)
         if form.format == "smile" and not (search.selection.result or self._carries(search)):
             runs.warnings.append("_pipeline_metadata was left out: the answer is SMILE")
-            async with await self._send(exchange, asked) as response:
+            with await self._send(exchange, asked) as response:
                 return await self._pass(exchange, response, runs)
         form.check()
-        async with await self._send(exchange, asked.in_form(form, exchange)) as response:
+        with await self._send(exchange, asked.in_form(form, exchange)) as response:
             if response.status != 200 and form.is_plain:
                 return await self._pass(exchange, response, runs)
             reason = _unreadable(response)
@@ -182,7 +185,7 @@ class SearchTraffic:
             if form.is_plain:
                 return await self._pass(exchange, response, runs, begun=raw)
         # The form is the backend's to give, then.
-        async with await self._send(exchange, asked) as response:
+        with await self._send(exchange, asked) as response:
             return await self._pass(exchange, response, runs)
 
     async def _result(self, search: _Search, runs: Runs, raw: bytes, request: str) -> str | bytes:

@@ -16,6 +16,7 @@ from proxy.resolver import Concrete, Resolver
 OnConflict = Literal["off", "chain", "error"]
 Chosen = tuple[CompiledPipeline, ...]
 _REMEMBERED = 2000
+_READ: tuple[Phase, ...] = ("query", "result")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class Selector:
         asked: str | None,
         *,
         expand: str | None = None,
-        phases: tuple[Phase, ...] = ("query", "result"),
+        phases: tuple[Phase, ...] = _READ,
     ) -> Selection:
         """The query and result pipelines of a read; `asked` is its ``pipeline`` parameter.
 
@@ -91,20 +92,34 @@ class Selector:
             return await self._selected(names, asked, expand, phases)
         if self.idle:
             return Selection()
-        key = (names, expand, phases)
+        if (known := self.known(names, expand, phases)) is not None:
+            return known
         targets = await self._resolver.resolve(
             names, expand, strict=self.guarded("query", "result")
         )
-        known, generation = self._known.get(key), self._registry.generation
-        if known is not None and known.generation == generation and known.targets is targets:
-            return Selection(query=known.query, result=known.result)
+        generation = self._registry.generation
         selection = await self._selected(names, None, expand, phases)
         # What is warned of is counted, each time.
         if not selection.warnings and generation == self._registry.generation:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            self._known[key] = _Known(generation, targets, selection.query, selection.result)
+            self._known[names, expand, phases] = _Known(
+                generation, targets, selection.query, selection.result
+            )
         return selection
+
+    def known(
+        self, names: tuple[str, ...], expand: str | None, phases: tuple[Phase, ...] = _READ
+    ) -> Selection | None:
+        """What `for_search` gives where no pipeline is named, if that was worked out before."""
+        if self.idle:
+            return Selection()
+        known = self._known.get((names, expand, phases))
+        if known is None or known.generation != self._registry.generation:
+            return None
+        if self._resolver.kept(names, expand) is not known.targets:
+            return None
+        return Selection(query=known.query, result=known.result)
 
     async def _selected(
         self, names: tuple[str, ...], asked: str | None, expand: str | None, phases: Sequence[Phase]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -35,6 +36,10 @@ _LINGER_SECONDS: Final = 2.0
 # Time for a last answer to leave the socket, after its handler is done.
 _FLUSH_SECONDS: Final = 2.0
 _CUT_SECONDS: Final = 0.1
+
+
+_Route = Callable[[str], Handler]
+"""From the raw path of a request to who answers it."""
 
 
 class ProxyServer:
@@ -79,11 +84,11 @@ class ProxyServer:
             )
         self._stack.push_async_callback(self._drain)
         try:
-            main = self._serve_main if self.settings.admin_listen else self._serve_both
+            main = self._traffic_only if self.settings.admin_listen else self._both
             self.address = await self._listen(self.settings.listen, main, 0)
             if self.settings.admin_listen is not None:
                 self.admin_address = await self._listen(
-                    self.settings.admin_listen, self._serve_admin, 1
+                    self.settings.admin_listen, self._admin_only, 1
                 )
         except BaseException:
             await self._stack.aclose()
@@ -120,12 +125,9 @@ class ProxyServer:
     ) -> None:
         await self.stop()
 
-    async def _listen(self, address: Address, handler: Handler, place: int) -> Address:
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            return await self._handle(request, handler)
-
+    async def _listen(self, address: Address, route: _Route, place: int) -> Address:
         clients = ClientServer(
-            handle,
+            partial(self._handle, route),
             header_timeout=self.settings.header_timeout,
             keepalive_timeout=self.settings.keepalive_timeout,
             access_log=None,
@@ -160,17 +162,17 @@ class ProxyServer:
         for clients in self._clients:
             await clients.shutdown(patience)
 
-    async def _handle(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
+    async def _handle(self, route: _Route, request: web.BaseRequest) -> web.StreamResponse:
         self._in_flight += 1
         self._quiet.clear()
         try:
-            return await self._answer(request, handler)
+            return await self._answer(request, route)
         finally:
             self._in_flight -= 1
             if not self._in_flight:
                 self._quiet.set()
 
-    async def _answer(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, route: _Route) -> web.StreamResponse:
         exchange: Exchange | None = None
         try:
             exchange = Exchange(
@@ -189,7 +191,7 @@ class ProxyServer:
                 and not exchange.raw_path.startswith(_HEALTH)
             ):
                 await self._keep_up()
-            return await handler(exchange)
+            return await route(exchange.raw_path)(exchange)
         except Exception as exc:
             if exchange is None:
                 return refusal(answer_for(exc))
@@ -201,24 +203,26 @@ class ProxyServer:
                 return exchange.answer
             return exchange.fail(answer_for(exc))
 
-    async def _serve_both(self, exchange: Exchange) -> web.StreamResponse:
-        if self._admin is not None and is_admin(exchange.raw_path):
-            return await self._admin(exchange)
-        return await self._traffic(exchange)
+    def _both(self, raw_path: str) -> Handler:
+        if self._admin is not None and is_admin(raw_path):
+            return self._admin
+        return self._traffic
 
-    async def _serve_main(self, exchange: Exchange) -> web.StreamResponse:
-        if is_admin(exchange.raw_path):
+    def _traffic_only(self, raw_path: str) -> Handler:
+        if is_admin(raw_path):
             raise _not_here("administration has an address of its own (admin_listen)")
-        return await self._traffic(exchange)
+        return self._traffic
 
-    async def _serve_admin(self, exchange: Exchange) -> web.StreamResponse:
-        if self._admin is None or not is_admin(exchange.raw_path):
+    def _admin_only(self, raw_path: str) -> Handler:
+        if self._admin is None or not is_admin(raw_path):
             raise _not_here("this address serves administration only (admin_listen)")
-        return await self._admin(exchange)
+        return self._admin
 
 
 def is_admin(raw_path: str) -> bool:
     """Whether the proxy answers this path itself."""
+    if not raw_path.startswith("/_"):
+        return False
     parts = raw_path.split("/", 2)
     return len(parts) > 1 and not parts[0] and parts[1] in ADMIN_SEGMENTS
 

@@ -50,8 +50,14 @@ _RENAMING = frozenset({"_alias", "_aliases", "_data_stream", "_rollover", "_shri
 
 
 @remembered
-def _check_line(method: str, raw_target: str) -> None:
-    check_target(method, read_target(method, raw_target))
+def _read_line(method: str, raw_target: str) -> tuple[Target, bool]:
+    """What a request line asks for, and whether it keeps clear of the store."""
+    target = read_target(method, raw_target)
+    try:
+        check_target(method, target)
+    except ErrorAnswer:
+        return target, False
+    return target, True
 
 
 class Traffic:
@@ -120,7 +126,7 @@ class Traffic:
         }
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
-        target = read_target(exchange.method, exchange.target)
+        target, allowed = _read_line(exchange.method, exchange.target)
         names = target.names
         status = 500
         admitted = False
@@ -128,11 +134,14 @@ class Traffic:
             if not self._admission.enter(names):
                 await self._admission.wait(names)
             admitted = True
-            _check_line(exchange.method, exchange.target)
+            if not allowed:
+                check_target(exchange.method, target)
             self._check_source(exchange, target)
             if self._selector.guarded(*target.bypasses):
                 await self._check_bypass(exchange, target)
-            if self._lookups.concerns(exchange, target):
+            if self._lookups.concerns(exchange, target) and not self._lookups.is_clear(
+                exchange, target
+            ):
                 await self._lookups.check(exchange, target)
             answer = await self._answers.get(target.operation, self._other)(exchange, target)
             status = answer.status
@@ -210,9 +219,7 @@ class Traffic:
         if not exchange.has_body:
             return await self._other(exchange, target)
         check_body(await self._naming(exchange))
-        async with await self._relay.send(
-            exchange, body=await exchange.body(self._max_body)
-        ) as response:
+        with await self._relay.send(exchange, body=await exchange.body(self._max_body)) as response:
             answer = await self._relay.answer(exchange, response)
         if not _RENAMING.isdisjoint(target.segments):
             self._resolver.names_changed()

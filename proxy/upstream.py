@@ -65,7 +65,7 @@ class UpstreamRequest:
 class UpstreamResponse:
     """The backend's answer; its head has come, its body is read once, by `read` or `chunks`.
 
-    Use it as an async context manager: a body read to its end leaves the connection to the next
+    Use it as a context manager: a body read to its end leaves the connection to the next
     request, anything else closes it. `headers` are the end-to-end fields, in order.
     """
 
@@ -182,10 +182,10 @@ class UpstreamResponse:
             self._upload.stop()
         self._node.pool.release(connection, reusable=sent and self._payload.is_eof())
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,

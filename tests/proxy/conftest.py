@@ -154,5 +154,5 @@ def closed_port() -> int:
 async def get(upstream: Upstream, target: str = "/", *, retry: bool = False) -> bytes:
     """The body of a GET."""
     request = UpstreamRequest(method="GET", target=target, retry=retry)
-    async with await upstream.send(request) as response:
+    with await upstream.send(request) as response:
         return await response.read(10_000)

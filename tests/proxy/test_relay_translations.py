@@ -102,7 +102,7 @@ async def test_a_replaced_answer_is_read_either_way(
 ) -> None:
     """Whole or in chunks, with the length it has now."""
     upstream = await open_upstream()
-    async with await upstream.send(UpstreamRequest(method="GET", target="/")) as response:
+    with await upstream.send(UpstreamRequest(method="GET", target="/")) as response:
         await response.read(1000)
         response.replace(404, b"new")
         assert (response.status, response.reason, response.length) == (404, "Not Found", 3)

@@ -38,7 +38,7 @@ async def test_connections_are_not_reused(
     upstream = await open_upstream()
     for _ in range(2):
         request = UpstreamRequest(method="GET", target="/")
-        async with await upstream.send(request) as response:
+        with await upstream.send(request) as response:
             if fields:
                 await response.read(2_000_000)
     assert backend.accepted == 2
@@ -50,7 +50,7 @@ async def test_request_has_no_field_but_those_given(
     """Nothing is added but Host and the body's length."""
     upstream = await open_upstream()
     request = UpstreamRequest(method="POST", target="/x?", headers=Headers({"a": "b"}), body=b"{}")
-    async with await upstream.send(request) as response:
+    with await upstream.send(request) as response:
         await response.read(10)
     assert backend.received[0].first_line == b"POST /x? HTTP/1.1"
     assert backend.received[0].names() == [b"Host", b"a", b"Content-Length"]
@@ -218,7 +218,7 @@ async def test_streamed_body_with_a_length(
     request = UpstreamRequest(
         method="POST", target="/", headers=Headers({"content-length": "3"}), body=body()
     )
-    async with await upstream.send(request) as response:
+    with await upstream.send(request) as response:
         await response.read(10)
     assert backend.received[0].fields[1:] == [(b"content-length", b"3")]
     assert backend.received[0].body == b"abc"
