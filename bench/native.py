@@ -23,7 +23,9 @@ class NativeUdf:
     def __init__(self, source: str, setup: Mapping[str, object]) -> None:
         """`setup` has name, params and files. Raises RuntimeError for a UDF that does not load."""
         self._udf = importlib.import_module("runtime.udf").Udf(log=lambda message: None)
-        answer = json.loads(self._udf.load(source, json.dumps(setup)).partition("\n")[0])
+        answer = json.loads(self._udf.compile(source, setup["name"]))
+        if "code" in answer:
+            answer = json.loads(self._udf.load(source, json.dumps({**setup, **answer})))
         if "entries" not in answer:
             raise RuntimeError(f"the UDF [{setup['name']}] cannot be loaded: {answer}")
 

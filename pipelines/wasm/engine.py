@@ -11,6 +11,7 @@ from wasmtime import Engine
 from wasmtime.component import Component, ExportIndex
 
 from pipelines.wasm.build import BuildError, Progress, build
+from pipelines.wasm.codes import Codes
 from pipelines.wasm.grants import Line, build_linker
 from pipelines.wasm.precompile import engine_config
 
@@ -81,7 +82,7 @@ class Ticker:
 
 
 class Runtime:
-    """What all sandboxes of a process share: engine, compiled interpreter, linker, ticker.
+    """What all sandboxes of a process share: engine, interpreter, linker, ticker, code of UDFs.
 
     Make it after the process has forked and close it after every sandbox is closed.
     """
@@ -92,7 +93,8 @@ class Runtime:
         self.component = Component.deserialize_file(self.engine, str(artefact))
         self.line = Line()
         self.linker = build_linker(self.engine, self.component, self.line)
-        self.exports = {name: self._export(name) for name in ("load", "run")}
+        self.exports = {name: self._export(name) for name in ("compile", "load", "run")}
+        self.codes = Codes()
         self.ticker = Ticker(self.engine)
 
     @classmethod

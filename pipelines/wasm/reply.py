@@ -25,12 +25,12 @@ def byte_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def split(answer: str, kind: str) -> tuple[dict[str, Any], str]:
+def split(answer: str, kind: str, most: int = HEADER_BYTES) -> tuple[dict[str, Any], str]:
     """The header of an answer, and what follows it. `kind` is that of the error if it is wrong."""
     if answer.startswith("{}\n"):
         return {}, answer[3:]
     head, _, rest = answer.partition("\n")
-    if len(head) > HEADER_BYTES:
+    if len(head) > most:
         raise StageError(
             "output_too_large",
             f"context.state and metadata have more than {HEADER_BYTES} bytes together",

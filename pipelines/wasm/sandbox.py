@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 from wasmtime import Store, WasmtimeError
-from wasmtime.component import Func
 
 from pipelines.errors import StageError, StageTimeoutError
 from pipelines.wasm import reply, traps
 from pipelines.wasm.call import Call, Limits, Package, Reply
+from pipelines.wasm.codes import BYTES
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.log import RunLog
+from pipelines.wasm.reply import HEADER_BYTES
 from pipelines.wasm.text_call import TextCall, text_call
 
 # the fault of the UDF's own code; the interpreter around it is as sound as before
@@ -100,20 +101,39 @@ class Sandbox:
         except WasmtimeError as error:
             reason = f"the interpreter does not fit in {self._memory_mb} MB; raise memory_mb"
             raise StageError("memory", self._named(reason)) from error
-        self._load = self._function(instance.get_func(self._store, runtime.exports["load"]))
-        self._run = self._function(instance.get_func(self._store, runtime.exports["run"]))
+        self._instance = instance
+        self._run = self._export("run")
 
     def _loaded(self, params: bytes, timeout_ms: int, log: RunLog) -> frozenset[str]:
-        setup = _setup(self.package, params)
+        began = time.monotonic()
         try:
-            answer = self._enter(self._load, log, timeout_ms, self.package.source, setup)
-            header, _ = reply.split(answer, "load")
-            if failure := reply.guest_error(header):
-                raise self._failure(*failure)
+            setup = _setup(self.package, params, self._code(timeout_ms, log))
+            left = max(1, timeout_ms - int((time.monotonic() - began) * 1000))
+            header = self._asked("load", log, left, setup)
         except StageError as error:
             reason = self._named(f"cannot be loaded: {error.reason}")
             raise StageError("load", reason, detail=error.detail) from error
         return frozenset(name for name in header.get("entries", ()) if isinstance(name, str))
+
+    def _code(self, timeout_ms: int, log: RunLog) -> str:
+        """The UDF's code, compiled here if it was not before: nothing of it has run here yet."""
+        codes = self._runtime.codes
+        code = codes.get(self.package.digest)
+        if code is None:
+            name = self.package.name
+            code = str(self._asked("compile", log, timeout_ms, name, most=BYTES)["code"])
+            codes.put(self.package.digest, code)
+        return code
+
+    def _asked(
+        self, name: str, log: RunLog, timeout_ms: int, given: str, *, most: int = HEADER_BYTES
+    ) -> dict[str, Any]:
+        """The header, of `most` bytes, of what an export answers to the source and `given`."""
+        answer = self._enter(self._export(name), log, timeout_ms, self.package.source, given)
+        header, _ = reply.split(answer, "load", most)
+        if failure := reply.guest_error(header):
+            raise self._failure(*failure)
+        return header
 
     def _require(self, phase: str) -> None:
         if phase not in self.entries and "udf_main" not in self.entries:
@@ -152,7 +172,8 @@ class Sandbox:
     def _named(self, reason: str) -> str:
         return f"UDF [{self.package}]: {reason}"
 
-    def _function(self, found: Func | None) -> TextCall:
+    def _export(self, name: str) -> TextCall:
+        found = self._instance.get_func(self._store, self._runtime.exports[name])
         if found is None:
             raise StageError("unavailable", "the built sandbox is not ours; clear the cache folder")
         return text_call(self._store, found)
@@ -194,9 +215,9 @@ def _encode(call: Call, given: str, limits: Limits) -> str:
     )
 
 
-def _setup(package: Package, params: bytes) -> str:
+def _setup(package: Package, params: bytes, code: str) -> str:
     files = {name: _file(content) for name, content in package.files.items()}
-    setup = {"name": package.name, "params": orjson.Fragment(params), "files": files}
+    setup = {"name": package.name, "params": orjson.Fragment(params), "files": files, "code": code}
     return orjson.dumps(setup).decode()
 
 

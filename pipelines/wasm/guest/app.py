@@ -14,7 +14,10 @@ _udf = Udf(log=host.log)
 
 
 class WitWorld(wit_world.WitWorld):
-    """Implements the exports of `world.wit`; neither raises, an escaping exception would trap."""
+    """Implements the exports of `world.wit`; none raises, an escaping exception would trap."""
+
+    def compile(self, source: str, name: str) -> str:
+        return _udf.compile(source, name)
 
     def load(self, source: str, setup: str) -> str:
         surroundings.start(host.seed())

@@ -85,3 +85,20 @@ async def test_nothing_is_left_of_the_build(runner: Runner) -> None:
         before=before + ", os",
     )
     assert it == [["sample.py"], 0, {}, True, True, "_Environ"]
+
+
+async def test_a_udf_may_unfreeze(runner: Runner) -> None:
+    """Collecting all of the interpreter's own objects leaves it sound."""
+    source = """
+    import gc, json, re, decimal, dataclasses
+    def query(request, context):
+        gc.unfreeze()
+        found = [gc.collect() for _ in range(3)]
+        @dataclasses.dataclass
+        class Point:
+            x: int
+        return {"it": [re.sub("a", "b", "banana"), str(decimal.Decimal("0.1") + 1), Point(1).x]}
+    """
+    for _ in range(20):
+        assert (await runner.run(source)).data["it"] == ["bbnbnb", "1.1", 1]
+    assert runner.pool.stats()["trapped"] == 0

@@ -1,6 +1,8 @@
 """Loads one UDF into this sandbox and runs it, in either style."""
 
+import binascii
 import linecache
+import marshal
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -37,11 +39,23 @@ class Udf:
         self._globals = self._module.__dict__
         self._filename = "udf.py"
 
-    def load(self, source: str, setup: str) -> str:
-        """Compiles and runs `source`; answers with the entry points found, or an error."""
+    def compile(self, source: str, name: str) -> str:
+        """Compiles `source` and runs nothing of it; answers with its code, or an error."""
+        self._name(name, source)
         try:
-            self._prepare(decode(setup), source)
-            exec(compile(source, self._filename, "exec", dont_inherit=True), self._globals)
+            code = compile(source, self._filename, "exec", dont_inherit=True)
+            output.flush()
+            packed = binascii.b2a_base64(marshal.dumps(code), newline=False)
+            return encode({"code": packed.decode()}) + "\n"
+        except BaseException as error:
+            return self._failed("load", error)
+
+    def load(self, source: str, setup: str) -> str:
+        """Runs what `compile` made of `source`; answers with the entry points, or an error."""
+        try:
+            given = decode(setup)
+            self._prepare(given, source)
+            exec(marshal.loads(binascii.a2b_base64(given["code"])), self._globals)
             output.flush()
             found = [name for name in _ENTRIES if callable(self._globals.get(name))]
             return encode({"entries": found}) + "\n"
@@ -67,10 +81,13 @@ class Udf:
         finally:
             current.end()
 
-    def _prepare(self, setup: dict, source: str) -> None:
-        self._filename = f"{setup['name']}.py"
+    def _name(self, name: str, source: str) -> None:
+        self._filename = f"{name}.py"
         lines = source.splitlines(keepends=True)
         linecache.cache[self._filename] = (len(source), None, lines, self._filename)
+
+    def _prepare(self, setup: dict, source: str) -> None:
+        self._name(setup["name"], source)
         current.params, current.files = setup["params"], setup["files"]
         for name in querymill.__all__:
             self._globals[name] = getattr(querymill, name)

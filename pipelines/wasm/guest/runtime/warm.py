@@ -114,8 +114,10 @@ def up() -> None:
 
 
 def _load(udf: Udf, source: str) -> None:
-    answer = udf.load(source, json.dumps({"name": "warm", "params": {"limit": 5}, "files": {}}))
+    answer = udf.compile(source, "warm")
     _check(answer)
+    setup = {"name": "warm", "params": {"limit": 5}, "files": {}, **json.loads(answer)}
+    _check(udf.load(source, json.dumps(setup)))
 
 
 def _run(udf: Udf, phase: str, payload: Any, **more: Any) -> None:
