@@ -167,10 +167,10 @@ def test_each_change_is_logged_once(breaker: Breaker, clock: Clock) -> None:
 
 
 def timed_out(kind: str = "timeout") -> StageError:
-    """What stopped a sandbox, with the UDF named around it."""
-    error = StageTimeoutError("named") if kind == "timeout" else StageError(kind, "named")
-    error.__cause__ = StageTimeoutError("it ran longer than its 5 ms")
-    return error
+    """Of a sandbox that was stopped at its deadline."""
+    if kind == "timeout":
+        return StageTimeoutError("it ran longer than its 5 ms", overran=True)
+    return StageError(kind, "it ran longer than its 5 ms", overran=True)
 
 
 @pytest.mark.parametrize(
