@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -328,6 +329,18 @@ async def test_no_timeouts_no_breaker(runtime: Runtime, clock: Clock) -> None:
         pipeline = runaway(core)
         assert [kind(await core.run(pipeline)) for _ in range(6)] == ["timeout"] * 6
         assert core.registry.breakers() == {}
+
+
+async def test_failed_runs_leave_nothing_to_the_collector(runtime: Runtime, clock: Clock) -> None:
+    """Their errors hold no frames, which would hold the run: there can be thousands a second."""
+    async with guarded(runtime, clock, timeouts=1) as core:
+        pipeline = runaway(core)
+        await core.run(pipeline)
+        gc.collect()
+        run = await core.run(pipeline)
+        assert kind(run) == "breaker"
+        del run
+        assert gc.collect() == 0
 
 
 # What begins closed
