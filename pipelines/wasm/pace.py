@@ -9,6 +9,7 @@ before. What a UDF does has no effect but its answer, so that a second beginning
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import Final
 
@@ -23,7 +24,10 @@ SLICE_SECONDS: Final = 0.005
 INLINE_BYTES: Final = 64 * 1024
 """What it may be given."""
 PROOF: Final = 20
-"""Quick runs in a row before the first one there."""
+"""Quick runs in a row before the first one there, and how many more than needed a slower one that
+ended by itself costs."""
+SPARE: Final = 2 * PROOF
+"""So many more than needed are counted: what a few slower runs may use up."""
 LONGEST_PROOF: Final = 100_000
 _REMEMBERED: Final = 10_000
 
@@ -48,10 +52,12 @@ class Paces:
             known = self._known[key] = [0, PROOF]
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
+        quick, needed = known
         if seconds <= QUICK_SECONDS:
-            known[0] += 1
+            known[0] = min(quick + 1, needed + SPARE)
         else:
-            known[0] = 0
+            # One in many takes longer without being at fault, as when the guest collects garbage.
+            known[0] = quick - PROOF if quick >= needed + PROOF else 0
             self._known.move_to_end(key)
 
     def is_runaway(self, key: Key) -> bool:
@@ -59,12 +65,21 @@ class Paces:
         return key in self._runaways
 
     def timed_out(self, key: Key) -> None:
-        """A run passed its deadline."""
+        """A run passed its deadline on a thread."""
         self._runaways[key] = None
+        if known := self._known.get(key):
+            known[0] = 0
         if len(self._runaways) > _REMEMBERED:
             self._runaways.popitem(last=False)
 
-    def was_slow(self, key: Key) -> None:
-        """A run on the event loop's thread passed its deadline: twice the proof from now on."""
+    def was_slow(self, key: Key, seconds: float) -> None:
+        """A run on the event loop's thread passed its deadline after so much processor time.
+
+        Twice the proof from now on; but one that was given too little of a processor to show
+        anything only counts as a slower run.
+        """
+        if seconds <= QUICK_SECONDS:
+            self.ran(key, math.inf)
+            return
         proof = self._known.get(key, [0, PROOF])[1]
         self._known[key] = [0, min(proof * 2, LONGEST_PROOF)]

@@ -180,7 +180,7 @@ class SandboxPool:
             self._paces.ran(key, time.thread_time() - worked)
             return reply, limits
         except StageTimeoutError:
-            self._paces.was_slow(key)
+            self._paces.was_slow(key, time.thread_time() - worked)
             left = limits.timeout_ms - int((time.perf_counter() - started) * 1000)
             if left < 1:
                 raise
@@ -208,16 +208,30 @@ class SandboxPool:
             raise
         finally:
             self._shelf.put(key, sandbox, keep=not key[3])
+            self._renew(key, sandbox)
         self._paces.ran(key, time.thread_time() - worked)
         return reply
 
     def _put(self, key: Key, sandbox: Sandbox) -> None:
         """Take a sandbox back on the event loop's thread, where closing one takes too long."""
-        if key[3] or not sandbox.alive:
+        if key[3] or not sandbox.alive or self._shelf.is_spent(sandbox):
             with suppress(RuntimeError):  # shut down meanwhile
-                self._helper.submit(self._shelf.put, key, sandbox, keep=False)
+                self._helper.submit(self._shelf.put, key, sandbox, keep=not key[3])
                 return
         self._shelf.put(key, sandbox, keep=not key[3])
+        self._renew(key, sandbox)
+
+    def _renew(self, key: Key, sandbox: Sandbox) -> None:
+        """Have another sandbox made ahead where one will soon be used up. On any thread."""
+        ageing = sandbox.alive and self._shelf.is_ageing(sandbox)
+        if not ageing or key[3] or key in self._restocking or self._closed:
+            return
+        self._restocking.add(key)
+        make = partial(self._make, sandbox.package, key[1], key[2], RunLog(0))
+        try:
+            self._helper.submit(self._fill, key, partial(self._shelf.renew, key, make))
+        except RuntimeError:  # shut down meanwhile
+            self._restocking.discard(key)
 
     def _restock(self, key: Key, package: Package) -> None:
         """Have new sandboxes made ahead of demand, up to the number in stock."""
@@ -225,11 +239,12 @@ class SandboxPool:
             return
         self._restocking.add(key)
         make = partial(self._make, package, key[1], key[2], RunLog(0))
-        self._helper.submit(self._fill, key, make)
+        stock = partial(self._shelf.stock, key, make, self._stock)
+        self._helper.submit(self._fill, key, stock)
 
-    def _fill(self, key: Key, make: Callable[[], Sandbox]) -> None:
+    def _fill(self, key: Key, fill: Callable[[], None]) -> None:
         try:
-            self._shelf.stock(key, make, self._stock)
+            fill()
         except StageError:
             # The run that needs one finds out the same, and says so.
             pass

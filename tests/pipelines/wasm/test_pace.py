@@ -9,10 +9,18 @@ import pytest
 
 from pipelines.errors import StageTimeoutError
 from pipelines.wasm import Limits, SandboxPool
-from pipelines.wasm.pace import INLINE_BYTES, LONGEST_PROOF, PROOF, QUICK_SECONDS, Paces
+from pipelines.wasm.pace import (
+    INLINE_BYTES,
+    LONGEST_PROOF,
+    PROOF,
+    QUICK_SECONDS,
+    SPARE,
+    Paces,
+)
 from pipelines.wasm.sandbox import Sandbox
 from tests.pipelines.wasm.udfs import Runner
 
+SLOW_SECONDS = QUICK_SECONDS * 1.01
 KEY = ("digest", b"{}", 64, False)
 SLEEPY = """
 import time
@@ -41,22 +49,56 @@ def test_proof(runs: int, quick: bool) -> None:
 def test_a_slow_run_begins_the_proof_anew() -> None:
     paces = Paces()
     proved(paces, PROOF)
-    paces.ran(KEY, QUICK_SECONDS * 1.01)
+    paces.ran(KEY, SLOW_SECONDS)
     assert not paces.is_quick(KEY)
     proved(paces, PROOF)
     assert paces.is_quick(KEY)
 
 
+def test_spare_runs_make_up_for_slow_ones() -> None:
+    """A slower run costs as many quick ones as a proof takes, and no more are kept than for two."""
+    paces = Paces()
+    proved(paces, PROOF + SPARE + 1000)
+    paces.ran(KEY, SLOW_SECONDS)
+    paces.ran(KEY, SLOW_SECONDS)
+    assert paces.is_quick(KEY)
+    paces.ran(KEY, SLOW_SECONDS)
+    assert not paces.is_quick(KEY)
+    proved(paces, PROOF)
+    assert paces.is_quick(KEY)
+
+
+def test_a_run_that_had_no_processor_shows_nothing() -> None:
+    """Its deadline counts like a slower run: the proof does not get longer."""
+    paces = Paces()
+    proved(paces, PROOF + SPARE)
+    paces.was_slow(KEY, QUICK_SECONDS)
+    assert paces.is_quick(KEY)
+    for _ in range(3):
+        paces.was_slow(KEY, QUICK_SECONDS)
+    assert not paces.is_quick(KEY)
+    proved(paces, PROOF)
+    assert paces.is_quick(KEY)
+
+
+def test_a_passed_deadline_on_a_thread_begins_the_proof_anew() -> None:
+    """A runaway is none of the quick ones, whatever it did before."""
+    paces = Paces()
+    proved(paces, PROOF + SPARE)
+    paces.timed_out(KEY)
+    assert not paces.is_quick(KEY)
+
+
 def test_a_passed_deadline_doubles_it() -> None:
     """Up to a bound, so that a UDF that became quick is found again."""
     paces = Paces()
-    paces.was_slow(KEY)
+    paces.was_slow(KEY, SLOW_SECONDS)
     proved(paces, PROOF * 2 - 1)
     assert not paces.is_quick(KEY)
     proved(paces, 1)
     assert paces.is_quick(KEY)
     for _ in range(40):
-        paces.was_slow(KEY)
+        paces.was_slow(KEY, SLOW_SECONDS)
     proved(paces, LONGEST_PROOF)
     assert paces.is_quick(KEY)
 
