@@ -37,7 +37,7 @@ class Paces:
 
     def __init__(self) -> None:
         self._known: OrderedDict[Key, list[int]] = OrderedDict()
-        self._runaways: OrderedDict[Key, None] = OrderedDict()
+        self._runaways: OrderedDict[Key, bool] = OrderedDict()
 
     def is_quick(self, key: Key) -> bool:
         """Whether its next run may be on the event loop's thread."""
@@ -64,9 +64,16 @@ class Paces:
         """Whether its last run passed its deadline."""
         return key in self._runaways
 
-    def timed_out(self, key: Key) -> None:
-        """A run passed its deadline on a thread."""
-        self._runaways[key] = None
+    def gives_way(self, key: Key) -> bool:
+        """Whether its next run is to have only what others leave of the processors."""
+        return self._runaways.get(key, False)
+
+    def timed_out(self, key: Key, *, starved: bool = False) -> None:
+        """A run passed its deadline on a thread; `starved` while it gave way, for want of time.
+
+        The run after a starved one does not give way, so that each UDF can show that it is sound.
+        """
+        self._runaways[key] = not starved
         if known := self._known.get(key):
             known[0] = 0
         if len(self._runaways) > _REMEMBERED:

@@ -17,6 +17,7 @@ from pipelines.errors import StageError, StageTimeoutError
 from pipelines.wasm.call import Call, Isolation, Key, Limits, Package, Reply
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.gate import Gate, Place
+from pipelines.wasm.last import gave_way, give_way
 from pipelines.wasm.log import RunLog
 from pipelines.wasm.pace import INLINE_BYTES, INLINE_MS, SLICE_SECONDS, Paces
 from pipelines.wasm.sandbox import Sandbox
@@ -28,6 +29,8 @@ T = TypeVar("T")
 GRACE_SECONDS = 0.05
 # Of a call whose UDF is given only a part, this much more may be read and written beside it.
 _WHOLE_FACTOR = 4
+# Who was given less of a processor than this, while it gave way to others, was kept from its work.
+FAIR_SHARE = 0.5
 
 
 class SandboxPool:
@@ -61,6 +64,10 @@ class SandboxPool:
             recycle_seconds=recycle_seconds,
         )
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="querymill-udf")
+        # Runs those whose last run passed its deadline, while the processors have nothing else.
+        self._last = ThreadPoolExecutor(
+            1, thread_name_prefix="querymill-runaway", initializer=give_way
+        )
         # Closes what was used up and makes what will be needed, off the event loop's thread.
         self._helper = ThreadPoolExecutor(1, thread_name_prefix="querymill-stock")
         self._stock = stock
@@ -101,10 +108,9 @@ class SandboxPool:
                 if reply is not None:
                     return reply
             work = partial(self._run, key, make, call, limits, log)
-            runaway = self._paces.is_runaway(key)
             last = None if run_timeout is None else run_timeout + GRACE_SECONDS
             async with asyncio.timeout(last):
-                return await self._in_thread(package, work, run_timeout, runaway=runaway)
+                return await self._in_thread(package, work, run_timeout, key)
         except TimeoutError as error:
             raise StageTimeoutError(
                 f"UDF [{package}]: the pipeline's time was over after waiting for a sandbox; "
@@ -133,6 +139,7 @@ class SandboxPool:
         self._closed = True
         await asyncio.to_thread(self._helper.shutdown)
         await asyncio.to_thread(self._executor.shutdown)
+        await asyncio.to_thread(self._last.shutdown)
         await asyncio.to_thread(self._shelf.close)
 
     def stats(self) -> dict[str, int]:
@@ -144,9 +151,9 @@ class SandboxPool:
         package: Package,
         work: Callable[[], T],
         run_timeout: float | None,
-        *,
-        runaway: bool = False,
+        key: Key | None = None,
     ) -> T:
+        runaway = key is not None and self._paces.is_runaway(key)
         try:
             async with asyncio.timeout(run_timeout):
                 place = await self._gate.enter(runaway=runaway)
@@ -159,7 +166,8 @@ class SandboxPool:
             place.leave()
             raise StageError("unavailable", f"UDF [{package}]: the sandboxes are shut down")
         loop = asyncio.get_running_loop()
-        future = self._executor.submit(work)
+        last = key is not None and self._paces.gives_way(key)
+        future = (self._last if last else self._executor).submit(work)
         # left when the thread is done, which may be after the caller has gone
         future.add_done_callback(partial(_leave, place, loop))
         return await asyncio.wrap_future(future)
@@ -198,18 +206,25 @@ class SandboxPool:
     def _run(
         self, key: Key, make: Callable[[], Sandbox], call: Call, limits: Limits, log: RunLog
     ) -> Reply:
-        sandbox = self._shelf.take(key, make)
-        # Not by the clock: it would count the waiting for a processor and the interpreter.
-        worked = time.thread_time()
+        # Not by the clock alone: it counts the waiting for a processor and the interpreter.
+        began, worked = time.perf_counter(), time.thread_time()
         try:
-            reply = sandbox.run(call, limits, log)
-        except StageTimeoutError:
-            self._paces.timed_out(key)
+            sandbox = self._shelf.take(key, make)
+            ready = time.thread_time()
+            try:
+                reply = sandbox.run(call, limits, log)
+            finally:
+                self._shelf.put(key, sandbox, keep=not key[3])
+                self._renew(key, sandbox)
+        except StageError as error:
+            if error.overran:
+                share = (time.thread_time() - worked) / (time.perf_counter() - began)
+                starved = gave_way() and share < FAIR_SHARE
+                self._paces.timed_out(key, starved=starved)
+                # It was ours to keep the processor from it: that tells nothing of the UDF.
+                error.overran = not starved
             raise
-        finally:
-            self._shelf.put(key, sandbox, keep=not key[3])
-            self._renew(key, sandbox)
-        self._paces.ran(key, time.thread_time() - worked)
+        self._paces.ran(key, time.thread_time() - ready)
         return reply
 
     def _put(self, key: Key, sandbox: Sandbox) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 
 import pytest
@@ -181,3 +182,26 @@ async def test_others_get_their_turn(runner: Runner, monkeypatch: pytest.MonkeyP
         await runner.run(SLEEPY)
     task.cancel()
     assert turns >= 18
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="threads have no policy of their own")
+async def test_a_runaway_gives_way(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its next run has the lowest priority; a sound one ends that, and so does a starved one."""
+    policies: list[int] = []
+    run = Sandbox.run
+
+    def watched(self: Sandbox, *arguments: object) -> object:
+        policies.append(os.sched_getscheduler(0))
+        return run(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Sandbox, "run", watched)
+    await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
+    for _ in range(2):
+        await runner.run(SLEEPY)
+    assert policies == [os.SCHED_OTHER, os.SCHED_IDLE, os.SCHED_OTHER]
+    await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
+    monkeypatch.setattr("pipelines.wasm.pool.FAIR_SHARE", 2.0)
+    starved = await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
+    judged = await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
+    assert policies[3:] == [os.SCHED_OTHER, os.SCHED_IDLE, os.SCHED_OTHER]
+    assert (starved.overran, judged.overran) == (False, True)
