@@ -136,6 +136,7 @@ class PythonStage:
             self._limits(budget_ms),
             isolation=self._config.isolation,
             on_log=context.log.append,
+            on_wait=context.waited,
             run_timeout=left,
         )
 

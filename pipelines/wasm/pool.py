@@ -87,14 +87,15 @@ class SandboxPool:
         *,
         isolation: Isolation = "pooled",
         on_log: Callable[[str], None] | None = None,
+        on_wait: Callable[[float], None] | None = None,
         run_timeout: float | None = None,
     ) -> Reply:
         """Runs `package` on `call` in a warm sandbox, or with isolation "request" in a new one.
 
         `run_timeout` (seconds) bounds the wait for a free thread, and with a moment's grace the
         whole; `limits.timeout_ms` counts once there is one and the UDF is loaded. `on_log` gets the
-        log's lines on this event loop, however the run ends. Raises `StageError`,
-        `StageTimeoutError`.
+        log's lines on this event loop, however the run ends; `on_wait`, on some thread, the seconds
+        until there was a sandbox. Raises `StageError`, `StageTimeoutError`.
         """
         key = (package.digest, _dumps(params), limits.memory_mb, isolation == "request")
         log = RunLog(limits.log_bytes)
@@ -107,7 +108,8 @@ class SandboxPool:
                 reply, limits = self._run_here(key, call, limits, log)
                 if reply is not None:
                     return reply
-            work = partial(self._run, key, make, call, limits, log)
+            waits = (time.perf_counter(), on_wait)
+            work = partial(self._run, key, make, call, limits, log, waits)
             last = None if run_timeout is None else run_timeout + GRACE_SECONDS
             async with asyncio.timeout(last):
                 return await self._in_thread(package, work, run_timeout, key)
@@ -204,12 +206,22 @@ class SandboxPool:
         self._spent = 0.0
 
     def _run(
-        self, key: Key, make: Callable[[], Sandbox], call: Call, limits: Limits, log: RunLog
+        self,
+        key: Key,
+        make: Callable[[], Sandbox],
+        call: Call,
+        limits: Limits,
+        log: RunLog,
+        waits: tuple[float, Callable[[float], None] | None],
     ) -> Reply:
+        """On a thread; `waits`: since when the caller waits, and who is to know how long it did."""
         # Not by the clock alone: it counts the waiting for a processor and the interpreter.
         began, worked = time.perf_counter(), time.thread_time()
         try:
             sandbox = self._shelf.take(key, make)
+            asked, on_wait = waits
+            if on_wait is not None:
+                on_wait(time.perf_counter() - asked)
             ready = time.thread_time()
             try:
                 reply = sandbox.run(call, limits, log)
