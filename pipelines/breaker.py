@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import structlog
 
-from pipelines.errors import StageError, StageTimeoutError
+from pipelines.errors import StageError
 from pipelines.observe import StageReport
 
 _log = structlog.get_logger("pipelines.breaker")
@@ -125,20 +125,16 @@ def ending_of(reports: Iterable[StageReport], error: Exception | None) -> Ending
     """How a run ended, for its breaker: `error` is what it raised.
 
     It overran if the deadline stopped a sandbox, in a run or while the UDF was loaded. A run whose
-    time was over while it waited for a sandbox is no fault of its own, and proves nothing.
+    time was over while it waited for a sandbox, or was kept from the processor, is no fault of its
+    own, and proves nothing.
     """
     errors = [report.error for report in reports if report.error is not None]
     if isinstance(error, StageError) and error not in errors:
         errors.append(error)
     if not errors:
         return "sound"
-    if any(_stopped(each) for each in errors):
+    if any(each.overran for each in errors):
         return "overran"
     if any(each.kind in ("timeout", "unavailable") for each in errors):
         return "unknown"
     return "sound"
-
-
-def _stopped(error: StageError) -> bool:
-    # What stopped a sandbox names the UDF in a second error around the first.
-    return isinstance(error.__cause__, StageTimeoutError)
