@@ -125,8 +125,7 @@ def ending_of(reports: Iterable[StageReport], error: Exception | None) -> Ending
     """How a run ended, for its breaker: `error` is what it raised.
 
     It overran if the deadline stopped a sandbox, in a run or while the UDF was loaded. A run whose
-    time was over while it waited for a sandbox, or was kept from the processor, is no fault of its
-    own, and proves nothing.
+    time was over while it waited for a sandbox is no fault of its own, and proves nothing.
     """
     errors = [report.error for report in reports if report.error is not None]
     if isinstance(error, StageError) and error not in errors:

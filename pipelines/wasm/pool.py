@@ -256,8 +256,6 @@ class SandboxPool:
                 share = (time.thread_time() - worked) / (time.perf_counter() - began)
                 starved = gave_way() and share < FAIR_SHARE
                 self._paces.timed_out(key, starved=starved)
-                # It was ours to keep the processor from it: that tells nothing of the UDF.
-                error.overran = not starved
             raise
         self._paces.ran(key, time.thread_time() - ready)
         return reply

@@ -227,7 +227,7 @@ def runaway(core: Core, **options: object) -> CompiledPipeline:
     """A pipeline that never ends, unless the request says `stop`."""
     if "endless" not in core.registry.udfs.names():
         core.udf("endless", ENDLESS)
-    return core.pipeline(stage("endless", timeout_ms=50), **options)  # type: ignore[arg-type]
+    return core.pipeline(stage("endless", timeout_ms=200), **options)  # type: ignore[arg-type]
 
 
 def kind(run: Run) -> str | None:

@@ -226,11 +226,10 @@ async def test_a_runaway_gives_way(runner: Runner, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Sandbox, "run", watched)
     await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
     for _ in range(2):
-        await runner.run(SLEEPY)
+        await runner.run(SLEEPY, limits=Limits(timeout_ms=10_000))
     assert policies == [os.SCHED_OTHER, os.SCHED_IDLE, os.SCHED_OTHER]
     await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
     monkeypatch.setattr("pipelines.wasm.pool.FAIR_SHARE", 2.0)
-    starved = await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
-    judged = await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
+    for _ in range(2):
+        await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
     assert policies[3:] == [os.SCHED_OTHER, os.SCHED_IDLE, os.SCHED_OTHER]
-    assert (starved.overran, judged.overran) == (False, True)
