@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any, Final, Literal, cast
 import cbor2
 
 from pipelines.json_text import parse, write
-from proxy.yaml_text import DEPTH_MAX, YamlError, read_yaml, write_yaml
+from proxy.yaml_text import DEPTH_MAX, YamlError, read_yaml, write_yaml, written_float
 
 Format = Literal["json", "yaml", "cbor", "smile"]
 
@@ -79,7 +80,8 @@ def from_json(text: str, format: Format) -> bytes:
     value = parse(text)
     if format == "cbor":
         return cbor2.dumps(value)
-    return write_yaml(value)
+    # Floats as the backend spells them, which readers of YAML and ours do not agree on.
+    return write_yaml(json.loads(text, parse_float=written_float) if "E" in text else value)
 
 
 def _read_cbor(body: bytes) -> Any:

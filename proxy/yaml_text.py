@@ -14,6 +14,7 @@ DEPTH_MAX: Final = 200
 YamlError = yaml.YAMLError
 
 _TRUTHS: Final = ("true", "false", "yes", "no", "on", "off")
+_BACKEND_FLOAT: Final = re.compile(r"-?[0-9]\.[0-9]+E-?[0-9]+\Z", re.ASCII)
 _BARE_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z", re.ASCII)
 _WORDS: Final = frozenset({*_TRUTHS, "null", "y", "n"})
 
@@ -45,8 +46,17 @@ def _check_events(body: bytes) -> None:
             depth -= 1
 
 
+class WrittenFloat(str):
+    """A float as its JSON had it."""
+
+
+def written_float(text: str) -> float | WrittenFloat:
+    """A float of JSON text: one in the backend's own form (``1.0E-10``) stays so in YAML."""
+    return WrittenFloat(text) if _BACKEND_FLOAT.match(text) else float(text)
+
+
 def write_yaml(value: Any) -> bytes:
-    """A YAML document of plain values."""
+    """A YAML document of plain values and `WrittenFloat`s."""
     return yaml.dump(
         value,
         Dumper=_YamlWriter,
@@ -123,5 +133,12 @@ def _write_mapping(writer: _YamlWriter, value: dict[str, Any]) -> yaml.MappingNo
     return node
 
 
+def _write_float(writer: _YamlWriter, value: WrittenFloat) -> yaml.ScalarNode:
+    return writer.represent_scalar("tag:yaml.org,2002:float", str(value))
+
+
+# Without it, the form that YAML 1.1 does not know would be given a tag.
+_YamlWriter.add_implicit_resolver("tag:yaml.org,2002:float", _BACKEND_FLOAT, [*"-0123456789"])
+_YamlWriter.add_representer(WrittenFloat, _write_float)
 _YamlWriter.add_representer(str, _write_string)
 _YamlWriter.add_representer(dict, _write_mapping)

@@ -85,6 +85,16 @@ def test_yaml_scalars(scalar: str, value: object) -> None:
     assert json.loads(to_json(f"v: {scalar}\n".encode(), "yaml")) == {"v": value}
 
 
+def test_yaml_floats_are_spelled_as_the_backend_does() -> None:
+    """Its own form stays, also where YAML 1.1 would write it another way; others are YAML's."""
+    text = '{"a":3.4028235E38,"b":-1.0E-10,"c":1e-07,"d":0.5,"e":"1.0E5","f":[1.5E7]}'
+    written = from_json(text, "yaml").decode()
+    assert written == (
+        '---\na: 3.4028235E38\nb: -1.0E-10\nc: 1.0e-07\nd: 0.5\ne: "1.0E5"\nf:\n- 1.5E7\n'
+    )
+    assert json.loads(to_json(written.encode(), "yaml")) == json.loads(text)
+
+
 def test_yaml_keys_are_text() -> None:
     """Keys are as they are written, whatever they look like."""
     assert json.loads(to_json(b"1: a\nyes: b\n~: c\n1.50: d\n<<: {x: 1}\n", "yaml")) == {
