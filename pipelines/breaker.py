@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import structlog
 
-from pipelines.errors import StageError, StageTimeoutError
+from pipelines.errors import StageError
 from pipelines.observe import StageReport
 
 _log = structlog.get_logger("pipelines.breaker")
@@ -132,13 +132,8 @@ def ending_of(reports: Iterable[StageReport], error: Exception | None) -> Ending
         errors.append(error)
     if not errors:
         return "sound"
-    if any(_stopped(each) for each in errors):
+    if any(each.overran for each in errors):
         return "overran"
     if any(each.kind in ("timeout", "unavailable") for each in errors):
         return "unknown"
     return "sound"
-
-
-def _stopped(error: StageError) -> bool:
-    # What stopped a sandbox names the UDF in a second error around the first.
-    return isinstance(error.__cause__, StageTimeoutError)

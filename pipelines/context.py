@@ -18,7 +18,8 @@ class Context:
     `headers` are the request headers a UDF may see, in lower case. `request` is the JSON text of
     the search request behind a response (result phase). `document_id` is the id of the document
     being written, if the client gave one. `deadline` is on `time.monotonic()`; `stage_budget_ms`
-    is what the stage that is running has left of its own timeout, over all its tries.
+    is what the stage that is running has left of its own timeout, over all its tries, and
+    `stage_waited` the seconds it waited for sandboxes, which that timeout does not bound.
     """
 
     id: str
@@ -33,7 +34,12 @@ class Context:
     stage: str = ""
     deadline: float = float("inf")
     stage_budget_ms: int = 0
+    stage_waited: float = 0.0
     log: list[str] = field(default_factory=list)
+
+    def waited(self, seconds: float) -> None:
+        """The stage that is running has its sandbox, after so long."""
+        self.stage_waited += seconds
 
     def remaining(self) -> float:
         """Seconds to the deadline; negative once it has passed."""

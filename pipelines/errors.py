@@ -43,14 +43,16 @@ class StageError(PipelineError):
     """A stage failed.
 
     `kind` is one of the words in `STAGE_ERROR_KINDS`; `detail` is a traceback of the UDF's own
-    frames where there is one. `pipeline` and `stage` are filled in by the executor.
+    frames where there is one. `overran` says that a sandbox had to be stopped at its deadline, in
+    a run or while loading. `pipeline` and `stage` are filled in by the executor.
     """
 
-    def __init__(self, kind: str, reason: str, *, detail: str = "") -> None:
+    def __init__(self, kind: str, reason: str, *, detail: str = "", overran: bool = False) -> None:
         super().__init__(reason)
         self.kind = kind
         self.reason = reason
         self.detail = detail
+        self.overran = overran
         self.pipeline = ""
         self.stage = ""
 
@@ -58,8 +60,8 @@ class StageError(PipelineError):
 class StageTimeoutError(StageError):
     """A stage, or the whole run, passed its deadline."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__("timeout", reason)
+    def __init__(self, reason: str, *, overran: bool = False) -> None:
+        super().__init__("timeout", reason, overran=overran)
 
 
 class RejectedError(PipelineError):

@@ -91,15 +91,16 @@ class Executor:
             await self._run_guarded(run, context, trace)
         except StageError as error:
             error.pipeline = pipeline.name
-            run.error = error
+            # With its traceback, whose frames hold the run, each would be left to the collector.
+            run.error = error.with_traceback(None)
             goes_on = definition.on_error in ("continue", "pass") and not pipeline.final
             run.outcome = "degraded" if goes_on else "failed"
             run.payload = payload
             context.state, context.metadata = state, metadata
         except RejectedError as error:
-            run.error, run.outcome = error, "rejected"
+            run.error, run.outcome = error.with_traceback(None), "rejected"
         except DroppedError as error:
-            run.error, run.outcome = error, "dropped"
+            run.error, run.outcome = error.with_traceback(None), "dropped"
         run.took_ms = (time.monotonic() - started) * 1000
         stats.outcomes[run.outcome] += 1
         if _turned_off(run):

@@ -52,6 +52,7 @@ class ObservedStage:
         report = StageReport(name=self.name, outcome="failure")
         context.stage = self.name
         context.stage_budget_ms = self._timeout_ms
+        context.stage_waited = 0.0
         first_line = len(context.log)
         verdict: RejectedError | DroppedError | None = None
         result = payload
@@ -72,7 +73,7 @@ class ObservedStage:
                 report.outcome, report.error, verdict = "dropped", None, error
             if report.outcome != "failure" or isinstance(report.error, StageTimeoutError):
                 break
-            spent_ms = (time.perf_counter() - started) * 1000
+            spent_ms = (time.perf_counter() - started - context.stage_waited) * 1000
             context.stage_budget_ms = int(self._timeout_ms - spent_ms)
             if context.stage_budget_ms < 1:
                 break

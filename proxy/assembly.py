@@ -117,6 +117,7 @@ async def open_proxy(
         cursors = Cursors(lambda: definitions.secret)
         scroll = ScrollTraffic(relay, selector, executor, registry, cursors, visible=visible)
         largest = settings.max_transform_bytes
+        keep_up = KeepUp(place.notices, definitions, resolver)
         traffic = Traffic(
             relay,
             SearchTraffic(
@@ -163,6 +164,7 @@ async def open_proxy(
             metrics,
             admission,
             Lookups(selector, templates, max_body=settings.max_request_bytes),
+            keep_up,
             max_body=settings.max_request_bytes,
         )
         gather = metrics.gather
@@ -174,7 +176,7 @@ async def open_proxy(
             settings,
             traffic=traffic,
             admin=admin,
-            keep_up=KeepUp(place.notices, definitions, resolver),
+            keep_up=keep_up,
             listeners=place.listeners,
         )
         yield await stack.enter_async_context(server)

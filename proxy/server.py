@@ -47,8 +47,8 @@ class ProxyServer:
 
     With `settings.admin_listen` administration has a listener of its own, and the main one answers
     404 to it. `listeners` are sockets that listen already, in the same order; they stay open for
-    the other processes that share them. `keep_up` runs before a request is answered. `address` and
-    `admin_address` are where it really listens, once started.
+    the other processes that share them. `keep_up` runs before administration is answered.
+    `address` and `admin_address` are where it really listens, once started.
     """
 
     def __init__(
@@ -187,6 +187,8 @@ class ProxyServer:
             if (
                 self._keep_up is not None
                 and self._keep_up.due
+                # Traffic is admitted first, and sees to it itself.
+                and is_admin(exchange.raw_path)
                 # Health is not of definitions, and has to be told when the store is slow.
                 and not exchange.raw_path.startswith(_HEALTH)
             ):

@@ -16,6 +16,7 @@ from proxy.exchange import Exchange
 from proxy.formats import FormatError, format_of, to_json
 from proxy.guard import check_body, check_target, named_in
 from proxy.indices import IndexTraffic
+from proxy.keep_up import KeepUp
 from proxy.lookups import Lookups
 from proxy.metrics import Metrics
 from proxy.msearch import MsearchTraffic
@@ -83,6 +84,7 @@ class Traffic:
         metrics: Metrics,
         admission: Admission,
         lookups: Lookups,
+        keep_up: KeepUp,
         *,
         max_body: int,
     ) -> None:
@@ -93,6 +95,7 @@ class Traffic:
         self._metrics = metrics
         self._admission = admission
         self._lookups = lookups
+        self._keep_up = keep_up
         self._max_body = max_body
         self._answers: Mapping[Operation, Answer] = {
             Operation.SEARCH: search,
@@ -134,6 +137,8 @@ class Traffic:
             if not self._admission.enter(names):
                 await self._admission.wait(names)
             admitted = True
+            if self._keep_up.due:
+                await self._keep_up()
             if not allowed:
                 check_target(exchange.method, target)
             self._check_source(exchange, target)

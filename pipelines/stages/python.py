@@ -132,6 +132,7 @@ class PythonStage:
             limits,
             isolation=self._config.isolation,
             on_log=context.log.append,
+            on_wait=context.waited,
             run_timeout=left,
         )
         context.state = reply.state

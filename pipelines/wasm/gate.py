@@ -3,7 +3,8 @@
 Threads of one interpreter that run short calls at once get less done together than one of them
 alone, as they hand the interpreter's lock to and fro. So the next run begins when the last is done;
 but a run that takes long must not hold up the others, so after a while it no longer counts. Runs of
-UDFs whose last one passed its deadline have one place among them, so that they cannot take all.
+UDFs whose last one passed its deadline are long ones from the beginning, and have one place among
+them, so that they cannot take all.
 """
 
 from __future__ import annotations
@@ -29,28 +30,35 @@ class Gate:
         """
         taken: list[asyncio.Semaphore] = []
         try:
-            for each in (self._runaway,) * runaway + (self._young, self._threads):
+            for each in (self._runaway if runaway else self._young, self._threads):
                 await each.acquire()
                 taken.append(each)
         except BaseException:
             for each in taken:
                 each.release()
             raise
-        taken.remove(self._young)
-        return Place(taken, self._young)
+        if runaway:
+            return Place(taken)
+        return Place(taken[1:], self._young)
 
 
 class Place:
     """A run's place, from its beginning to the end of its thread."""
 
-    def __init__(self, taken: list[asyncio.Semaphore], young: asyncio.Semaphore) -> None:
+    def __init__(
+        self, taken: list[asyncio.Semaphore], young: asyncio.Semaphore | None = None
+    ) -> None:
         self._taken = taken
-        self._young: asyncio.Semaphore | None = young
-        self._timer = asyncio.get_running_loop().call_later(SHORT_SECONDS, self._grow_old)
+        self._young = young
+        self._timer: asyncio.TimerHandle | None = None
+        if young is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(SHORT_SECONDS, self._grow_old)
 
     def leave(self) -> None:
         """The thread is done."""
-        self._timer.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
         self._grow_old()
         for each in self._taken:
             each.release()

@@ -9,6 +9,7 @@ before. What a UDF does has no effect but its answer, so that a second beginning
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import Final
 
@@ -23,7 +24,10 @@ SLICE_SECONDS: Final = 0.005
 INLINE_BYTES: Final = 64 * 1024
 """What it may be given."""
 PROOF: Final = 20
-"""Quick runs in a row before the first one there."""
+"""Quick runs in a row before the first one there, and how many more than needed a slower one that
+ended by itself costs."""
+SPARE: Final = 2 * PROOF
+"""So many more than needed are counted: what a few slower runs may use up."""
 LONGEST_PROOF: Final = 100_000
 _REMEMBERED: Final = 10_000
 
@@ -40,7 +44,7 @@ class Paces:
         self._known: OrderedDict[Key, list[int]] = OrderedDict()
         # by digest: quick runs in a row, with whatever parameters
         self._packages: OrderedDict[str, int] = OrderedDict()
-        self._runaways: OrderedDict[Key, None] = OrderedDict()
+        self._runaways: OrderedDict[Key, bool] = OrderedDict()
 
     def is_quick(self, key: Key) -> bool:
         """Whether its next run may be on the event loop's thread."""
@@ -55,27 +59,46 @@ class Paces:
             known = self._known[key] = [self._packages.get(key[0], 0), PROOF]
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
+        quick, needed = known
         if seconds <= QUICK_SECONDS:
-            known[0] += 1
-            if known[0] <= PROOF:
+            known[0] = min(quick + 1, needed + SPARE)
+            if quick < PROOF:
                 self._of_package(key[0], self._packages.get(key[0], 0) + 1)
         else:
-            known[0] = 0
+            # One in many takes longer without being at fault, as when the guest collects garbage.
+            known[0] = quick - PROOF if quick >= needed + PROOF else 0
             self._known.move_to_end(key)
-            self._of_package(key[0], 0)
+            if not known[0]:
+                self._of_package(key[0], 0)
 
     def is_runaway(self, key: Key) -> bool:
         """Whether its last run passed its deadline."""
         return key in self._runaways
 
-    def timed_out(self, key: Key) -> None:
-        """A run passed its deadline."""
-        self._runaways[key] = None
+    def gives_way(self, key: Key) -> bool:
+        """Whether its next run is to have only what others leave of the processors."""
+        return self._runaways.get(key, False)
+
+    def timed_out(self, key: Key, *, starved: bool = False) -> None:
+        """A run passed its deadline on a thread; `starved` while it gave way, for want of time.
+
+        The run after a starved one does not give way, so that each UDF can show that it is sound.
+        """
+        self._runaways[key] = not starved
+        if known := self._known.get(key):
+            known[0] = 0
         if len(self._runaways) > _REMEMBERED:
             self._runaways.popitem(last=False)
 
-    def was_slow(self, key: Key) -> None:
-        """A run on the event loop's thread passed its deadline: twice the proof from now on."""
+    def was_slow(self, key: Key, seconds: float) -> None:
+        """A run on the event loop's thread passed its deadline after so much processor time.
+
+        Twice the proof from now on; but one that was given too little of a processor to show
+        anything only counts as a slower run.
+        """
+        if seconds <= QUICK_SECONDS:
+            self.ran(key, math.inf)
+            return
         proof = self._known.get(key, [0, PROOF])[1]
         self._known[key] = [0, min(proof * 2, LONGEST_PROOF)]
         self._of_package(key[0], 0)

@@ -17,6 +17,7 @@ from pipelines.errors import StageError, StageTimeoutError
 from pipelines.wasm.call import Call, Isolation, Key, Limits, Package, Reply
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.gate import Gate, Place
+from pipelines.wasm.last import gave_way, give_way
 from pipelines.wasm.log import RunLog
 from pipelines.wasm.pace import INLINE_BYTES, INLINE_MS, SLICE_SECONDS, Paces
 from pipelines.wasm.sandbox import Sandbox
@@ -31,6 +32,8 @@ GRACE_SECONDS = 0.05
 REST_SECONDS = 60.0
 # Of a call whose UDF is given only a part, this much more may be read and written beside it.
 _WHOLE_FACTOR = 4
+# Who was given less of a processor than this, while it gave way to others, was kept from its work.
+FAIR_SHARE = 0.5
 
 
 class SandboxPool:
@@ -68,6 +71,10 @@ class SandboxPool:
         )
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="querymill-udf")
         self._stock = Stock(self._shelf, most=stock, rest_seconds=rest_seconds)
+        # Runs those whose last run passed its deadline, while the processors have nothing else.
+        self._last = ThreadPoolExecutor(
+            1, thread_name_prefix="querymill-runaway", initializer=give_way
+        )
         self._paces = Paces()
         # How long runs have held the event loop since it last went around.
         self._spent = 0.0
@@ -83,6 +90,7 @@ class SandboxPool:
         *,
         isolation: Isolation = "pooled",
         on_log: Callable[[str], None] | None = None,
+        on_wait: Callable[[float], None] | None = None,
         run_timeout: float | None = None,
     ) -> Reply:
         """Runs `package` on `call` in a warm sandbox, or with isolation "request" in a new one.
@@ -90,8 +98,8 @@ class SandboxPool:
         `params` are those of the stage, or what `parameters_text` makes of them.
         `run_timeout` (seconds) bounds the wait for a free thread, and with a moment's grace the
         whole; `limits.timeout_ms` counts once there is one and the UDF is loaded. `on_log` gets the
-        log's lines on this event loop, however the run ends. Raises `StageError`,
-        `StageTimeoutError`.
+        log's lines on this event loop, however the run ends; `on_wait`, on some thread, the seconds
+        until there was a sandbox. Raises `StageError`, `StageTimeoutError`.
         """
         text = params if isinstance(params, bytes) else parameters_text(params)
         key = (package.digest, text, limits.memory_mb, isolation == "request")
@@ -104,7 +112,7 @@ class SandboxPool:
                 reply, limits = self._run_here(key, call, limits, log)
                 if reply is not None:
                     return reply
-            return await self._run_there(key, package, call, limits, log, run_timeout)
+            return await self._run_there(key, package, call, limits, log, run_timeout, on_wait)
         finally:
             if on_log is not None and log.lines:
                 for line in tuple(log.lines):
@@ -132,6 +140,7 @@ class SandboxPool:
         self._closed = True
         await self._stock.close()
         await asyncio.to_thread(self._executor.shutdown)
+        await asyncio.to_thread(self._last.shutdown)
         await asyncio.to_thread(self._shelf.close)
 
     def stats(self) -> dict[str, int]:
@@ -146,15 +155,16 @@ class SandboxPool:
         limits: Limits,
         log: RunLog,
         run_timeout: float | None,
+        on_wait: Callable[[float], None] | None,
     ) -> Reply:
         """The reply of a run on one of the threads."""
         make = partial(self._make, package, key[1], limits.memory_mb, log)
-        work = partial(self._run, key, make, call, limits, log)
-        runaway = self._paces.is_runaway(key)
+        waits = (time.perf_counter(), on_wait)
+        work = partial(self._run, key, make, call, limits, log, waits)
         last = None if run_timeout is None else run_timeout + GRACE_SECONDS
         try:
             async with asyncio.timeout(last):
-                return await self._in_thread(package, work, run_timeout, runaway=runaway)
+                return await self._in_thread(package, work, run_timeout, key)
         except TimeoutError as error:
             raise StageTimeoutError(
                 f"UDF [{package}]: the pipeline's time was over after waiting for a sandbox; "
@@ -166,9 +176,9 @@ class SandboxPool:
         package: Package,
         work: Callable[[], T],
         run_timeout: float | None,
-        *,
-        runaway: bool = False,
+        key: Key | None = None,
     ) -> T:
+        runaway = key is not None and self._paces.is_runaway(key)
         try:
             async with asyncio.timeout(run_timeout):
                 place = await self._gate.enter(runaway=runaway)
@@ -181,7 +191,8 @@ class SandboxPool:
             place.leave()
             raise StageError("unavailable", f"UDF [{package}]: the sandboxes are shut down")
         loop = asyncio.get_running_loop()
-        future = self._executor.submit(work)
+        last = key is not None and self._paces.gives_way(key)
+        future = (self._last if last else self._executor).submit(work)
         # left when the thread is done, which may be after the caller has gone
         future.add_done_callback(partial(_leave, place, loop))
         return await asyncio.wrap_future(future)
@@ -202,7 +213,7 @@ class SandboxPool:
             self._paces.ran(key, time.thread_time() - worked)
             return reply, limits
         except StageTimeoutError:
-            self._paces.was_slow(key)
+            self._paces.was_slow(key, time.thread_time() - worked)
             left = limits.timeout_ms - int((time.perf_counter() - started) * 1000)
             if left < 1:
                 raise
@@ -218,27 +229,50 @@ class SandboxPool:
         self._spent = 0.0
 
     def _run(
-        self, key: Key, make: Callable[[], Sandbox], call: Call, limits: Limits, log: RunLog
+        self,
+        key: Key,
+        make: Callable[[], Sandbox],
+        call: Call,
+        limits: Limits,
+        log: RunLog,
+        waits: tuple[float, Callable[[float], None] | None],
     ) -> Reply:
-        sandbox = self._shelf.take(key, make)
-        # Not by the clock: it would count the waiting for a processor and the interpreter.
-        worked = time.thread_time()
+        """On a thread; `waits`: since when the caller waits, and who is to know how long it did."""
+        # Not by the clock alone: it counts the waiting for a processor and the interpreter.
+        began, worked = time.perf_counter(), time.thread_time()
         try:
-            reply = sandbox.run(call, limits, log)
-        except StageTimeoutError:
-            self._paces.timed_out(key)
+            sandbox = self._shelf.take(key, make)
+            asked, on_wait = waits
+            if on_wait is not None:
+                on_wait(time.perf_counter() - asked)
+            ready = time.thread_time()
+            try:
+                reply = sandbox.run(call, limits, log)
+            finally:
+                self._shelf.put(key, sandbox, keep=not key[3])
+                self._renew(key, sandbox)
+        except StageError as error:
+            if error.overran:
+                share = (time.thread_time() - worked) / (time.perf_counter() - began)
+                starved = gave_way() and share < FAIR_SHARE
+                self._paces.timed_out(key, starved=starved)
             raise
-        finally:
-            self._shelf.put(key, sandbox, keep=not key[3])
-        self._paces.ran(key, time.thread_time() - worked)
+        self._paces.ran(key, time.thread_time() - ready)
         return reply
 
     def _put(self, key: Key, sandbox: Sandbox) -> None:
         """Take a sandbox back on the event loop's thread, where closing one takes too long."""
-        if key[3] or not sandbox.alive:
+        if key[3] or not sandbox.alive or self._shelf.is_spent(sandbox):
             self._stock.give_back(key, sandbox)
-        else:
-            self._shelf.put(key, sandbox, keep=True)
+            return
+        self._shelf.put(key, sandbox, keep=True)
+        self._renew(key, sandbox)
+
+    def _renew(self, key: Key, sandbox: Sandbox) -> None:
+        """Have another sandbox made ahead where one will soon be used up. On any thread."""
+        if sandbox.alive and not key[3] and self._shelf.is_ageing(sandbox):
+            make = partial(self._make, sandbox.package, key[1], key[2], RunLog(0))
+            self._stock.renew(key, make)
 
     def _inspect(self, package: Package, params: bytes) -> frozenset[str]:
         limits = Limits()

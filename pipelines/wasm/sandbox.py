@@ -80,7 +80,8 @@ class Sandbox:
             return reply.read(header, text, call, before, limits, tuple(log.lines))
         except StageTimeoutError as error:
             hint = "make it do less or raise the stage's timeout_ms"
-            raise StageTimeoutError(self._named(f"{error.reason}; {hint}")) from error
+            reason = self._named(f"{error.reason}; {hint}")
+            raise StageTimeoutError(reason, overran=error.overran) from error
         except StageError as error:
             if error.kind not in _HARMLESS:
                 self.alive = False
@@ -112,7 +113,7 @@ class Sandbox:
             header = self._asked("load", log, left, setup)
         except StageError as error:
             reason = self._named(f"cannot be loaded: {error.reason}")
-            raise StageError("load", reason, detail=error.detail) from error
+            raise StageError("load", reason, detail=error.detail, overran=error.overran) from error
         return frozenset(name for name in header.get("entries", ()) if isinstance(name, str))
 
     def _code(self, timeout_ms: int, log: RunLog) -> str:
@@ -156,7 +157,8 @@ class Sandbox:
             self.alive = False
             trap = traps.explain(error)
             if trap.interrupted:
-                raise StageTimeoutError(f"it ran longer than its {timeout_ms} ms") from error
+                reason = f"it ran longer than its {timeout_ms} ms"
+                raise StageTimeoutError(reason, overran=True) from error
             raise StageError("trap", f"the sandbox was stopped: {trap.reason}") from error
         finally:
             line.log = None

@@ -6,9 +6,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Final
 
 from pipelines.wasm.call import Key
 from pipelines.wasm.sandbox import Sandbox
+
+# After this share of a sandbox's runs or time another is made to take its place.
+_AGEING: Final = 0.9
 
 
 class Shelf:
@@ -108,6 +112,30 @@ class Shelf:
         for sandbox in old:
             sandbox.close()
 
+    def renew(self, key: Key, make: Callable[[], Sandbox]) -> None:
+        """Have an idle sandbox of `key` that will last, if there is room without closing any."""
+        with self._lock:
+            same = self._by_key.get(key, ())
+            lasting = any(not self.is_ageing(each) for each in same)
+            if lasting or self._closed or self._live >= self._max_live:
+                return
+        made = self.make(make)
+        with self._lock:
+            if not self._closed:
+                # Behind those that are there: they are used up first.
+                self._add(key, made, place=0)
+                return
+            self._live -= 1
+        made.close()
+
+    def is_ageing(self, sandbox: Sandbox) -> bool:
+        """Whether it will soon be spent, so that another should be made."""
+        return self._spent(sandbox, _AGEING)
+
+    def is_spent(self, sandbox: Sandbox) -> bool:
+        """Whether `put` closes it."""
+        return self._spent(sandbox)
+
     def put(self, key: Key, sandbox: Sandbox, *, keep: bool) -> None:
         """Takes a sandbox back, and closes it if it is spent or there is no room."""
         with self._lock:
@@ -136,9 +164,10 @@ class Shelf:
         with self._lock:
             return {"live": self._live, "idle": len(self._idle), **self._counts}
 
-    def _add(self, key: Key, sandbox: Sandbox) -> None:
+    def _add(self, key: Key, sandbox: Sandbox, *, place: int | None = None) -> None:
         self._idle[sandbox] = key, time.monotonic()
-        self._by_key.setdefault(key, []).append(sandbox)
+        same = self._by_key.setdefault(key, [])
+        same.insert(len(same) if place is None else place, sandbox)
 
     def _remove(self, sandbox: Sandbox) -> Sandbox:
         key, _ = self._idle.pop(sandbox)
@@ -162,9 +191,10 @@ class Shelf:
         self._counts["evicted"] += len(evicted)
         return evicted
 
-    def _spent(self, sandbox: Sandbox) -> bool:
+    def _spent(self, sandbox: Sandbox, share: float = 1.0) -> bool:
         age = time.monotonic() - sandbox.made
-        return sandbox.runs >= self._recycle_runs or age >= self._recycle_seconds
+        runs, seconds = self._recycle_runs * share, self._recycle_seconds * share
+        return sandbox.runs >= runs or age >= seconds
 
     def _has_room(self, key: Key) -> bool:
         return not self._closed and len(self._by_key.get(key, ())) < self._max_idle

@@ -53,6 +53,7 @@ class Stock:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="querymill-stock")
         self._demands: dict[Key, _Demand] = {}
         self._touched: set[Key] = set()
+        self._renewing: set[Key] = set()
         self._used: list[tuple[Key, Sandbox]] = []
         self._pause: asyncio.TimerHandle | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -83,6 +84,12 @@ class Stock:
         else:
             self._touched.add(key)
             self._later()
+
+    def renew(self, key: Key, make: Make) -> None:
+        """Have a sandbox made to take the place of one that is ageing. Any thread may call it."""
+        if key not in self._renewing and not self._closed:
+            self._renewing.add(key)
+            self._submit(self._renewed, key, make)
 
     def sweep_later(self) -> None:
         """See to it that what is idle for long is closed."""
@@ -129,9 +136,19 @@ class Stock:
         finally:
             demand.restocking = False
 
+    def _renewed(self, key: Key, make: Make) -> None:
+        try:
+            self._shelf.renew(key, make)
+        except StageError:
+            # As above.
+            pass
+        finally:
+            self._renewing.discard(key)
+
     def _close_used(self, used: list[tuple[Key, Sandbox]]) -> None:
         while used:
-            self._shelf.put(*used.pop(), keep=False)
+            key, sandbox = used.pop()
+            self._shelf.put(key, sandbox, keep=not key[3])
 
     def _swept(self) -> None:
         self._sweep = None

@@ -2,7 +2,8 @@
 
 Each worker answers on a Unix socket in a folder that is theirs alone; one that ends leaves its
 figures there as a file, which the supervisor adds to those of earlier ones, so that no count ever
-goes back. What a killed worker counted is lost.
+goes back. While it lives it notes them every few seconds, for the case that it is killed: what it
+counted since its last note is lost then.
 """
 
 from __future__ import annotations
@@ -10,20 +11,28 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import structlog
 
+from pipelines.stats import Stats
 from proxy.figures import Figures
+from proxy.tasks import Tasks
 
 _log = structlog.get_logger("proxy.workers")
 
 _PATIENCE_SECONDS: Final = 2.0
+_NOTE: Final = ".note"
 _PAST: Final = "past"
+_NOTE_SECONDS: Final = 2.0
+# Of its time a worker spends this share at most on notes.
+_NOTE_SHARE: Final = 0.01
 
 
 class Peers:
@@ -34,12 +43,40 @@ class Peers:
         self._own = own
         self._name = f"{os.getpid()}"
         self._server: asyncio.Server | None = None
+        self._tasks = Tasks()
 
     async def open(self) -> None:
-        """Begin to answer."""
+        """Begin to answer, and to take notes."""
         self._server = await asyncio.start_unix_server(
             self._answer, self._folder / f"{self._name}.sock"
         )
+        self._tasks.start("notes of figures", self._take_notes())
+
+    async def note(self) -> float:
+        """Write down what was counted so far; gives the seconds it took on the event loop.
+
+        Pipeline by pipeline, so that requests get their turn in between.
+        """
+        figures = self._own()
+        spent = 0.0
+        parts = []
+        for name, stats in figures.pipelines.items():
+            began = time.perf_counter()
+            parts.append(pickle.dumps((name, stats)))
+            spent += time.perf_counter() - began
+            await asyncio.sleep(0)
+        head = pickle.dumps(replace(figures, pipelines=Stats()))
+        await asyncio.to_thread(_write, self._folder / f"{self._name}{_NOTE}", (head, parts))
+        return spent
+
+    async def _take_notes(self) -> None:
+        noted: object = None
+        pause = _NOTE_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            if (answered := dict(self._own().requests)) != noted:
+                noted = answered
+                pause = max(_NOTE_SECONDS, await self.note() / _NOTE_SHARE)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -57,7 +94,9 @@ class Peers:
         """Leave the figures behind, and answer no more."""
         if self._server is None:
             return
+        await self._tasks.close()
         await asyncio.to_thread(_write, self._folder / f"{self._name}.figures", self._own())
+        (self._folder / f"{self._name}{_NOTE}").unlink(missing_ok=True)
         self._server.close()
         with suppress(FileNotFoundError):
             (self._folder / f"{self._name}.sock").unlink()
@@ -76,6 +115,19 @@ class Peers:
             writer.write(pickle.dumps(self._own()))
             await writer.drain()
         writer.close()
+
+
+def salvage(folder: Path, name: str) -> None:
+    """Take the last note of a worker that was killed for its figures. For the supervisor."""
+    note, figures = folder / f"{name}{_NOTE}", folder / f"{name}.figures"
+    if figures.exists():
+        note.unlink(missing_ok=True)
+    elif note.exists():
+        head, parts = pickle.loads(note.read_bytes())
+        noted: Figures = pickle.loads(head)
+        noted.pipelines.merge(dict(map(pickle.loads, parts)))
+        _write(figures, noted)
+        note.unlink()
 
 
 def fold(folder: Path) -> None:
@@ -133,6 +185,6 @@ def _read(path: Path) -> Figures:
 
 
 def _write(path: Path, value: object) -> None:
-    unfinished = path.with_suffix(".new")
+    unfinished = path.with_suffix(path.suffix + ".new")
     unfinished.write_bytes(pickle.dumps(value))
     unfinished.replace(path)

@@ -26,7 +26,7 @@ from proxy.door import BACKLOG, listen_on
 from proxy.server import ProxyServer
 from proxy.settings import Settings, SettingsError
 from proxy.workers.board import SLOTS
-from proxy.workers.peers import fold
+from proxy.workers.peers import fold, salvage
 from proxy.workers.plan import Plan
 from proxy.workers.worker import HEARTBEAT_SECONDS, ProxyWorker
 
@@ -134,6 +134,7 @@ class _Supervisor(BaseApplication):
             _log.error("a worker died and is replaced", pid=worker.pid)
             self._deaths.append(time.monotonic())
         (self._plan.folder / f"{worker.pid}.sock").unlink(missing_ok=True)
+        salvage(self._plan.folder, f"{worker.pid}")
         fold(self._plan.folder)
 
     def _pause(self) -> float:

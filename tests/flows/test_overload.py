@@ -290,6 +290,29 @@ def test_the_worst_state_of_all_workers_is_shown() -> None:
     }
 
 
+async def test_a_refusal_does_not_wait_for_a_slow_store(runtime: Runtime) -> None:
+    """A request that waits for changed definitions has its place, and the next one is refused."""
+    board = Board()
+    place = Place(notices=Notices(board, 0))
+
+    async def hang(message: Message, wire: Wire) -> None:
+        await wire.closed_by_peer.wait()
+
+    async with ScriptedBackend() as backend:
+        backend.reply = answer(b"{}", "404 Not Found")
+        given = {"backend": (backend.url,), "listen": "127.0.0.1:0"}
+        settings = load({**given, "max_in_flight": 1, "max_waiting": 0}, {})
+        async with open_proxy(settings, runtime, place) as server, raw_client(server) as raw:
+            backend.reply = hang
+            Notices(board, 1).announce("definitions")
+            async with connect(server) as watch, raw_client(server) as first:
+                await first.send(request("/a/_search"))
+                while await metric(watch, "querymill_in_flight_requests") != 1:
+                    continue
+                check_refused(await raw.ask(request("/a/_search")), b"max_in_flight, max_waiting")
+            assert place.notices.unread
+
+
 async def test_health_does_not_wait_for_a_slow_store(runtime: Runtime) -> None:
     """While what another worker changed cannot be read, the process still tells that it lives."""
     board = Board()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -121,6 +123,36 @@ async def test_a_killed_worker_is_replaced(crew: Crew) -> None:
         async with crew.client() as client:
             assert (await client.get("/_querymill/livez")).status == 200
     read_until(crew.process, r"a worker died and is replaced")
+
+
+def noted_at(worker: psutil.Process) -> float:
+    """When it last wrote its figures down."""
+    places = Path(tempfile.gettempdir()).glob(f"querymill-workers-*/{worker.pid}.note")
+    return max((note.stat().st_mtime for note in places), default=0.0)
+
+
+async def test_figures_of_a_killed_worker(crew: Crew, index_name: str) -> None:
+    """What it had noted still counts, once."""
+    async with crew.client_of_each() as clients:
+        await clients[0].index(index_name, {"1": {"n": 1}})
+        await clients[0].define("mark", "result", MARK % 1)
+        for client in clients:
+            await client.post(f"/{index_name}/_search?pipeline=mark", {})
+        ran = len(clients)
+    asked = time.time()
+    victim = crew.workers[0]
+    while noted_at(victim) < asked + 1:
+        # Requests go on, or there would be nothing to note.
+        async with crew.client_of_each() as clients:
+            await clients[0].get("/")
+    victim.kill()
+    read_until(crew.process, r"a worker died and is replaced")
+    while victim in crew.workers or len(crew.workers) < 2:
+        async with crew.client() as client:
+            await client.get("/_querymill/livez")
+    async with crew.client() as client:
+        stats = (await client.get("/_pipeline/mark/_stats")).data
+    assert stats["count"] == ran
 
 
 async def test_reload_loses_no_request(crew: Crew, tmp_path: Path, index_name: str) -> None:

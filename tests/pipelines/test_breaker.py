@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -167,10 +168,10 @@ def test_each_change_is_logged_once(breaker: Breaker, clock: Clock) -> None:
 
 
 def timed_out(kind: str = "timeout") -> StageError:
-    """What stopped a sandbox, with the UDF named around it."""
-    error = StageTimeoutError("named") if kind == "timeout" else StageError(kind, "named")
-    error.__cause__ = StageTimeoutError("it ran longer than its 5 ms")
-    return error
+    """Of a sandbox that was stopped at its deadline."""
+    if kind == "timeout":
+        return StageTimeoutError("it ran longer than its 5 ms", overran=True)
+    return StageError(kind, "it ran longer than its 5 ms", overran=True)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +227,7 @@ def runaway(core: Core, **options: object) -> CompiledPipeline:
     """A pipeline that never ends, unless the request says `stop`."""
     if "endless" not in core.registry.udfs.names():
         core.udf("endless", ENDLESS)
-    return core.pipeline(stage("endless", timeout_ms=50), **options)  # type: ignore[arg-type]
+    return core.pipeline(stage("endless", timeout_ms=200), **options)  # type: ignore[arg-type]
 
 
 def kind(run: Run) -> str | None:
@@ -328,6 +329,18 @@ async def test_no_timeouts_no_breaker(runtime: Runtime, clock: Clock) -> None:
         pipeline = runaway(core)
         assert [kind(await core.run(pipeline)) for _ in range(6)] == ["timeout"] * 6
         assert core.registry.breakers() == {}
+
+
+async def test_failed_runs_leave_nothing_to_the_collector(runtime: Runtime, clock: Clock) -> None:
+    """Their errors hold no frames, which would hold the run: there can be thousands a second."""
+    async with guarded(runtime, clock, timeouts=1) as core:
+        pipeline = runaway(core)
+        await core.run(pipeline)
+        gc.collect()
+        run = await core.run(pipeline)
+        assert kind(run) == "breaker"
+        del run
+        assert gc.collect() == 0
 
 
 # What begins closed

@@ -13,7 +13,8 @@ from pipelines.errors import DroppedError, RejectedError, StageError, StageTimeo
 from pipelines.observe import ObservedStage
 from pipelines.payload import Payload
 from pipelines.stats import StageStats
-from tests.pipelines.conftest import RAISES, SAME, Core, appends, stage
+from pipelines.wasm import Runtime
+from tests.pipelines.conftest import RAISES, SAME, SPINS, Core, appends, open_core, stage
 
 TELLS_ITS_TIME = """
 import time
@@ -22,6 +23,15 @@ def query(request, context):
     until = time.monotonic() + context.params["seconds"]
     while time.monotonic() < until: pass
     raise ValueError("used up its time")
+"""
+FAILS_TWICE = """
+calls = 0
+def query(request, context):
+    global calls
+    calls += 1
+    if calls < 3:
+        raise ValueError("no luck")
+    return {"calls": calls}
 """
 SECOND_THOUGHTS = """
 calls = 0
@@ -40,6 +50,22 @@ def retried(udf: str, seconds: float, **options: Any) -> dict[str, Any]:
 
 
 # Tries
+
+
+async def test_waiting_between_tries_does_not_count(runtime: Runtime) -> None:
+    """The timeout bounds execution: a stage that waited longer for its second try has a third."""
+    async with open_core(runtime, threads=1) as core:
+        core.udf("fails-twice", FAILS_TWICE)
+        core.udf("spins", SPINS)
+        first = stage("fails-twice", on_failure="retry", retries=2, timeout_ms=500)
+        ahead = stage("spins", config={"parameters": {"seconds": 0.7}}, timeout_ms=5000)
+        run, _ = await asyncio.gather(
+            core.run(core.pipeline(first, name="tries")),
+            core.run(core.pipeline(ahead, name="ahead")),
+        )
+    assert (run.outcome, run.stages[0].tries) == ("done", 3)
+    assert run.payload.data == {"calls": 3}
+    assert run.stages[0].took_ms >= 700
 
 
 async def test_all_tries_share_the_stages_timeout(core: Core) -> None:

@@ -56,10 +56,11 @@ async def test_a_caller_that_gave_up_keeps_no_place() -> None:
 
 
 async def test_runaways_have_one_place_among_them() -> None:
-    """However many threads there are; others pass them, and the place comes back."""
+    """However many threads there are; others pass them at once, and the place comes back."""
     gate = Gate(3)
     first = await gate.enter(runaway=True)
     waiting = asyncio.ensure_future(gate.enter(runaway=True))
+    assert await entered(gate)
     other = await gate.enter()
     assert not waiting.done()
     other.leave()

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 
 import pytest
 
 from pipelines.errors import StageTimeoutError
 from pipelines.wasm import Limits, SandboxPool
-from pipelines.wasm.pace import INLINE_BYTES, LONGEST_PROOF, PROOF, QUICK_SECONDS, Paces
+from pipelines.wasm.pace import (
+    INLINE_BYTES,
+    LONGEST_PROOF,
+    PROOF,
+    QUICK_SECONDS,
+    SPARE,
+    Paces,
+)
 from pipelines.wasm.sandbox import Sandbox
 from tests.pipelines.wasm.udfs import Runner
 
+SLOW_SECONDS = QUICK_SECONDS * 1.01
 KEY = ("digest", b"{}", 64, False)
 SLEEPY = """
 import time
@@ -41,22 +50,56 @@ def test_proof(runs: int, quick: bool) -> None:
 def test_a_slow_run_begins_the_proof_anew() -> None:
     paces = Paces()
     proved(paces, PROOF)
-    paces.ran(KEY, QUICK_SECONDS * 1.01)
+    paces.ran(KEY, SLOW_SECONDS)
     assert not paces.is_quick(KEY)
     proved(paces, PROOF)
     assert paces.is_quick(KEY)
 
 
+def test_spare_runs_make_up_for_slow_ones() -> None:
+    """A slower run costs as many quick ones as a proof takes, and no more are kept than for two."""
+    paces = Paces()
+    proved(paces, PROOF + SPARE + 1000)
+    paces.ran(KEY, SLOW_SECONDS)
+    paces.ran(KEY, SLOW_SECONDS)
+    assert paces.is_quick(KEY)
+    paces.ran(KEY, SLOW_SECONDS)
+    assert not paces.is_quick(KEY)
+    proved(paces, PROOF)
+    assert paces.is_quick(KEY)
+
+
+def test_a_run_that_had_no_processor_shows_nothing() -> None:
+    """Its deadline counts like a slower run: the proof does not get longer."""
+    paces = Paces()
+    proved(paces, PROOF + SPARE)
+    paces.was_slow(KEY, QUICK_SECONDS)
+    assert paces.is_quick(KEY)
+    for _ in range(3):
+        paces.was_slow(KEY, QUICK_SECONDS)
+    assert not paces.is_quick(KEY)
+    proved(paces, PROOF)
+    assert paces.is_quick(KEY)
+
+
+def test_a_passed_deadline_on_a_thread_begins_the_proof_anew() -> None:
+    """A runaway is none of the quick ones, whatever it did before."""
+    paces = Paces()
+    proved(paces, PROOF + SPARE)
+    paces.timed_out(KEY)
+    assert not paces.is_quick(KEY)
+
+
 def test_a_passed_deadline_doubles_it() -> None:
     """Up to a bound, so that a UDF that became quick is found again."""
     paces = Paces()
-    paces.was_slow(KEY)
+    paces.was_slow(KEY, SLOW_SECONDS)
     proved(paces, PROOF * 2 - 1)
     assert not paces.is_quick(KEY)
     proved(paces, 1)
     assert paces.is_quick(KEY)
     for _ in range(40):
-        paces.was_slow(KEY)
+        paces.was_slow(KEY, SLOW_SECONDS)
     proved(paces, LONGEST_PROOF)
     assert paces.is_quick(KEY)
 
@@ -83,7 +126,7 @@ def test_a_slow_run_ends_the_trust(over: bool) -> None:
     paces = Paces()
     proved(paces, PROOF)
     if over:
-        paces.was_slow(KEY)
+        paces.was_slow(KEY, SLOW_SECONDS)
     else:
         paces.ran(KEY, QUICK_SECONDS * 1.01)
     paces.ran(OTHER, 0)
@@ -168,3 +211,25 @@ async def test_others_get_their_turn(runner: Runner, monkeypatch: pytest.MonkeyP
         await runner.run(SLEEPY)
     task.cancel()
     assert turns >= 18
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="threads have no policy of their own")
+async def test_a_runaway_gives_way(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its next run has the lowest priority; a sound one ends that, and so does a starved one."""
+    policies: list[int] = []
+    run = Sandbox.run
+
+    def watched(self: Sandbox, *arguments: object) -> object:
+        policies.append(os.sched_getscheduler(0))
+        return run(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Sandbox, "run", watched)
+    await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
+    for _ in range(2):
+        await runner.run(SLEEPY, limits=Limits(timeout_ms=10_000))
+    assert policies == [os.SCHED_OTHER, os.SCHED_IDLE, os.SCHED_OTHER]
+    await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
+    monkeypatch.setattr("pipelines.wasm.pool.FAIR_SHARE", 2.0)
+    for _ in range(2):
+        await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
+    assert policies[3:] == [os.SCHED_OTHER, os.SCHED_IDLE, os.SCHED_OTHER]

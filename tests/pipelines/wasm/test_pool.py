@@ -38,6 +38,18 @@ async def test_recycled_after_runs(pools: Pools) -> None:
         assert runner.pool.stats()["recycled"] == 2
 
 
+async def test_another_is_ready_before_one_is_used_up(pools: Pools) -> None:
+    """It takes over when the old one has done its number of runs, and nobody waits for it."""
+    async with pools(recycle_runs=20) as runner:
+        for _ in range(18):
+            await runner.run(COUNTER)
+        while runner.pool.stats()["idle"] < 2:  # noqa: ASYNC110 - another thread makes it
+            await asyncio.sleep(0.01)
+        told = [(await runner.run(COUNTER)).data["runs"] for _ in range(4)]
+        assert told == [19, 20, 1, 2]
+        assert runner.pool.stats()["created"] == 2
+
+
 async def test_recycled_after_time(pools: Pools) -> None:
     """A sandbox is replaced when it is old."""
     async with pools(recycle_seconds=0) as runner:

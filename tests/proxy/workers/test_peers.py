@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.breaker import BreakerFigure
 from proxy.figures import Figures
-from proxy.workers.peers import Peers, fold
+from proxy.workers.peers import Peers, fold, salvage
 
 
 def counted(number: int) -> Figures:
@@ -73,3 +73,32 @@ async def test_closing_twice_or_unopened(tmp_path: Path) -> None:
     """Leaves nothing behind that was not there."""
     await Peers(tmp_path, Figures).close()
     assert not os.listdir(tmp_path)
+
+
+async def test_a_killed_worker_leaves_its_last_note(tmp_path: Path) -> None:
+    """Its note does not count while it lives; once it is dead it does, as its figures would."""
+    async with Peers(tmp_path, lambda: counted(1)) as own:
+        killed = worker(tmp_path, "2", 20)
+        await killed.note()
+        assert (await own.gather()).conflicts == 1
+        salvage(tmp_path, "2")
+        for _ in range(2):
+            total = await own.gather()
+            assert (total.requests["search", "2xx"], total.sandboxes["live"]) == (21, 1)
+            assert total.pipelines.pipeline("p").as_dict()["count"] == 21
+            assert total.pipelines.pipeline("p").stages["s"].latency.count == 2
+            fold(tmp_path)
+    assert "2.note" not in os.listdir(tmp_path)
+
+
+async def test_figures_left_behind_go_before_a_note(tmp_path: Path) -> None:
+    """A worker that ends by itself takes its note away, and one that is left is not added."""
+    ended = worker(tmp_path, "2", 20)
+    await ended.open()
+    await ended.note()
+    await ended.close()
+    assert os.listdir(tmp_path) == ["2.figures"]
+    await ended.note()
+    salvage(tmp_path, "2")
+    async with Peers(tmp_path, lambda: counted(1)) as own:
+        assert (await own.gather()).conflicts == 21
