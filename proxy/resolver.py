@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from urllib.parse import quote
 import structlog
 
 from proxy.backend import Backend, BackendRefusedError
+from proxy.name_queue import NameQueue
 from proxy.tasks import Tasks
 from proxy.upstream_errors import UpstreamError
 
@@ -24,6 +26,12 @@ CACHE_SIZE = 2000
 _AHEAD = 0.4
 
 Key = tuple[str, str]
+
+_KINDS = ("indices", "aliases", "data_streams")
+# Names that mean one thing and can be asked for together. Others may be names as well.
+_PLAIN = re.compile(r"[a-z0-9.][a-z0-9._-]*", re.ASCII)
+# Statuses that one name of several can be the reason of.
+_OF_A_NAME = (400, 401, 403, 404)
 
 _log = structlog.get_logger("proxy.resolver")
 
@@ -60,6 +68,7 @@ class Resolver:
         self._asking: dict[Key, asyncio.Future[tuple[Concrete, ...]]] = {}
         self._forgotten = 0
         self._tasks = Tasks()
+        self._queue = NameQueue(self._ask_several, self._tasks)
 
     async def close(self) -> None:
         """End what is asked ahead of time."""
@@ -145,21 +154,44 @@ class Resolver:
         self._cache[key] = (time.monotonic() + self._ttl, resolved)
 
     async def _ask(self, names: tuple[str, ...], expand: str | None) -> tuple[Concrete, ...]:
-        itself = _literal(names)
+        if expand is None and len(names) == 1 and _PLAIN.fullmatch(names[0]):
+            return await self._queue.ask(names[0])
+        return await self._ask_alone(names, expand)
+
+    async def _ask_several(
+        self, names: tuple[str, ...]
+    ) -> dict[str, tuple[Concrete, ...] | Exception]:
+        """What each of some plain names means, in one call if the backend tells of all of them.
+
+        Of one that it refuses to tell of by itself, that refusal.
+        """
+        if len(names) == 1:
+            try:
+                return {names[0]: await self._ask_alone(names, None)}
+            except BackendRefusedError as error:
+                return {names[0]: error}
+        answer = await self._backend.call("GET", resolve_target(names, None), retry=True)
+        if answer.status == 200 and isinstance(answer.data, dict):
+            parts = _parted(answer.data, names)
+            if parts is not None:
+                return {name: _meaning((name,), part) for name, part in parts.items()}
+        elif answer.status not in _OF_A_NAME:
+            answer.require(200)
+        half = len(names) // 2
+        return await self._ask_several(names[:half]) | await self._ask_several(names[half:])
+
+    async def _ask_alone(self, names: tuple[str, ...], expand: str | None) -> tuple[Concrete, ...]:
         answer = await self._backend.call("GET", resolve_target(names, expand), retry=True)
         if answer.status in (400, 404) and len(names) > 1:
             # One name that does not exist keeps the backend from saying what the others mean.
             half = len(names) // 2
-            return await self._ask(names[:half], expand) + await self._ask(names[half:], expand)
+            first = await self._ask_alone(names[:half], expand)
+            return first + await self._ask_alone(names[half:], expand)
         if answer.status in (400, 404) or not isinstance(answer.data, dict):
             # A name that does not exist, or is none; the backend will say so itself.
-            return itself
+            return _literal(names)
         answer.require(200)
-        known = _concretes(answer.data)
-        # What date math means is answered under the name it comes to.
-        written = {name for name in names if "*" not in name and not (known and name[:1] == "<")}
-        missing = written - _answered(answer.data)
-        return tuple(known) + tuple(each for each in itself if each.name in missing)
+        return _meaning(names, answer.data)
 
 
 def resolve_target(names: tuple[str, ...], expand: str | None) -> str:
@@ -173,6 +205,26 @@ def _literal(names: tuple[str, ...]) -> tuple[Concrete, ...]:
     return tuple(
         Concrete(name) for name in names if "*" not in name and name != ALL and name[:1] != "-"
     )
+
+
+def _meaning(names: tuple[str, ...], data: dict[str, Any]) -> tuple[Concrete, ...]:
+    """What an answer says that names mean; those it does not have stand for themselves."""
+    known = _concretes(data)
+    # What date math means is answered under the name it comes to.
+    written = {name for name in names if "*" not in name and not (known and name[:1] == "<")}
+    missing = written - _answered(data)
+    return tuple(known) + tuple(each for each in _literal(names) if each.name in missing)
+
+
+def _parted(data: dict[str, Any], names: tuple[str, ...]) -> dict[str, dict[str, Any]] | None:
+    """The part of an answer that each plain name would have had alone; None if there is more."""
+    parts: dict[str, dict[str, Any]] = {name: {kind: [] for kind in _KINDS} for name in names}
+    for kind in _KINDS:
+        for entry in data.get(kind, []):
+            if entry["name"] not in parts:
+                return None
+            parts[entry["name"]][kind].append(entry)
+    return parts
 
 
 def _concretes(data: dict[str, Any]) -> list[Concrete]:
@@ -193,5 +245,4 @@ def _concretes(data: dict[str, Any]) -> list[Concrete]:
 
 
 def _answered(data: dict[str, Any]) -> set[str]:
-    kinds = ("indices", "aliases", "data_streams")
-    return {entry["name"] for kind in kinds for entry in data.get(kind, [])}
+    return {entry["name"] for kind in _KINDS for entry in data.get(kind, [])}

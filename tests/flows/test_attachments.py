@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.client import Client
@@ -258,3 +260,16 @@ async def test_settings_are_shown_in_the_form_that_is_asked_for(
     in_yaml = await proxy.get(f"{url}?format=yaml")
     assert in_yaml.headers["Content-Type"] == "application/yaml"
     assert b'default_pipeline: "one"' in in_yaml.body
+
+
+async def test_many_names_at_once(proxy: Client, index_name: str) -> None:
+    """Names that come faster than the backend tells of them are each found for what they are."""
+    await prepared(proxy, index_name)
+    await proxy.attach(index_name, query="one")
+    aliases = [f"{index_name}-alias-{number}" for number in range(12)]
+    add = [{"add": {"index": index_name, "alias": alias}} for alias in aliases]
+    assert (await proxy.post("/_aliases", {"actions": add})).status == 200
+    names = [index_name, f"{index_name}-missing", *aliases]
+    answers = await asyncio.gather(*(proxy.get(f"/{name}/_search") for name in names))
+    assert [answer.status for answer in answers] == [200, 404] + [200] * len(aliases)
+    assert {len(answer.ids) for answer in answers if answer.status == 200} == {1}

@@ -7,7 +7,8 @@ import asyncio
 import orjson
 import pytest
 
-from proxy.backend import Backend
+from proxy.backend import Backend, BackendRefusedError
+from proxy.name_queue import CALLS, NAMES
 from proxy.resolver import Concrete, Resolver
 from proxy.upstream_errors import UpstreamError
 from tests.proxy.conftest import OpenUpstream
@@ -104,3 +105,113 @@ async def test_ahead_of_time(backend: ScriptedBackend, open_upstream: OpenUpstre
         await asyncio.sleep(0.01)
     held.go.set()
     await resolver.close()
+
+
+def named(message: Message) -> list[str]:
+    return message.target.rpartition("/")[2].split(",")
+
+
+def found(*names: str) -> bytes:
+    """What a backend says of names: `a...` is an alias, `d...` a data stream, others indices."""
+    answered: dict[str, list[dict[str, object]]] = {
+        "indices": [],
+        "aliases": [],
+        "data_streams": [],
+    }
+    for name in names:
+        if name[0] == "a":
+            answered["aliases"].append({"name": name, "indices": [f"{name}-1", f"{name}-2"]})
+        else:
+            answered["data_streams" if name[0] == "d" else "indices"].append({"name": name})
+    return answer(orjson.dumps(answered))
+
+
+def meaning(name: str) -> tuple[Concrete, ...]:
+    if name[0] != "a":
+        return (Concrete(name),)
+    return Concrete(f"{name}-1", (name,)), Concrete(f"{name}-2", (name,))
+
+
+class Known:
+    """Answers calls that only have known names; `refusal` is the status of others."""
+
+    def __init__(self, refusal: int = 404) -> None:
+        self.refusal = refusal
+        self.calls: list[list[str]] = []
+
+    async def __call__(self, message: Message, wire: Wire) -> None:
+        names = named(message)
+        self.calls.append(names)
+        refused = any(name.startswith("missing") for name in names)
+        await wire.send(answer(b"{}", f"{self.refusal} No") if refused else found(*names))
+
+
+async def test_many_names_at_once(backend: ScriptedBackend, open_upstream: OpenUpstream) -> None:
+    """Some calls go out as names come, then several names share one; each gets its own meaning."""
+    backend.reply = known = Known()
+    resolver = await resolver_of(open_upstream)
+    names = [f"{kind}{number}" for number in range(40) for kind in ("index", "alias", "data")]
+    answers = await asyncio.gather(*(resolver.resolve((name,)) for name in names))
+    assert list(answers) == [meaning(name) for name in names]
+    assert [len(call) for call in known.calls[:CALLS]] == [1] * CALLS
+    assert sorted(name for call in known.calls for name in call) == sorted(names)
+    assert len(known.calls) <= CALLS + -(-len(names) // NAMES)
+
+
+@pytest.mark.parametrize("refusal", [400, 401, 403, 404])
+async def test_one_of_many_names(
+    backend: ScriptedBackend, open_upstream: OpenUpstream, refusal: int
+) -> None:
+    """What the backend does not know, or does not show, is no harm to the others."""
+    backend.reply = Known(refusal)
+    resolver = await resolver_of(open_upstream)
+    names = [f"alias{number}" for number in range(20)] + ["missing"]
+    asked = [resolver.resolve((name,), strict=True) for name in names]
+    *answers, of_missing = await asyncio.gather(*asked, return_exceptions=True)
+    assert answers == [meaning(name) for name in names[:-1]]
+    if refusal in (400, 404):
+        assert of_missing == (Concrete("missing"),)
+    else:
+        assert isinstance(of_missing, BackendRefusedError)
+
+
+async def test_a_backend_that_fails(backend: ScriptedBackend, open_upstream: OpenUpstream) -> None:
+    """Fails all names of a call, which are not asked again one by one."""
+    backend.reply = known = Known(503)
+    resolver = await resolver_of(open_upstream)
+    names = [f"missing{number}" for number in range(20)]
+    asked = [resolver.resolve((name,), strict=True) for name in names]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(result, BackendRefusedError) for result in results)
+    assert sum(len(call) > 1 for call in known.calls) == 1
+
+
+async def test_more_than_was_asked_for(
+    backend: ScriptedBackend, open_upstream: OpenUpstream
+) -> None:
+    """An answer to several names that has others cannot be told apart: each is asked alone."""
+
+    async def more(message: Message, wire: Wire) -> None:
+        names = named(message)
+        await wire.send(found(*names, *["other"] * (len(names) > 1)))
+
+    backend.reply = more
+    resolver = await resolver_of(open_upstream)
+    names = [f"index{number}" for number in range(12)]
+    answers = await asyncio.gather(*(resolver.resolve((name,)) for name in names))
+    assert list(answers) == [meaning(name) for name in names]
+
+
+async def test_closed_while_names_wait(
+    backend: ScriptedBackend, open_upstream: OpenUpstream
+) -> None:
+    """Nobody is left waiting, and nothing more is asked."""
+    backend.reply = held = Held()
+    resolver = await resolver_of(open_upstream)
+    asked = [asyncio.ensure_future(resolver.resolve((f"index{n}",))) for n in range(20)]
+    await held.asked.wait()
+    await resolver.close()
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+    assert len(backend.received) <= CALLS
+    held.go.set()
