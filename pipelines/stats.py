@@ -34,8 +34,10 @@ class Latency:
     def __init__(self) -> None:
         self._sketch = DDSketch(RELATIVE_ACCURACY)
 
-    def add(self, milliseconds: float) -> None:
-        self._sketch.add(milliseconds)
+    def add(self, milliseconds: float, count: int = 1) -> None:
+        """Take in a duration, as often as it was measured."""
+        if count:
+            self._sketch.add(milliseconds, count)
 
     def merge(self, other: Latency) -> None:
         self._sketch.merge(other._sketch)

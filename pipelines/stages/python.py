@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,12 +13,20 @@ from pipelines.errors import DefinitionError, DroppedError, RejectedError, Stage
 from pipelines.fields import NAME, NAME_RULE, Fields, json_type
 from pipelines.payload import Payload
 from pipelines.projection import PATHS_MAX, Projection, check_declared
-from pipelines.wasm import Call, Limits, Package, Reply, SandboxPool
+from pipelines.wasm import Batch, Call, Document, Limits, Package, Reply, SandboxPool
 
 MIB = 1024 * 1024
 MEMORY_MIN_MB, MEMORY_MB, MEMORY_MAX_MB = 32, 64, 1024
 SIZE_MIN, SIZE, SIZE_MAX = 1024, 10 * MIB, 100 * MIB
 LOG_BYTES, LOG_MAX_BYTES = 16 * 1024, MIB
+
+BATCH_DOCUMENTS = 500
+FIRST_DOCUMENTS = 32
+"""Of the first batch, which shows how long a document takes."""
+BATCH_SECONDS = 0.025
+"""What a batch is meant to take: it keeps other runs waiting."""
+BATCH_MS = 250
+"""What it may take before its documents are run one by one, in which the endless one shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +115,46 @@ class PythonStage:
         self._config = config
         self._timeout_ms = timeout_ms
         self._pool = pool
+        # Seconds a document of the last batch took of its thread's processor time.
+        self._pace: float | None = None
+
+    @property
+    def room(self) -> int:
+        """As many documents as are done in about `BATCH_SECONDS`; few at first."""
+        if self._config.isolation != "pooled":
+            return 0
+        if self._pace is None:
+            return FIRST_DOCUMENTS
+        return max(2, min(BATCH_DOCUMENTS, int(BATCH_SECONDS / max(self._pace, 1e-6))))
+
+    async def run_batch(
+        self, documents: Sequence[Document], context: Context
+    ) -> list[Document | None]:
+        """One call for all. It has at most `BATCH_MS` of the stage's time."""
+        left = context.remaining()
+        budget_ms = self._budget_ms(context, left)
+        batch = Batch(
+            documents=documents,
+            context=_surroundings(context, budget_ms),
+            projection=self._config.input,
+        )
+        try:
+            ends, self._pace = await self._pool.run_batch(
+                self.package,
+                self._config.parameters,
+                batch,
+                self._limits(min(budget_ms, BATCH_MS)),
+                run_timeout=left,
+            )
+        except StageTimeoutError:
+            self._pace = 2 * (self._pace or BATCH_SECONDS / FIRST_DOCUMENTS)
+            raise
+        return ends
 
     async def run(self, payload: Payload, context: Context) -> Payload:
         """One try. Raises `StageError`, `RejectedError` or `DroppedError`."""
         left = context.remaining()
-        budget_ms = min(self._timeout_ms, context.stage_budget_ms, int(left * 1000))
-        if budget_ms < 1:
-            raise StageTimeoutError("no time was left to run this stage")
+        budget_ms = self._budget_ms(context, left)
         reply = await self._reply(payload, context, budget_ms, left)
         context.state = reply.state
         context.metadata.update(reply.metadata)
@@ -139,6 +180,12 @@ class PythonStage:
             run_timeout=left,
         )
 
+    def _budget_ms(self, context: Context, left: float) -> int:
+        budget_ms = min(self._timeout_ms, context.stage_budget_ms, int(left * 1000))
+        if budget_ms < 1:
+            raise StageTimeoutError("no time was left to run this stage")
+        return budget_ms
+
     def _limits(self, budget_ms: int) -> Limits:
         return Limits(
             timeout_ms=budget_ms,
@@ -159,13 +206,20 @@ def _call(
         projection=projection,
         request=context.request,
         context={
+            **_surroundings(context, budget_ms),
             "id": context.document_id,
-            "index": context.index,
-            "pipeline": context.pipeline,
-            "stage": context.stage,
             "state": context.state,
             "metadata": context.metadata,
-            "headers": dict(context.headers),
-            "deadline_ms": budget_ms,
         },
     )
+
+
+def _surroundings(context: Context, budget_ms: int) -> dict[str, object]:
+    """What a UDF may know of its run, as far as it is the same for all documents of a batch."""
+    return {
+        "index": context.index,
+        "pipeline": context.pipeline,
+        "stage": context.stage,
+        "headers": dict(context.headers),
+        "deadline_ms": budget_ms,
+    }

@@ -14,6 +14,7 @@ from typing import TypeVar
 import orjson
 
 from pipelines.errors import StageError, StageTimeoutError
+from pipelines.wasm.batch import Batch, Document
 from pipelines.wasm.call import Call, Isolation, Key, Limits, Package, Reply
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.gate import Gate, Place
@@ -117,6 +118,30 @@ class SandboxPool:
             if key[3]:
                 self._restock(key, package)
 
+    async def run_batch(
+        self,
+        package: Package,
+        params: Mapping[str, object],
+        batch: Batch,
+        limits: Limits,
+        *,
+        run_timeout: float,
+    ) -> tuple[list[Document | None], float]:
+        """Runs `package` on documents in one call, in a warm sandbox and one of the pool's threads.
+
+        Gives each document as it came out, None for one that is to be run by itself, and the
+        seconds a document took. Times are as for `run`, those of `limits` for all documents
+        together. Raises `StageError` where all have to be run by themselves.
+        """
+        key = (package.digest, _dumps(params), limits.memory_mb, False)
+        make = partial(self._make, package, key[1], limits.memory_mb, RunLog(limits.log_bytes))
+        work = partial(self._run_batch, key, make, batch, limits)
+        try:
+            async with asyncio.timeout(run_timeout + GRACE_SECONDS):
+                return await self._in_thread(package, work, run_timeout)
+        except TimeoutError as error:
+            raise StageTimeoutError(f"UDF [{package}]: no time was left for a batch") from error
+
     async def inspect(self, package: Package, params: Mapping[str, object]) -> frozenset[str]:
         """Loads `package` in a sandbox of its own that is then thrown away.
 
@@ -210,6 +235,19 @@ class SandboxPool:
             self._shelf.put(key, sandbox, keep=not key[3])
         self._paces.ran(key, time.thread_time() - worked)
         return reply
+
+    def _run_batch(
+        self, key: Key, make: Callable[[], Sandbox], batch: Batch, limits: Limits
+    ) -> tuple[list[Document | None], float]:
+        sandbox = self._shelf.take(key, make)
+        worked = time.thread_time()
+        try:
+            ends = sandbox.run_batch(batch, limits)
+        finally:
+            self._shelf.put(key, sandbox, keep=True)
+        seconds = (time.thread_time() - worked) / len(batch.documents)
+        self._paces.ran(key, seconds)
+        return ends, seconds
 
     def _put(self, key: Key, sandbox: Sandbox) -> None:
         """Take a sandbox back on the event loop's thread, where closing one takes too long."""

@@ -18,6 +18,7 @@ from runtime.failure import (
     raised,
     report,
 )
+from runtime.held_log import HeldLog
 from runtime.surroundings import output
 from runtime.text import decode, encode
 
@@ -57,7 +58,7 @@ class Udf:
         except (RecursionError, ValueError) as error:
             return report("input_type", f"the input cannot be read: {describe(error, '')}")
         try:
-            return self._run(given)
+            return self._run_batch(given) if "batch" in given else self._run(given)
         except InvalidResult as error:
             return report("invalid_result", str(error))
         except TooLarge as error:
@@ -87,14 +88,66 @@ class Udf:
         except BaseException as again:
             return report(kind, f"{type(error).__name__}, then {type(again).__name__}")
 
+    def _run_batch(self, given: dict) -> str:
+        """One run a document: a header, then a line for each document that was come to.
+
+        A line is the new document, or, parted by tabs, its header and it, or its log, header and
+        it. It is empty for a run that failed: the host begins that again, to see how.
+        """
+        told, ids, carried = given["context"], given["ids"], given["carried"]
+        limit, room, emit = given["limit"], given["room"], current.emit
+        lines = ["{}"]
+        log = current.emit = HeldLog(given["log"])
+        try:
+            for position, payload in enumerate(given["batch"]):
+                context = Context(told, "document", current.params, None)
+                context.id = ids[position]
+                context.headers = dict(context.headers)
+                if carried:
+                    context.state, context.metadata = carried.get(str(position), ({}, {}))
+                try:
+                    header, line = self._ended("document", payload, None, context, limit)
+                    if header != "{}" or log.lines:
+                        line = f"{header}\t{line}"
+                        if log.lines:
+                            line = f"{encode(log.lines)}\t{line}"
+                except MemoryError:
+                    lines[0] = '{"memory":true}'
+                    break
+                except BaseException:
+                    line = ""
+                if log.lines:
+                    log = current.emit = HeldLog(given["log"])
+                lines.append(line)
+                room -= len(line)
+                if room < 0:
+                    break
+        finally:
+            current.emit = emit
+        return "\n".join(lines)
+
     def _run(self, given: dict) -> str:
         phase, payload, limit = given["phase"], given["payload"], given["limit"]
         request = given["request"] if phase == "result" else None
         seen = {"query": payload, "result": request or {}}.get(phase)
         context = Context(given["context"], phase, current.params, seen)
-        hits = None
         if phase == "result" and given.get("declared"):
-            hits = context.hits = Hits(payload["hits"]["hits"])
+            context.hits = Hits(payload["hits"]["hits"])
+            header, text = self._ended(phase, payload, request, context, limit, context.hits)
+        else:
+            header, text = self._ended(phase, payload, request, context, limit)
+        return f"{header}\n{text}"
+
+    def _ended(
+        self,
+        phase: str,
+        payload: dict,
+        request: Any,
+        context: Context,
+        limit: int,
+        hits: Hits | None = None,
+    ) -> tuple[str, str]:
+        """How one run ended: the header of its answer, and the new payload or edits of `hits`."""
         self._globals["context"] = context
         current.begin(phase, payload, request)
         new: Any = None
@@ -109,9 +162,9 @@ class Udf:
         finally:
             output.flush()
         if current.rejected is not None:
-            return _rejection(*current.rejected)
+            return _rejection(*current.rejected), ""
         if current.dropped:
-            return '{"dropped":true}\n'
+            return '{"dropped":true}', ""
         if hits is not None:
             return _written(hits.edits(), context, context.metadata, limit)
         return _answer(new, context, limit)
@@ -122,7 +175,10 @@ class Udf:
         if callable(function):
             if edits:
                 return _nothing(function(payload, context), f"{phase}()")
-            return _checked(function(payload, context), f"{phase}()", f"the {_GIVEN[phase]}")
+            returned = function(payload, context)
+            if type(returned) is dict:
+                return returned
+            return _checked(returned, f"{phase}()", f"the {_GIVEN[phase]}")
         main = self._globals.get("udf_main")
         if not callable(main):
             raise InvalidResult(f"{phase}() and udf_main() are gone; a run must not remove them")
@@ -174,10 +230,10 @@ def _rejection(reason: str, status: Any) -> str:
     if type(status) is not int or not 400 <= status <= 499:
         raise InvalidResult(f"reject() was given the status {status!r}; it takes 400 to 499")
     text = reason.encode("utf-8", "backslashreplace").decode()
-    return encode({"rejected": [text, status]}) + "\n"
+    return encode({"rejected": [text, status]})
 
 
-def _answer(new: dict, context: Context, limit: int) -> str:
+def _answer(new: dict, context: Context, limit: int) -> tuple[str, str]:
     metadata = context.metadata
     if _METADATA in new:
         taken = new[_METADATA]
@@ -188,16 +244,18 @@ def _answer(new: dict, context: Context, limit: int) -> str:
     return _written(new, context, metadata, limit)
 
 
-def _written(new: dict, context: Context, metadata: dict, limit: int) -> str:
+def _written(new: dict, context: Context, metadata: dict, limit: int) -> tuple[str, str]:
+    text = _json(new, "the result")
+    if len(text) > limit:
+        raise TooLarge(f"the result has {len(text)} bytes or more, its limit is {limit}")
+    if not metadata and not context.state:
+        return "{}", text
     header = {}
     if metadata:
         header["metadata"] = metadata
     if context.state:
         header["state"] = context.state
-    text = _json(new, "the result")
-    if len(text) > limit:
-        raise TooLarge(f"the result has {len(text)} bytes or more, its limit is {limit}")
-    return f"{_json(header, 'context.state or metadata') if header else '{}'}\n{text}"
+    return _json(header, "context.state or metadata"), text
 
 
 def _json(value: Any, what: str) -> str:
