@@ -44,25 +44,23 @@ def loses_nothing(text: str, value: Any) -> bool:
     There is nothing to put back then. Takes a tenth of the time of `graft`.
     """
     try:
-        return is_as_written(text, orjson.dumps(value))
+        written = orjson.dumps(value)
     except TypeError:
         return False
-
-
-def is_as_written(text: str, written: bytes) -> bool:
-    """`loses_nothing`, for a value of which orjson made `written`."""
-    if written != text.encode():
-        return False
     # Writers of JSON differ in how they put floats below 0.0001.
-    return not (("e-" in text and _EXPONENT(text)) or "0.0000" in text)
+    small = ("e-" in text and _EXPONENT(text)) or "0.0000" in text
+    return written == text.encode() and not small
 
 
 def is_plain(text: str, written: bytes) -> bool:
-    """Whether an object of single values differs only by spaces from what orjson made of it.
+    """Whether what orjson writes of the value of `text` differs from it by spaces alone, and these
+    are not inside its members.
 
-    What `graft` gives is then what orjson makes of the new value, in a fraction of the time.
+    What `graft` gives is then what orjson writes of the new value, in a fraction of the time.
     """
-    # Spaces inside strings are the same in both, as they were read from the one into the other.
+    if text.encode() == written:
+        return True
+    # Spaces in strings are the same in both, as one was read from the other.
     single = "[" not in text and text.find("{", 1) < 0
     return single and text.replace(" ", "") == written.decode().replace(" ", "")
 

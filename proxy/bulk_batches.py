@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -16,6 +17,10 @@ from proxy.selection import Chosen
 
 BATCH_BYTES: Final = 256 * 1024
 """Of the documents of one batch; one that is larger is run by itself."""
+AT_ONCE: Final = 2
+"""Batches of one bulk: while one is read or written here, another is in its sandbox."""
+SHARED_DOCUMENTS: Final = 64
+"""From so many on, documents are shared out among batches."""
 LEAST_DOCUMENTS: Final = 8
 """Fewer are sooner run one by one than handed to another thread."""
 
@@ -39,18 +44,28 @@ class BulkBatches:
         runs: Runs,
     ) -> list[int]:
         """Put what became of the items at `places` there; gives the places that are left."""
+        if len(places) < LEAST_DOCUMENTS:
+            return list(places)
         left: list[int] = []
         waiting = list(reversed(places))
-        while len(waiting) >= LEAST_DOCUMENTS and (room := self._batches.room(chosen)):
-            taken, documents = self._fill(items, waiting, room, left)
-            if not taken:
-                continue
-            run = await self._batches.run(
-                chosen, documents, index=index, headers=headers, new_id=new_id
-            )
-            _settle(items, taken, run, index, left)
-            for pipeline, took_ms in run.took_ms:
-                runs.add(pipeline, took_ms)
+        at_once = AT_ONCE if len(places) >= SHARED_DOCUMENTS else 1
+        share = -(-len(places) // at_once)
+
+        async def work() -> None:
+            while waiting and (room := self._batches.room(chosen)):
+                taken, documents = self._fill(items, waiting, min(room, share), left)
+                if not taken:
+                    continue
+                run = await self._batches.run(
+                    chosen, documents, index=index, headers=headers, new_id=new_id
+                )
+                _settle(items, taken, run, index, left)
+                for pipeline, took_ms in run.took_ms:
+                    runs.add(pipeline, took_ms)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(at_once):
+                group.create_task(work(), name=f"bulk batches {number}")
         return left + waiting[::-1]
 
     def _fill(

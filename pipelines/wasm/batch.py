@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from pipelines.errors import StageError
-from pipelines.graft import graft, is_as_written, is_plain
-from pipelines.json_text import fits_orjson
+from pipelines.graft import graft, is_plain
+from pipelines.json_text import fits_orjson, may_be_rounded
 from pipelines.projection import Projection
 from pipelines.wasm import reply
 from pipelines.wasm.call import Limits
@@ -65,8 +65,7 @@ class Prepared:
         # One look at all texts costs a fifth of one at each.
         all_fit = fits_orjson("\n".join([document.text for document in batch.documents]))
         for place, document in enumerate(batch.documents):
-            if all_fit or fits_orjson(document.text):
-                self._take(place, document)
+            self._take(place, document, all_fit or fits_orjson(document.text))
 
     def text(self) -> str:
         """The call, its parts joined and not parsed."""
@@ -89,24 +88,34 @@ class Prepared:
         return f'{orjson.dumps(around).decode()[:-1]},"batch":[{",".join(self._given)}]}}'
 
     def read(self, answer: str) -> list[Document | None]:
-        """Each document as the stage left it, None for those to be run by themselves."""
+        """Each document as the stage left it, None for those to be run by themselves.
+
+        Raises `StageError` where these are all.
+        """
         ends: list[Document | None] = [None] * len(self._batch.documents)
-        all_fit = fits_orjson(answer)
-        # Documents the sandbox did not come to have no line.
-        lines = answer.split("\n")[: len(self._places)] if answer else []
-        for place, data, line in zip(self._places, self._datas, lines, strict=False):
+        try:
+            told = orjson.loads(answer)
+        except ValueError as error:
+            raise StageError("invalid_result", f"its answer is not JSON: {error}") from error
+        if not isinstance(told, list):
+            return ends
+        exact = fits_orjson(answer)
+        # Documents that the sandbox did not come to are not in the answer.
+        for place, data, end in zip(self._places, self._datas, told, strict=False):
             try:
-                ends[place] = self._read(self._batch.documents[place], data, line, all_fit)
+                ends[place] = self._read(self._batch.documents[place], data, end, exact)
             except (StageError, ValueError, TypeError, RecursionError):
                 continue
         return ends
 
-    def _take(self, place: int, document: Document) -> None:
+    def _take(self, place: int, document: Document, exact: bool) -> None:
         """Put a document in, unless it has to be run by itself."""
         try:
             data = orjson.loads(document.text) if document.data is None else document.data
             # What is nested too deeply to be written again is too deep for others to go along with.
-            orjson.dumps(data)
+            written = orjson.dumps(data)
+            if not exact and may_be_rounded(written):
+                return
             given, projection = document.text, self._batch.projection
             if projection is not None:
                 given = projection.text(given, data)
@@ -119,50 +128,52 @@ class Prepared:
             self._given.append(given)
 
     def _read(
-        self, before: Document, old: dict[str, Any], line: str, fits: bool
+        self, before: Document, old: dict[str, Any], end: Any, exact: bool
     ) -> Document | None:
-        *heads, text = line.split("\t")
+        """How a document ended, which was parsed as `old`. Raises what a wrong answer raises."""
         log: Sequence[str] = ()
         state: Mapping[str, Any] = {}
         metadata = before.metadata
-        if heads:
-            if len(line) - len(text) > reply.HEADER_BYTES or len(heads) > 2:
+        if type(end) is list:
+            header, end, *logs = end
+            if len(header) > reply.HEADER_BYTES:
                 return None
-            ending = reply.read_ending(orjson.loads(heads[-1]))
+            ending = reply.read_ending(orjson.loads(header))
             state, metadata = ending.state, {**metadata, **ending.metadata}
-            log = self._log(orjson.loads(heads[0])) if len(heads) == 2 else ()
+            log = self._log(*logs) if logs else ()
             if ending.rejected or ending.dropped:
                 return before._replace(log=log, rejected=ending.rejected, dropped=ending.dropped)
-        found = self._changed(before.text, old, text, fits or fits_orjson(text))
-        if found is None:
+        if type(end) is str:
+            end = orjson.loads(end)
+        if end == {}:
+            return Document(before.id, before.text, old, before.changed, state, metadata, log)
+        if not exact and may_be_rounded(orjson.dumps(end)):
             return None
-        text, data, changed = found
-        return Document(before.id, text, data, before.changed or changed, state, metadata, log)
-
-    def _changed(
-        self, before: str, old: dict[str, Any], text: str, fits: bool
-    ) -> tuple[str, dict[str, Any], bool] | None:
-        """What became of the text `before`, which was parsed as `old`, and whether it differs."""
-        projection = self._batch.projection
-        data = reply.read_payload(text, self._limits.output_bytes)
-        if projection is not None:
-            data = projection.merged(old, data)
-        # Kept for 500 documents, what orjson returns would be most of the work: it is made anew.
+        data = self._merged(old, end)
+        # What orjson returns takes long to keep for hundreds of documents: it is made anew here.
         written, new = orjson.dumps(old), orjson.dumps(data)
-        if not fits and (new == written or projection is not None):
-            # What orjson reads as equal, or would write, may not be what stands there.
-            return None
         if new == written:
-            return before, old, False
-        if projection is not None:
-            text = new.decode()
-        if "\r" in text:
+            return Document(before.id, before.text, old, before.changed, state, metadata, log)
+        if 2 * len(new) > self._limits.output_bytes:
+            # Close to the limit it matters how a UDF writes its numbers.
             return None
-        if is_as_written(before, written):
-            return text, data, True
-        if fits and is_plain(before, written):
-            return new.decode(), data, True
-        return graft(before, text), data, True
+        text = new.decode()
+        if not is_plain(before.text, written):
+            text = graft(before.text, text)
+        return Document(before.id, text, data, True, state, metadata, log)
+
+    def _merged(self, old: dict[str, Any], end: Any) -> dict[str, Any]:
+        """The document with what the sandbox told of it. Raises `TypeError`."""
+        projection = self._batch.projection
+        if type(end) is list:
+            (whole,) = end
+        elif projection is None or not any(type(old.get(key)) is dict for key in end):
+            return {**old, **end}
+        else:
+            whole = {**projection.part(old), **end}
+        if type(whole) is not dict:
+            raise TypeError("a document is an object")
+        return whole if projection is None else projection.merged(old, whole)
 
     def _log(self, lines: Any) -> list[str]:
         log = RunLog(self._limits.log_bytes)

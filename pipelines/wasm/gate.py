@@ -22,20 +22,24 @@ class Gate:
         self._young = asyncio.Semaphore(1)
         self._runaway = asyncio.Semaphore(1)
 
-    async def enter(self, *, runaway: bool = False) -> Place:
+    async def enter(self, *, runaway: bool = False, long: bool = False) -> Place:
         """Wait for a place, in order of arrival; `Place.leave` gives it back.
 
-        `runaway` says that the UDF's last run passed its deadline.
+        `runaway` says that the UDF's last run passed its deadline, `long` that this one is not
+        short, so that it is never young.
         """
         taken: list[asyncio.Semaphore] = []
         try:
-            for each in (self._runaway,) * runaway + (self._young, self._threads):
+            wanted = (self._runaway,) * runaway + (self._young,) * (not long) + (self._threads,)
+            for each in wanted:
                 await each.acquire()
                 taken.append(each)
         except BaseException:
             for each in taken:
                 each.release()
             raise
+        if long:
+            return Place(taken, None)
         taken.remove(self._young)
         return Place(taken, self._young)
 
@@ -43,9 +47,9 @@ class Gate:
 class Place:
     """A run's place, from its beginning to the end of its thread."""
 
-    def __init__(self, taken: list[asyncio.Semaphore], young: asyncio.Semaphore) -> None:
+    def __init__(self, taken: list[asyncio.Semaphore], young: asyncio.Semaphore | None) -> None:
         self._taken = taken
-        self._young: asyncio.Semaphore | None = young
+        self._young = young
         self._timer = asyncio.get_running_loop().call_later(SHORT_SECONDS, self._grow_old)
 
     def leave(self) -> None:

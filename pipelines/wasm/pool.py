@@ -138,7 +138,7 @@ class SandboxPool:
         work = partial(self._run_batch, key, make, batch, limits)
         try:
             async with asyncio.timeout(run_timeout + GRACE_SECONDS):
-                return await self._in_thread(package, work, run_timeout)
+                return await self._in_thread(package, work, run_timeout, long=True)
         except TimeoutError as error:
             raise StageTimeoutError(f"UDF [{package}]: no time was left for a batch") from error
 
@@ -171,10 +171,11 @@ class SandboxPool:
         run_timeout: float | None,
         *,
         runaway: bool = False,
+        long: bool = False,
     ) -> T:
         try:
             async with asyncio.timeout(run_timeout):
-                place = await self._gate.enter(runaway=runaway)
+                place = await self._gate.enter(runaway=runaway, long=long)
         except TimeoutError as error:
             raise StageTimeoutError(
                 f"UDF [{package}]: no sandbox was free within {run_timeout:g} s (waiting); "

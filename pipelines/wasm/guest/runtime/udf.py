@@ -10,6 +10,8 @@ import querymill
 from querymill.current import Context, Ended, current
 from querymill.hits import Hits
 
+from runtime.answer import METADATA, headed, header_of, rejection, text_of
+from runtime.batch import run_batch
 from runtime.failure import (
     OUT_OF_MEMORY,
     InvalidResult,
@@ -18,14 +20,12 @@ from runtime.failure import (
     raised,
     report,
 )
-from runtime.held_log import HeldLog
 from runtime.surroundings import output
 from runtime.text import decode, encode
 
 _ENTRIES = ("udf_main", "query", "document", "result")
 _RETURNED = {"query": "the query clause", "document": "the document", "result": "the response"}
 _GIVEN = {"query": "request", "document": "document", "result": "response"}
-_METADATA = "_pipeline_metadata"
 
 
 class Udf:
@@ -58,7 +58,7 @@ class Udf:
         except (RecursionError, ValueError) as error:
             return report("input_type", f"the input cannot be read: {describe(error, '')}")
         try:
-            return self._run_batch(given) if "batch" in given else self._run(given)
+            return run_batch(self._outcome, given) if "batch" in given else self._run(given)
         except InvalidResult as error:
             return report("invalid_result", str(error))
         except TooLarge as error:
@@ -88,71 +88,35 @@ class Udf:
         except BaseException as again:
             return report(kind, f"{type(error).__name__}, then {type(again).__name__}")
 
-    def _run_batch(self, given: dict) -> str:
-        """One run a document: a header, then a line for each document that was come to.
-
-        A line is the new document, or, parted by tabs, its header and it, or its log, header and
-        it. It is empty for a run that failed: the host begins that again, to see how.
-        """
-        told, ids, carried = given["context"], given["ids"], given["carried"]
-        limit, room, emit = given["limit"], given["room"], current.emit
-        lines = ["{}"]
-        log = current.emit = HeldLog(given["log"])
-        try:
-            for position, payload in enumerate(given["batch"]):
-                context = Context(told, "document", current.params, None)
-                context.id = ids[position]
-                context.headers = dict(context.headers)
-                if carried:
-                    context.state, context.metadata = carried.get(str(position), ({}, {}))
-                try:
-                    header, line = self._ended("document", payload, None, context, limit)
-                    if header != "{}" or log.lines:
-                        line = f"{header}\t{line}"
-                        if log.lines:
-                            line = f"{encode(log.lines)}\t{line}"
-                except MemoryError:
-                    lines[0] = '{"memory":true}'
-                    break
-                except BaseException:
-                    line = ""
-                if log.lines:
-                    log = current.emit = HeldLog(given["log"])
-                lines.append(line)
-                room -= len(line)
-                if room < 0:
-                    break
-        finally:
-            current.emit = emit
-        return "\n".join(lines)
-
     def _run(self, given: dict) -> str:
         phase, payload, limit = given["phase"], given["payload"], given["limit"]
         request = given["request"] if phase == "result" else None
         seen = {"query": payload, "result": request or {}}.get(phase)
         context = Context(given["context"], phase, current.params, seen)
+        hits = None
         if phase == "result" and given.get("declared"):
-            context.hits = Hits(payload["hits"]["hits"])
-            header, text = self._ended(phase, payload, request, context, limit, context.hits)
+            hits = context.hits = Hits(payload["hits"]["hits"])
+        new, header = self._outcome(phase, payload, request, context, edits=hits is not None)
+        if header:
+            return f"{header}\n"
+        if hits is None:
+            header, new = headed(new, context)
         else:
-            header, text = self._ended(phase, payload, request, context, limit)
+            header, new = header_of(context, context.metadata), hits.edits()
+        text = text_of(new, "the result")
+        if len(text) > limit:
+            raise TooLarge(f"the result has {len(text)} bytes or more, its limit is {limit}")
         return f"{header}\n{text}"
 
-    def _ended(
-        self,
-        phase: str,
-        payload: dict,
-        request: Any,
-        context: Context,
-        limit: int,
-        hits: Hits | None = None,
-    ) -> tuple[str, str]:
-        """How one run ended: the header of its answer, and the new payload or edits of `hits`."""
+    def _outcome(
+        self, phase: str, payload: dict, request: Any, context: Context, *, edits: bool = False
+    ) -> tuple[Any, str]:
+        """What the UDF returned, or the header that tells how else it ended."""
         self._globals["context"] = context
         current.begin(phase, payload, request)
         new: Any = None
         try:
-            new = self._call(phase, payload, context, edits=hits is not None)
+            new = self._call(phase, payload, context, edits)
         except Ended:
             pass
         except BaseException:
@@ -162,12 +126,8 @@ class Udf:
         finally:
             output.flush()
         if current.rejected is not None:
-            return _rejection(*current.rejected), ""
-        if current.dropped:
-            return '{"dropped":true}', ""
-        if hits is not None:
-            return _written(hits.edits(), context, context.metadata, limit)
-        return _answer(new, context, limit)
+            return None, rejection(*current.rejected)
+        return new, '{"dropped":true}' if current.dropped else ""
 
     def _call(self, phase: str, payload: dict, context: Context, edits: bool) -> dict | None:
         """What the UDF made of the payload; with `edits` it has to return nothing."""
@@ -217,59 +177,10 @@ def _nothing(returned: Any, function: str) -> None:
 def _with_clause(request: dict, clause: dict, bare: bool) -> dict:
     """The request with a new query clause; `_pipeline_metadata` is lifted to the request's top."""
     new = dict(request)
-    if _METADATA in clause:
+    if METADATA in clause:
         clause = dict(clause)
-        new[_METADATA] = clause.pop(_METADATA)
+        new[METADATA] = clause.pop(METADATA)
     if bare and clause == {"match_all": {}}:
         return new
     new["query"] = clause
     return new
-
-
-def _rejection(reason: str, status: Any) -> str:
-    if type(status) is not int or not 400 <= status <= 499:
-        raise InvalidResult(f"reject() was given the status {status!r}; it takes 400 to 499")
-    text = reason.encode("utf-8", "backslashreplace").decode()
-    return encode({"rejected": [text, status]})
-
-
-def _answer(new: dict, context: Context, limit: int) -> tuple[str, str]:
-    metadata = context.metadata
-    if _METADATA in new:
-        taken = new[_METADATA]
-        if not isinstance(taken, dict):
-            raise InvalidResult(f"{_METADATA} is not an object but {type(taken).__name__}")
-        new = {name: value for name, value in new.items() if name != _METADATA}
-        metadata = {**metadata, **taken}
-    return _written(new, context, metadata, limit)
-
-
-def _written(new: dict, context: Context, metadata: dict, limit: int) -> tuple[str, str]:
-    text = _json(new, "the result")
-    if len(text) > limit:
-        raise TooLarge(f"the result has {len(text)} bytes or more, its limit is {limit}")
-    if not metadata and not context.state:
-        return "{}", text
-    header = {}
-    if metadata:
-        header["metadata"] = metadata
-    if context.state:
-        header["state"] = context.state
-    return _json(header, "context.state or metadata"), text
-
-
-def _json(value: Any, what: str) -> str:
-    try:
-        text = encode(value)
-        if not text.isascii():
-            text.encode()
-        return text
-    except UnicodeEncodeError as error:
-        raise InvalidResult(
-            f"{what} holds half a surrogate pair (U+{ord(error.object[error.start]):04X}), "
-            "which no UTF-8 text can carry"
-        ) from None
-    except RecursionError:
-        raise InvalidResult(f"{what} is nested too deeply for JSON") from None
-    except (TypeError, ValueError) as error:
-        raise InvalidResult(f"{what} cannot be written as JSON: {error}") from None
