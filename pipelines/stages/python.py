@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,8 +26,11 @@ FIRST_DOCUMENTS = 32
 """Of the first batch, which shows how long a document takes."""
 BATCH_SECONDS = 0.025
 """What a batch is meant to take: it keeps other runs waiting."""
+PACE_SECONDS = 60
+"""How long what is known of a UDF's pace counts."""
 BATCH_MS = 250
 """What it may take before its documents are run one by one, in which the endless one shows."""
+_FIRST_PACE = BATCH_SECONDS / FIRST_DOCUMENTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,17 +119,19 @@ class PythonStage:
         self._config = config
         self._timeout_ms = timeout_ms
         self._pool = pool
-        # Seconds a document of the last batch took of its thread's processor time.
-        self._pace: float | None = None
+        # Seconds a document takes of its thread's processor time, and when that was seen.
+        self._pace = (_FIRST_PACE, 0.0)
 
     @property
     def room(self) -> int:
         """As many documents as are done in about `BATCH_SECONDS`; few at first."""
+        pace, seen = self._pace
         if self._config.isolation != "pooled":
             return 0
-        if self._pace is None:
-            return FIRST_DOCUMENTS
-        return max(2, min(BATCH_DOCUMENTS, int(BATCH_SECONDS / max(self._pace, 1e-6))))
+        if time.monotonic() - seen > PACE_SECONDS:
+            pace = _FIRST_PACE
+        room = min(BATCH_DOCUMENTS, int(BATCH_SECONDS / max(pace, 1e-6)))
+        return room if room > 1 else 0
 
     async def run_batch(
         self, documents: Sequence[Document], context: Context
@@ -139,7 +145,7 @@ class PythonStage:
             projection=self._config.input,
         )
         try:
-            ends, self._pace = await self._pool.run_batch(
+            ends, pace = await self._pool.run_batch(
                 self.package,
                 self._config.parameters,
                 batch,
@@ -147,8 +153,10 @@ class PythonStage:
                 run_timeout=left,
             )
         except StageTimeoutError:
-            self._pace = 2 * (self._pace or BATCH_SECONDS / FIRST_DOCUMENTS)
+            # It may be one document or all; the fewer go together, the less is lost.
+            self._pace = 4 * self._pace[0], time.monotonic()
             raise
+        self._pace = pace, time.monotonic()
         return ends
 
     async def run(self, payload: Payload, context: Context) -> Payload:

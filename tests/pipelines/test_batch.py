@@ -406,8 +406,10 @@ async def test_room_follows_the_pace(core: Core) -> None:
     assert room((new,)) == FIRST_DOCUMENTS
     await run(core, ["{}"] * FIRST_DOCUMENTS, quick)
     assert FIRST_DOCUMENTS < room((quick,)) <= BATCH_DOCUMENTS
-    await run(core, ['{"n":400000}'] * 2, slow)
+    await run(core, ['{"n":100000}'] * 2, slow)
     assert room((slow,)) == room((quick, slow)) < FIRST_DOCUMENTS
+    await run(core, ['{"n":900000}'] * 2, slow)
+    assert room((slow,)) == 0
     assert room((own,)) == room((quick, own)) == room((none,)) == 0
 
 
