@@ -58,11 +58,12 @@ def is_plain(text: str, written: bytes) -> bool:
 
     What `graft` gives is then what orjson writes of the new value, in a fraction of the time.
     """
-    if text.encode() == written:
+    source = text.encode()
+    if source == written:
         return True
     # Spaces in strings are the same in both, as one was read from the other.
-    single = "[" not in text and text.find("{", 1) < 0
-    return single and text.replace(" ", "") == written.decode().replace(" ", "")
+    single = b"[" not in source and source.find(b"{", 1) < 0
+    return single and source.replace(b" ", b"") == written.replace(b" ", b"")
 
 
 class _Grafter:
