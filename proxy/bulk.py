@@ -89,21 +89,28 @@ def read_bulk(body: bytes) -> list[BulkItem]:
     return items
 
 
-def grouped(items: Sequence[BulkItem], index: str) -> dict[tuple[str, str | None], list[int]]:
-    """The places of the items that bring a document, by their index and `pipeline`.
+class BulkGroup(NamedTuple):
+    """The places of items that get the same pipelines: with whole documents, and updates."""
 
-    `index` is that of items without one. Items of one group get the same pipelines.
+    whole: list[int]
+    updates: list[int]
+
+
+def grouped(items: Sequence[BulkItem], index: str) -> dict[tuple[str, str | None], BulkGroup]:
+    """The items that bring a document, by their index and `pipeline`.
+
+    `index` is that of items without one.
     """
-    groups: dict[tuple[str, str | None], list[int]] = {}
+    groups: dict[tuple[str, str | None], BulkGroup] = {}
     for place, item in enumerate(items):
         if item.action != "delete":
             meta = item.meta
             own = meta.get("pipeline")
             key = str(meta.get("_index") or index), own if isinstance(own, str) else None
-            if key in groups:
-                groups[key].append(place)
-            else:
-                groups[key] = [place]
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = BulkGroup([], [])
+            (group.updates if item.action == "update" else group.whole).append(place)
     return groups
 
 

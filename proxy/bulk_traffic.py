@@ -17,6 +17,7 @@ from pipelines.json_text import parse, write
 from pipelines.payload import Payload
 from proxy.answer_form import AnswerForm
 from proxy.bulk import (
+    BulkGroup,
     BulkItem,
     BulkSyntaxError,
     grouped,
@@ -49,6 +50,8 @@ from proxy.upstream_errors import UpstreamError
 ANSWER_MAX = 200 * 1024 * 1024
 # Items of one bulk that are under way at once; more would only wait for the same sandboxes.
 CONCURRENCY = 8
+# More items are put together off the event loop.
+WRITE_INLINE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class _Bulk:
     """The items of a request, and those that get the same pipelines (see `grouped`)."""
 
     items: list[BulkItem]
-    groups: dict[tuple[str, str | None], list[int]]
+    groups: dict[tuple[str, str | None], BulkGroup]
 
     @classmethod
     def read(cls, body: bytes, index: str) -> _Bulk:
@@ -120,7 +123,8 @@ class BulkTraffic:
     ) -> list[BulkItem]:
         done = list(bulk.items)
         alone: list[tuple[int, str, Chosen]] = []
-        for (index, own), places in bulk.groups.items():
+        for (index, own), members in bulk.groups.items():
+            places = [*members.whole, *members.updates]
             try:
                 chosen = await self._select(index, own, places, done, target, runs)
             except (ErrorAnswer, PipelineError, UpstreamError) as error:
@@ -130,8 +134,11 @@ class BulkTraffic:
                     done[place] = item.answered(item_error(index, item.id, answer))
                 continue
             if chosen:
-                left = await self._run_batches(index, chosen, places, done, exchange, runs)
-                alone += [(place, index, chosen) for place in left]
+                headers = visible_headers(exchange, self._visible)
+                left = await self._batches.run(
+                    done, members.whole, chosen, index=index, headers=headers, runs=runs
+                )
+                alone += [(place, index, chosen) for place in (*left, *members.updates)]
         waiting = iter(alone)
 
         async def work() -> None:
@@ -161,23 +168,6 @@ class BulkTraffic:
             for place in places:
                 done[place] = done[place].without_pipeline(rest)
         return chosen
-
-    async def _run_batches(
-        self,
-        index: str,
-        chosen: Chosen,
-        places: Sequence[int],
-        done: list[BulkItem],
-        exchange: Exchange,
-        runs: Runs,
-    ) -> list[int]:
-        """Run what can be in batches; gives the places of items that are to be run alone."""
-        updates = [place for place in places if done[place].action == "update"]
-        whole = [place for place in places if done[place].action != "update"] if updates else places
-        headers = visible_headers(exchange, self._visible)
-        return updates + await self._batches.run(
-            done, whole, chosen, index=index, headers=headers, runs=runs
-        )
 
     async def _run_item(
         self, item: BulkItem, index: str, chosen: Chosen, exchange: Exchange, all_runs: Runs
@@ -250,7 +240,7 @@ class BulkTraffic:
         sent: bytes = await exchange.body(self._max_bulk_bytes)
         headers = request_headers(exchange.raw_headers)
         if any(new is not old for new, old in zip(done, items, strict=True)):
-            sent, headers = write_bulk(done), new_body_headers(exchange)
+            sent, headers = await _written(done), new_body_headers(exchange)
         if not ours:
             async with await self._relay.send(
                 exchange, target=query.after(target.path), headers=headers, body=sent
@@ -279,6 +269,12 @@ class BulkTraffic:
     def _runs(self, exchange: Exchange, index: str) -> Runs:
         visible = visible_headers(exchange, self._visible)
         return Runs(self._executor, index=index, headers=visible)
+
+
+async def _written(items: list[BulkItem]) -> bytes:
+    if len(items) > WRITE_INLINE:
+        return await asyncio.to_thread(write_bulk, items)
+    return write_bulk(items)
 
 
 def _check_names(body: bytes) -> None:

@@ -136,11 +136,9 @@ class Prepared:
         metadata = before.metadata
         if type(end) is list:
             header, end, *logs = end
-            if len(header) > reply.HEADER_BYTES:
-                return None
-            ending = reply.read_ending(orjson.loads(header))
+            ending = _ending(header)
             state, metadata = ending.state, {**metadata, **ending.metadata}
-            log = self._log(*logs) if logs else ()
+            log = self._log(logs)
             if ending.rejected or ending.dropped:
                 return before._replace(log=log, rejected=ending.rejected, dropped=ending.dropped)
         if type(end) is str:
@@ -175,8 +173,20 @@ class Prepared:
             raise TypeError("a document is an object")
         return whole if projection is None else projection.merged(old, whole)
 
-    def _log(self, lines: Any) -> list[str]:
+    def _log(self, logs: list[Any]) -> list[str]:
         log = RunLog(self._limits.log_bytes)
-        for line in lines:
+        for line in logs[0] if logs else ():
+            if type(line) is not str:
+                raise TypeError("a line is a text")
             log.write(line)
         return log.lines
+
+
+def _ending(header: Any) -> reply.Ending:
+    """What the text of a document's header says. Raises `TypeError`, `ValueError`, `StageError`."""
+    if type(header) is not str or len(header) > reply.HEADER_BYTES:
+        raise TypeError("a header is a text, and not a long one")
+    read = orjson.loads(header)
+    if type(read) is not dict:
+        raise TypeError("a header holds an object")
+    return reply.read_ending(read)

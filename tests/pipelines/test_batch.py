@@ -339,6 +339,55 @@ async def test_a_document_that_breaks_the_sandbox_breaks_it_for_itself(
     assert (await alone(core, 3, texts[3], pipeline))[0] == "failed"
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "{}",
+        "[]",
+        "{}\n",
+        "{}\nnull",
+        '{}\n{"0":{}}',
+        "{}\n[1,[],[[]]]",
+        '{}\n["","1","[1]"]',
+        '{}\n["[[]]","[{},{}]","{"]',
+        "{}\n[[],[1],[1,2,3,4]]",
+        '{}\n[["[]",{}],["{}",1],[{},{}]]',
+        '{}\n[["{}",{},1],["{}",{},[1]],["{}",{},[null]]]',
+        '{}\n[["{\\"rejected\\":[1,2]}",null],["{\\"state\\":1}",{}],["{}",null]]',
+        '{"error":{"kind":"trap"}}\n[{},{},{}]',
+        "[1]\n[{},{},{}]",
+    ],
+)
+async def test_no_answer_of_a_sandbox_is_believed(core: Core, answer: str) -> None:
+    """A UDF that answers in the runtime's place gets its documents run by themselves."""
+    source = f"""
+        import sys
+        sys.modules["runtime.udf"].run_batch = lambda *given: {answer!r}
+        def document(doc, context):
+            return doc
+    """
+    core.udf("hostile", source)
+    pipeline = core.pipeline("hostile", type="document")
+    assert await settled(core, ["{}"] * 3, pipeline) == [None] * 3
+    assert await alone(core, 0, "{}", pipeline) == (False, "{}")
+
+
+async def test_an_answer_with_more_ends_than_documents_has_no_more_effect(core: Core) -> None:
+    """Nor has one with fewer: who is not in it is run by itself."""
+    for count, ends in ((1, [(False, "{}"), None]), (9, [(False, "{}")] * 2)):
+        source = f"""
+            import sys
+            answer = "{{}}\\n[" + ",".join(["{{}}"] * {count}) + "]"
+            sys.modules["runtime.udf"].run_batch = lambda *given: answer
+            def document(doc, context):
+                return doc
+        """
+        core.udf(f"ends-{count}", source)
+        pipeline = core.pipeline(f"ends-{count}", type="document", name=f"p{count}")
+        assert await settled(core, ["{}"] * 2, pipeline) == ends
+
+
 async def test_a_batch_that_fails_is_no_overrun(runtime: Runtime) -> None:
     """Neither opens the breaker, nor does it count as a run; a sound batch resets it."""
     async with open_core(runtime) as core:

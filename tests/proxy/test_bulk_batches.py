@@ -136,7 +136,11 @@ def test_items_are_grouped_by_what_decides_their_pipelines() -> None:
         b'{"update":{"_index":"a","_id":"1"}}\n{}\n{"index":{"_index":"a","pipeline":"p"}}\n{}\n'
         b'{"index":{"_index":"a","pipeline":7}}\n{}\n'
     )
-    assert grouped(items, "a") == {("a", None): [0, 3, 5], ("b", None): [2], ("a", "p"): [4]}
+    assert grouped(items, "a") == {
+        ("a", None): ([0, 5], [3]),
+        ("b", None): ([2], []),
+        ("a", "p"): ([4], []),
+    }
 
 
 def test_a_document_as_it_comes_in_has_nothing_yet() -> None:
