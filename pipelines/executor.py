@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -159,12 +160,17 @@ def _turned_off(run: Run) -> bool:
     return isinstance(run.error, StageError) and run.error.kind == "breaker"
 
 
+def log_lines(id: str, pipeline: str, stage: str, lines: Sequence[str]) -> None:
+    """Write what a UDF logged in one run; `pipeline` with its version."""
+    for line in lines:
+        _log.info("udf", id=id, pipeline=pipeline, stage=stage, message=line)
+
+
 def _write_log(run: Run, context: Context) -> None:
     """One line for a run that was not done, and what its UDFs logged."""
     label = run.pipeline.definition.label
     for report in run.stages:
-        for line in report.log:
-            _log.info("udf", id=context.id, pipeline=label, stage=report.name, message=line)
+        log_lines(context.id, label, report.name, report.log)
     if isinstance(run.error, StageError):
         _log.warning(
             "run " + run.outcome,

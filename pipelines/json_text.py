@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -10,6 +11,8 @@ import orjson
 # A text in this form has a 0 for every digit and a space for all but digits and points.
 _SHAPE = bytes(0x30 if c in b"0123456789" else 0x2E if c == 0x2E else 0x20 for c in range(256))
 _LONG_NUMBER = b" " + b"0" * 19
+# How orjson writes floats from 1e16 on.
+_ROUNDED = re.compile(rb"[0-9]e\+?[0-9]").search
 _BREAKS = str.maketrans("\r\n", "  ")
 
 
@@ -57,6 +60,13 @@ def same(old: Any, new: Any) -> bool:
 def one_line(text: str) -> str:
     """The same JSON on one line: outside strings a line break is a space, inside there is none."""
     return text.translate(_BREAKS) if "\n" in text or "\r" in text else text
+
+
+def may_be_rounded(written: bytes) -> bool:
+    """Whether what orjson read and wrote again can hold a whole number of more than 64 bits, which
+    it reads as a float.
+    """
+    return _ROUNDED(written) is not None
 
 
 def fits_orjson(text: str) -> bool:

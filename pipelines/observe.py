@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pipelines.context import Context
 from pipelines.errors import DroppedError, RejectedError, StageError, StageTimeoutError
 from pipelines.payload import Payload
 from pipelines.stats import StageOutcome, StageStats
+from pipelines.wasm import Document
 
 
 class Stage(Protocol):
     """What every stage, container and pipeline looks like to its caller."""
 
     async def run(self, payload: Payload, context: Context) -> Payload: ...
+
+
+@runtime_checkable
+class BatchStage(Stage, Protocol):
+    """A stage that can also take documents in batches; of any other, each is run by itself."""
+
+    @property
+    def room(self) -> int:
+        """How many documents a batch may have now; 0 for no batches."""
+
+    async def run_batch(
+        self, documents: Sequence[Document], context: Context
+    ) -> list[Document | None]:
+        """Each document as the stage leaves it, None for one that has to be run by itself.
+
+        Raises `StageError` where that is all of them.
+        """
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +59,20 @@ class ObservedStage:
         self.stage = stage
         self._timeout_ms = timeout_ms
         self._tries = tries
+
+    @property
+    def room(self) -> int:
+        """How many documents a batch may have now; 0 where each has to be run by itself."""
+        return self.stage.room if isinstance(self.stage, BatchStage) else 0
+
+    async def run_batch(
+        self, documents: Sequence[Document], context: Context
+    ) -> list[Document | None]:
+        """One try at a batch, where there is `room`. It is counted by who knows its end."""
+        assert isinstance(self.stage, BatchStage)
+        context.stage = self.name
+        context.stage_budget_ms = self._timeout_ms
+        return await self.stage.run_batch(documents, context)
 
     async def run(
         self, payload: Payload, context: Context, stats: StageStats, *, trace: bool

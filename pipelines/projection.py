@@ -8,14 +8,13 @@ that leads into an array takes all of it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import orjson
 
 from pipelines.columns import columns_for, read_columns
-from pipelines.json_text import fits_orjson, parse, write
+from pipelines.json_text import fits_orjson, may_be_rounded, parse, write
 
 PATHS_MAX: Final = 64
 PATH_CHARS_MAX: Final = 500
@@ -25,9 +24,6 @@ RESPONSE: Final = "response."
 
 # By key: the parts to take of what is there, or None for all of it.
 Tree: TypeAlias = Mapping[str, "Tree | None"]
-
-# How orjson writes floats from 1e16 on, as which it reads whole numbers beyond 64 bits.
-_MAYBE_ROUNDED: Final = re.compile(rb"[0-9]e\+?[0-9]").search
 
 
 def check_path(path: str) -> None:
@@ -77,7 +73,7 @@ class Projection:
         """
         try:
             written = orjson.dumps(self.given(data))
-            if _MAYBE_ROUNDED(written) and not fits_orjson(text):
+            if may_be_rounded(written) and not fits_orjson(text):
                 return write(self.given(parse(text)))
         except (TypeError, RecursionError) as error:
             raise ValueError("nested too deeply; 250 levels are allowed") from error

@@ -45,6 +45,8 @@ class Latency:
 
     def add(self, milliseconds: float, count: int = 1) -> None:
         """Count a duration, or `count` equal ones."""
+        if not count:
+            return
         held, digits = self._held, f"{milliseconds:.3g}"
         self._total_ms += milliseconds * count
         held[digits] = held.get(digits, 0) + count

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+from pipelines.batch import Batches
 from pipelines.breaker import BreakerRules
 from pipelines.executor import Executor
 from pipelines.registry import Registry
@@ -137,6 +138,7 @@ async def open_proxy(
                 relay,
                 selector,
                 executor,
+                Batches(stats),
                 updates,
                 failures,
                 max_bytes=largest,

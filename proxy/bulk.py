@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -13,14 +12,14 @@ from pipelines.json_text import can_be_written
 ACTIONS = ("index", "create", "update", "delete")
 # What says where a document is; the backend too takes nothing but simple values for them.
 _PLACES = ("_index", "_id", "routing")
+_SIMPLE = frozenset({str, int, float, bool, type(None)})
 
 
 class BulkSyntaxError(ValueError):
     """The body is not a bulk body; the message says which line and what is wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BulkItem:
+class BulkItem(NamedTuple):
     """One action with its document. `header` and `source` are the lines as received.
 
     `local` is the answer of an item that never reaches the backend; a `renamed` one goes there as
@@ -43,10 +42,10 @@ class BulkItem:
 
     def answered(self, answer: dict[str, Any]) -> BulkItem:
         """This item with an answer of our own: ``{action: {...}}`` is made of it."""
-        return replace(self, local={self.action: answer})
+        return self._replace(local={self.action: answer})
 
     def with_source(self, text: str) -> BulkItem:
-        return replace(self, source=text.encode())
+        return BulkItem(self.line, self.action, self.meta, self.header, text.encode())
 
     def as_write(self, kind: str, text: str, seq_no: int, primary_term: int) -> BulkItem:
         """This update as a write of the whole document, if it is still the one that was read."""
@@ -55,14 +54,14 @@ class BulkItem:
         if kind == "index":
             meta |= {"if_seq_no": seq_no, "if_primary_term": primary_term}
         header = orjson.dumps({kind: meta})
-        return replace(self, header=header, source=text.encode(), renamed=True)
+        return self._replace(header=header, source=text.encode(), renamed=True)
 
     def without_pipeline(self, forwarded: str | None) -> BulkItem:
         """This item with its `pipeline` set to what is the backend's to run, if anything."""
         meta = {key: value for key, value in self.meta.items() if key != "pipeline"}
         if forwarded is not None:
             meta["pipeline"] = forwarded
-        return replace(self, meta=meta, header=orjson.dumps({self.action: meta}))
+        return self._replace(meta=meta, header=orjson.dumps({self.action: meta}))
 
 
 def read_bulk(body: bytes) -> list[BulkItem]:
@@ -85,9 +84,34 @@ def read_bulk(body: bytes) -> list[BulkItem]:
             if position >= last:
                 raise BulkSyntaxError(f"line {line}: [{action}] has no document line after it")
             source = lines[position]
-        items.append(BulkItem(line=line, action=action, meta=meta, header=header, source=source))
+        items.append(BulkItem(line, action, meta, header, source))
         position += 1
     return items
+
+
+class BulkGroup(NamedTuple):
+    """The places of items that get the same pipelines: with whole documents, and updates."""
+
+    whole: list[int]
+    updates: list[int]
+
+
+def grouped(items: Sequence[BulkItem], index: str) -> dict[tuple[str, str | None], BulkGroup]:
+    """The items that bring a document, by their index and `pipeline`.
+
+    `index` is that of items without one.
+    """
+    groups: dict[tuple[str, str | None], BulkGroup] = {}
+    for place, item in enumerate(items):
+        if item.action != "delete":
+            meta = item.meta
+            own = meta.get("pipeline")
+            key = str(meta.get("_index") or index), own if isinstance(own, str) else None
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = BulkGroup([], [])
+            (group.updates if item.action == "update" else group.whole).append(place)
+    return groups
 
 
 def _read_action(header: bytes, line: int) -> tuple[str, dict[str, Any]]:
@@ -103,12 +127,19 @@ def _read_action(header: bytes, line: int) -> tuple[str, dict[str, Any]]:
         raise BulkSyntaxError(f"line {line}: unknown action [{action[:50]}]; known are {known}")
     if not isinstance(meta, dict):
         raise BulkSyntaxError(f"line {line}: what [{action}] holds must be an object")
+    for member in meta.values():
+        if type(member) not in _SIMPLE:
+            _check_members(action, meta, line)
+            break
+    return action, meta
+
+
+def _check_members(action: str, meta: dict[str, Any], line: int) -> None:
     for name in _PLACES:
         if isinstance(meta.get(name), dict | list):
             raise BulkSyntaxError(f"line {line}: [{name}] must be a text or number")
     if not can_be_written(meta):
         raise BulkSyntaxError(f"line {line}: what [{action}] holds is nested too deeply")
-    return action, meta
 
 
 def write_bulk(items: Sequence[BulkItem]) -> bytes:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
+from pipelines.batch import Batches
 from pipelines.errors import DroppedError, PipelineError
 from pipelines.executor import Executor
 from pipelines.graft import graft, loses_nothing
 from pipelines.json_text import parse, write
 from pipelines.payload import Payload
 from proxy.answer_form import AnswerForm
-from proxy.bulk import BulkItem, BulkSyntaxError, merge_answer, read_bulk, write_bulk
+from proxy.bulk import (
+    BulkGroup,
+    BulkItem,
+    BulkSyntaxError,
+    grouped,
+    merge_answer,
+    read_bulk,
+    write_bulk,
+)
+from proxy.bulk_batches import BulkBatches
 from proxy.documents import item_error, noop, pipeline_left
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
@@ -38,6 +50,23 @@ from proxy.upstream_errors import UpstreamError
 ANSWER_MAX = 200 * 1024 * 1024
 # Items of one bulk that are under way at once; more would only wait for the same sandboxes.
 CONCURRENCY = 8
+# More items are put together off the event loop.
+WRITE_INLINE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Bulk:
+    """The items of a request, and those that get the same pipelines (see `grouped`)."""
+
+    items: list[BulkItem]
+    groups: dict[tuple[str, str | None], BulkGroup]
+
+    @classmethod
+    def read(cls, body: bytes, index: str) -> _Bulk:
+        """Raises `BulkSyntaxError`, and `ErrorAnswer` where an item names the store."""
+        items = read_bulk(body)
+        check_names({name for item in items if isinstance(name := item.meta.get("_index"), str)})
+        return cls(items, grouped(items, index))
 
 
 class BulkTraffic:
@@ -48,6 +77,7 @@ class BulkTraffic:
         relay: Relay,
         selector: Selector,
         executor: Executor,
+        batches: Batches,
         updates: Updates,
         failures: Failures,
         *,
@@ -58,6 +88,7 @@ class BulkTraffic:
         self._relay = relay
         self._selector = selector
         self._executor = executor
+        self._batches = BulkBatches(batches, max_bytes=max_bytes)
         self._updates = updates
         self._failures = failures
         self._max_bytes = max_bytes
@@ -70,16 +101,15 @@ class BulkTraffic:
             return await self._untouched(exchange)
         body = await read_json_body(exchange, self._max_bulk_bytes, lines=True)
         try:
-            items = await asyncio.to_thread(read_bulk, body)
+            bulk = await asyncio.to_thread(_Bulk.read, body, target.index)
         except BulkSyntaxError as error:
             raise ErrorAnswer(400, "illegal_argument_exception", str(error)) from error
-        check_names(item.meta.get("_index") for item in items)
         runs = self._runs(exchange, target.index)
-        done = await self._run_items(items, exchange, target, runs)
+        done = await self._run_items(bulk, exchange, target, runs)
         query = target.query
         if asked is not None:
             query = pipeline_left(query, asked, self._selector.not_ours(asked))
-        return await self._send(exchange, target, query, items, done, runs)
+        return await self._send(exchange, target, query, bulk.items, done, runs)
 
     async def _untouched(self, exchange: Exchange) -> web.StreamResponse:
         # Read whole all the same: an item could name the store.
@@ -89,29 +119,62 @@ class BulkTraffic:
             return await self._relay.answer(exchange, response)
 
     async def _run_items(
-        self, items: list[BulkItem], exchange: Exchange, target: Target, runs: Runs
+        self, bulk: _Bulk, exchange: Exchange, target: Target, runs: Runs
     ) -> list[BulkItem]:
-        done = list(items)
-        waiting = iter(enumerate(items))
+        done = list(bulk.items)
+        alone: list[tuple[int, str, Chosen]] = []
+        for (index, own), members in bulk.groups.items():
+            places = [*members.whole, *members.updates]
+            try:
+                chosen = await self._select(index, own, places, done, target, runs)
+            except (ErrorAnswer, PipelineError, UpstreamError) as error:
+                answer = answer_for(error)
+                for place in places:
+                    item = done[place]
+                    done[place] = item.answered(item_error(index, item.id, answer))
+                continue
+            if chosen:
+                headers = visible_headers(exchange, self._visible)
+                left = await self._batches.run(
+                    done, members.whole, chosen, index=index, headers=headers, runs=runs
+                )
+                alone += [(place, index, chosen) for place in (*left, *members.updates)]
+        waiting = iter(alone)
 
         async def work() -> None:
-            for position, item in waiting:
-                if item.action != "delete":
-                    done[position] = await self._run_item(item, exchange, target, runs)
+            for place, index, chosen in waiting:
+                done[place] = await self._run_item(done[place], index, chosen, exchange, runs)
 
         async with asyncio.TaskGroup() as group:
-            for number in range(min(CONCURRENCY, len(items))):
+            for number in range(min(CONCURRENCY, len(alone))):
                 group.create_task(work(), name=f"bulk worker {number}")
         return done
 
+    async def _select(
+        self,
+        index: str,
+        own: str | None,
+        places: Sequence[int],
+        done: list[BulkItem],
+        target: Target,
+        runs: Runs,
+    ) -> Chosen:
+        """The pipelines of a group; those of ours are taken out of its items' own `pipeline`."""
+        asked = target.query.get("pipeline") if own is None else own
+        warnings: list[str] = []
+        chosen, rest = await self._selector.for_document(index, asked, warnings)
+        runs.warnings += [text for text in warnings if text not in runs.warnings]
+        if own is not None and rest != own:
+            for place in places:
+                done[place] = done[place].without_pipeline(rest)
+        return chosen
+
     async def _run_item(
-        self, item: BulkItem, exchange: Exchange, target: Target, all_runs: Runs
+        self, item: BulkItem, index: str, chosen: Chosen, exchange: Exchange, all_runs: Runs
     ) -> BulkItem:
-        index = str(item.meta.get("_index") or target.index)
         runs = self._runs(exchange, index)
         try:
-            item, chosen = await self._select(item, index, target, runs)
-            return await self._process(item, index, chosen, runs, exchange) if chosen else item
+            return await self._process(item, index, chosen, runs, exchange)
         except DroppedError:
             return item.answered({**noop(index, item.id), "status": 200})
         except RunFailedError as failure:
@@ -120,16 +183,6 @@ class BulkTraffic:
             return item.answered(item_error(index, item.id, answer_for(error)))
         finally:
             all_runs.take(runs)
-
-    async def _select(
-        self, item: BulkItem, index: str, target: Target, runs: Runs
-    ) -> tuple[BulkItem, Chosen]:
-        own = item.meta.get("pipeline")
-        named = isinstance(own, str)
-        chosen, rest = await self._selector.for_document(
-            index, own if named else target.query.get("pipeline"), runs.warnings
-        )
-        return (item.without_pipeline(rest) if named and rest != own else item), chosen
 
     async def _process(
         self, item: BulkItem, index: str, chosen: Chosen, runs: Runs, exchange: Exchange
@@ -187,7 +240,7 @@ class BulkTraffic:
         sent: bytes = await exchange.body(self._max_bulk_bytes)
         headers = request_headers(exchange.raw_headers)
         if any(new is not old for new, old in zip(done, items, strict=True)):
-            sent, headers = write_bulk(done), new_body_headers(exchange)
+            sent, headers = await _written(done), new_body_headers(exchange)
         if not ours:
             with await self._relay.send(
                 exchange, target=query.after(target.path), headers=headers, body=sent
@@ -216,6 +269,12 @@ class BulkTraffic:
     def _runs(self, exchange: Exchange, index: str) -> Runs:
         visible = visible_headers(exchange, self._visible)
         return Runs(self._executor, index=index, headers=visible)
+
+
+async def _written(items: list[BulkItem]) -> bytes:
+    if len(items) > WRITE_INLINE:
+        return await asyncio.to_thread(write_bulk, items)
+    return write_bulk(items)
 
 
 def _check_names(body: bytes) -> None:

@@ -5,14 +5,17 @@ with one UDF loaded. A `SandboxPool` keeps sandboxes warm and runs a `Call` in o
 loop, giving a `Reply` or raising `StageError`. Only this package imports wasmtime.
 """
 
+from pipelines.wasm.batch import Batch, Document
 from pipelines.wasm.build import BuildError, Progress, build
 from pipelines.wasm.call import Call, Isolation, Limits, Package, Phase, Reply
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.pool import SandboxPool, parameters_text
 
 __all__ = [
+    "Batch",
     "BuildError",
     "Call",
+    "Document",
     "Isolation",
     "Limits",
     "Package",

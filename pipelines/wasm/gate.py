@@ -23,21 +23,23 @@ class Gate:
         self._young = asyncio.Semaphore(1)
         self._runaway = asyncio.Semaphore(1)
 
-    async def enter(self, *, runaway: bool = False) -> Place:
+    async def enter(self, *, runaway: bool = False, long: bool = False) -> Place:
         """Wait for a place, in order of arrival; `Place.leave` gives it back.
 
-        `runaway` says that the UDF's last run passed its deadline.
+        `runaway` says that the UDF's last run passed its deadline, `long` that this one is not
+        short, so that it is never young.
         """
         taken: list[asyncio.Semaphore] = []
         try:
-            for each in (self._runaway if runaway else self._young, self._threads):
+            first = () if long else (self._young,)
+            for each in (*((self._runaway,) if runaway else first), self._threads):
                 await each.acquire()
                 taken.append(each)
         except BaseException:
             for each in taken:
                 each.release()
             raise
-        if runaway:
+        if runaway or long:
             return Place(taken)
         return Place(taken[1:], self._young)
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 import orjson
 
 from pipelines.errors import StageError, StageTimeoutError
+from pipelines.wasm.batch import Batch, Document
 from pipelines.wasm.call import Call, Isolation, Key, Limits, Package, Reply
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.gate import Gate, Place
@@ -122,6 +123,30 @@ class SandboxPool:
                 fresh = partial(self._make, package, key[1], key[2], RunLog(0))
                 self._stock.ran(key, fresh)
 
+    async def run_batch(
+        self,
+        package: Package,
+        params: bytes,
+        batch: Batch,
+        limits: Limits,
+        *,
+        run_timeout: float,
+    ) -> tuple[list[Document | None], float]:
+        """Runs `package` on documents in one call, in a warm sandbox and one of the pool's threads.
+
+        Gives each document as it came out, None for one that is to be run by itself, and the
+        seconds a document took. Times are as for `run`, those of `limits` for all documents
+        together. Raises `StageError` where all have to be run by themselves.
+        """
+        key = (package.digest, params, limits.memory_mb, False)
+        make = partial(self._make, package, key[1], limits.memory_mb, RunLog(limits.log_bytes))
+        work = partial(self._run_batch, key, make, batch, limits)
+        try:
+            async with asyncio.timeout(run_timeout + GRACE_SECONDS):
+                return await self._in_thread(package, work, run_timeout, key, long=True)
+        except TimeoutError as error:
+            raise StageTimeoutError(f"UDF [{package}]: no time was left for a batch") from error
+
     async def inspect(self, package: Package, params: Mapping[str, object]) -> frozenset[str]:
         """Loads `package` in a sandbox of its own that is then thrown away.
 
@@ -177,11 +202,13 @@ class SandboxPool:
         work: Callable[[], T],
         run_timeout: float | None,
         key: Key | None = None,
+        *,
+        long: bool = False,
     ) -> T:
         runaway = key is not None and self._paces.is_runaway(key)
         try:
             async with asyncio.timeout(run_timeout):
-                place = await self._gate.enter(runaway=runaway)
+                place = await self._gate.enter(runaway=runaway, long=long)
         except TimeoutError as error:
             raise StageTimeoutError(
                 f"UDF [{package}]: no sandbox was free within {run_timeout:g} s (waiting); "
@@ -259,6 +286,20 @@ class SandboxPool:
             raise
         self._paces.ran(key, time.thread_time() - ready)
         return reply
+
+    def _run_batch(
+        self, key: Key, make: Callable[[], Sandbox], batch: Batch, limits: Limits
+    ) -> tuple[list[Document | None], float]:
+        sandbox = self._shelf.take(key, make)
+        worked = time.thread_time()
+        try:
+            ends = sandbox.run_batch(batch, limits)
+        finally:
+            self._shelf.put(key, sandbox, keep=True)
+            self._renew(key, sandbox)
+        seconds = (time.thread_time() - worked) / len(batch.documents)
+        self._paces.ran(key, seconds)
+        return ends, seconds
 
     def _put(self, key: Key, sandbox: Sandbox) -> None:
         """Take a sandbox back on the event loop's thread, where closing one takes too long."""

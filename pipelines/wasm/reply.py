@@ -4,7 +4,7 @@ it is believed before it is checked.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -18,6 +18,15 @@ from pipelines.wasm.call import Call, Limits, Reply
 HEADER_BYTES = 1024 * 1024
 
 _GUEST_KINDS = {"memory", "udf_exception", "invalid_result", "output_too_large", "input_type"}
+
+
+class Ending(NamedTuple):
+    """What the header of a run says: what it hands on, and whether it came to an early end."""
+
+    state: dict[str, Any]
+    metadata: dict[str, Any]
+    rejected: tuple[str, int] | None
+    dropped: bool
 
 
 def byte_length(text: str) -> int:
@@ -67,25 +76,34 @@ def read(
 
     Raises `StageError` of kind "invalid_result" or "output_too_large".
     """
-    state, metadata = _object(header, "state"), _object(header, "metadata")
-    rejected, dropped = _rejected(header), header.get("dropped") is True
+    ending = read_ending(header)
     data, changed = before, False
-    if rejected or dropped:
+    if ending.rejected or ending.dropped:
         text = call.payload
     elif call.projection is not None:
         text, data, changed = _declared(text, call, call.projection, before, limits.output_bytes)
     else:
-        data = _payload(text, limits.output_bytes)
+        data = read_payload(text, limits.output_bytes)
         text, changed = _whole(text, call.payload, before, data)
     return Reply(
         payload=text,
         data=data,
         changed=changed,
-        metadata=metadata,
-        state=state,
+        metadata=ending.metadata,
+        state=ending.state,
         log=log,
-        dropped=dropped,
-        rejected=rejected,
+        dropped=ending.dropped,
+        rejected=ending.rejected,
+    )
+
+
+def read_ending(header: dict[str, Any]) -> Ending:
+    """What a header without error tells. Raises `StageError` of kind "invalid_result"."""
+    return Ending(
+        _object(header, "state"),
+        _object(header, "metadata"),
+        _rejected(header),
+        header.get("dropped") is True,
     )
 
 
@@ -110,7 +128,7 @@ def _declared(
     text: str, call: Call, projection: Projection, before: dict[str, Any], limit: int
 ) -> tuple[str, dict[str, Any], bool]:
     """The payload with what a UDF that was given a part of it answered, and whether it differs."""
-    answer = _payload(text, limit)
+    answer = read_payload(text, limit)
     untouched = call.payload, before, False
     apply = _edited if projection.of_hits else _merged
     if projection.of_hits and not answer:
@@ -149,7 +167,8 @@ def _merged(
     return new, not same(document, new)
 
 
-def _payload(text: str, limit: int) -> dict[str, Any]:
+def read_payload(text: str, limit: int) -> dict[str, Any]:
+    """The object in a text that came out. Raises what `read` does."""
     size = byte_length(text)
     if size > limit:
         raise StageError("output_too_large", f"its result has {size} bytes, its limit is {limit}")

@@ -11,6 +11,7 @@ from wasmtime import Store, WasmtimeError
 
 from pipelines.errors import StageError, StageTimeoutError
 from pipelines.wasm import reply, traps
+from pipelines.wasm.batch import Batch, Document, Prepared
 from pipelines.wasm.call import Call, Limits, Package, Reply
 from pipelines.wasm.codes import BYTES
 from pipelines.wasm.engine import Runtime
@@ -87,6 +88,27 @@ class Sandbox:
                 self.alive = False
             named = StageError(error.kind, self._named(error.reason), detail=error.detail)
             raise named from error
+
+    def run_batch(self, batch: Batch, limits: Limits) -> list[Document | None]:
+        """One run a document in one call, which has `limits.timeout_ms` as a whole.
+
+        Gives each document as it came out, None for one that is to be run by itself. Raises what
+        `run` does where that is all of them.
+        """
+        self._require("document")
+        try:
+            prepared = Prepared(batch, limits)
+            self.runs += 1
+            answer = self._enter(self._run, RunLog(0), limits.timeout_ms, prepared.text())
+            header, lines = reply.split(answer, "invalid_result")
+            if failure := reply.guest_error(header):
+                raise self._failure(*failure)
+            self.alive = "memory" not in header
+            return prepared.read(lines)
+        except StageError as error:
+            if error.kind not in _HARMLESS:
+                self.alive = False
+            raise
 
     def close(self) -> None:
         """Frees the instance and its memory."""

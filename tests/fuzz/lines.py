@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -38,7 +37,7 @@ def run_bulk(data: bytes) -> None:
         if name is not None:
             name.encode()
         read_bulk(write_bulk([item.without_pipeline("x")]))
-        read_bulk(write_bulk([replace(item.as_write("index", "{}", 1, 1), renamed=False)]))
+        read_bulk(write_bulk([item.as_write("index", "{}", 1, 1)._replace(renamed=False)]))
         if source is not None:
             declared(_NOT_JSON, Payload.parse, source.rstrip(b"\r"))
     refused(check_names, (item.meta.get("_index") for item in items))

@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.graft import graft, loses_nothing
+from pipelines.graft import graft, is_plain, loses_nothing
 from pipelines.json_text import fits_orjson, one_line, parse, same, write
 
 WHOLE = st.integers(-(10**40), 10**40).map(str)
@@ -176,6 +177,36 @@ def test_loses_nothing(text: str) -> None:
 def test_what_loses_nothing(text: str, nothing: bool) -> None:
     """Words are no small floats, and spaces between values are nothing to lose."""
     assert loses_nothing(text, json.loads(text)) is nothing
+
+
+@given(texts())
+def test_a_plain_object_is_grafted_by_writing_it(text: str) -> None:
+    """Its members have no spelling of their own to be kept, whatever changes in it."""
+    value = orjson.loads(text)
+    if isinstance(value, dict) and fits_orjson(text) and is_plain(text, orjson.dumps(value)):
+        changed = {**value, **dict.fromkeys(list(value)[:1], 1.5), "new": 1e-7}
+        for each in (changed, dict(reversed(changed.items()))):
+            assert graft(text, write(each)) == write(each)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ('{"a":1,"b":"x y"}', True),
+        ('{"a": 1, "b": "x  y" }', True),
+        ('{"a":[1],"b":{}}', True),
+        ('{"a": [1]}', True),
+        ('{"a": {}}', True),
+        ('{"a": "x\\u0020y"}', False),
+        ('{"a":1.0}', True),
+        ('{"a":1.50}', False),
+        ('{"a":1,"a":1}', False),
+        ('{"a":1,\t"b":1}', True),
+    ],
+)
+def test_what_is_plain(text: str, plain: bool) -> None:
+    """White space between values makes no difference, how they are written does."""
+    assert is_plain(text, orjson.dumps(orjson.loads(text))) is plain
 
 
 @pytest.mark.parametrize(

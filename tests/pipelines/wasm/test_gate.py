@@ -40,6 +40,20 @@ async def test_a_long_run_holds_up_nobody() -> None:
     assert await entered(gate)
 
 
+async def test_a_run_that_is_long_from_the_start_is_never_young() -> None:
+    """It waits for a thread only, and short ones pass it meanwhile."""
+    gate = Gate(3)
+    young = await gate.enter()
+    long = [await gate.enter(long=True) for _ in range(2)]
+    young.leave()
+    assert await entered(gate)
+    third = await gate.enter(long=True)
+    assert not await entered(gate)
+    for place in (*long, third):
+        place.leave()
+    assert await entered(gate)
+
+
 async def test_a_caller_that_gave_up_keeps_no_place() -> None:
     """Neither while it waits for a thread nor while it waits for its turn."""
     gate = Gate(1)

@@ -56,6 +56,22 @@ class Context:
         self.request = request
         self.query = request.get("query") if isinstance(request, dict) else None
 
+    def like(self, id: Any, state: dict, metadata: dict) -> "Context":
+        """That of another document of the same batch."""
+        other = Context.__new__(Context)
+        other.params = self.params
+        other.phase = self.phase
+        other.index = self.index
+        other.pipeline = self.pipeline
+        other.stage = self.stage
+        other.id = id
+        other.headers = dict(self.headers)
+        other.state = state
+        other.metadata = metadata
+        other.deadline_ms = self.deadline_ms
+        other.request = other.query = None
+        return other
+
     def __getattr__(self, name: str) -> NoReturn:
         if name == "hits":
             raise AttributeError(

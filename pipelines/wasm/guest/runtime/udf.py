@@ -12,6 +12,8 @@ import querymill
 from querymill.current import Context, Ended, current
 from querymill.hits import Hits
 
+from runtime.answer import METADATA, headed, header_of, rejection, text_of
+from runtime.batch import run_batch
 from runtime.failure import (
     OUT_OF_MEMORY,
     InvalidResult,
@@ -26,7 +28,6 @@ from runtime.text import decode, encode
 _ENTRIES = ("udf_main", "query", "document", "result")
 _RETURNED = {"query": "the query clause", "document": "the document", "result": "the response"}
 _GIVEN = {"query": "request", "document": "document", "result": "response"}
-_METADATA = "_pipeline_metadata"
 
 
 class Udf:
@@ -71,7 +72,7 @@ class Udf:
         except (RecursionError, ValueError) as error:
             return report("input_type", f"the input cannot be read: {describe(error, '')}")
         try:
-            return self._run(given)
+            return run_batch(self._outcome, given) if "batch" in given else self._run(given)
         except InvalidResult as error:
             return report("invalid_result", str(error))
         except TooLarge as error:
@@ -117,11 +118,27 @@ class Udf:
         if phase == "result" and given.get("declared"):
             hits = context.hits = Hits(payload)
             payload = payload["response"]
+        new, header = self._outcome(phase, payload, request, context, edits=hits is not None)
+        if header:
+            return f"{header}\n"
+        if hits is None:
+            header, new = headed(new, context)
+        else:
+            header, new = header_of(context, context.metadata), hits.edits()
+        text = text_of(new, "the result")
+        if len(text) > limit:
+            raise TooLarge(f"the result has {len(text)} bytes or more, its limit is {limit}")
+        return f"{header}\n{text}"
+
+    def _outcome(
+        self, phase: str, payload: dict, request: Any, context: Context, *, edits: bool = False
+    ) -> tuple[Any, str]:
+        """What the UDF returned, or the header that tells how else it ended."""
         self._globals["context"] = context
         current.begin(phase, payload, request)
         new: Any = None
         try:
-            new = self._call(phase, payload, context, edits=hits is not None)
+            new = self._call(phase, payload, context, edits)
         except Ended:
             pass
         except BaseException:
@@ -131,12 +148,8 @@ class Udf:
         finally:
             output.flush()
         if current.rejected is not None:
-            return _rejection(*current.rejected)
-        if current.dropped:
-            return '{"dropped":true}\n'
-        if hits is not None:
-            return _written(hits.edits(), context, context.metadata, limit)
-        return _answer(new, context, limit)
+            return None, rejection(*current.rejected)
+        return new, '{"dropped":true}' if current.dropped else ""
 
     def _call(self, phase: str, payload: dict, context: Context, edits: bool) -> dict | None:
         """What the UDF made of the payload; with `edits` it has to return nothing."""
@@ -144,7 +157,10 @@ class Udf:
         if callable(function):
             if edits:
                 return _nothing(function(payload, context), f"{phase}()")
-            return _checked(function(payload, context), f"{phase}()", f"the {_GIVEN[phase]}")
+            returned = function(payload, context)
+            if type(returned) is dict:
+                return returned
+            return _checked(returned, f"{phase}()", f"the {_GIVEN[phase]}")
         main = self._globals.get("udf_main")
         if not callable(main):
             raise InvalidResult(f"{phase}() and udf_main() are gone; a run must not remove them")
@@ -183,57 +199,10 @@ def _nothing(returned: Any, function: str) -> None:
 def _with_clause(request: dict, clause: dict, bare: bool) -> dict:
     """The request with a new query clause; `_pipeline_metadata` is lifted to the request's top."""
     new = dict(request)
-    if _METADATA in clause:
+    if METADATA in clause:
         clause = dict(clause)
-        new[_METADATA] = clause.pop(_METADATA)
+        new[METADATA] = clause.pop(METADATA)
     if bare and clause == {"match_all": {}}:
         return new
     new["query"] = clause
     return new
-
-
-def _rejection(reason: str, status: Any) -> str:
-    if type(status) is not int or not 400 <= status <= 499:
-        raise InvalidResult(f"reject() was given the status {status!r}; it takes 400 to 499")
-    text = reason.encode("utf-8", "backslashreplace").decode()
-    return encode({"rejected": [text, status]}) + "\n"
-
-
-def _answer(new: dict, context: Context, limit: int) -> str:
-    metadata = context.metadata
-    if _METADATA in new:
-        taken = new[_METADATA]
-        if not isinstance(taken, dict):
-            raise InvalidResult(f"{_METADATA} is not an object but {type(taken).__name__}")
-        new = {name: value for name, value in new.items() if name != _METADATA}
-        metadata = {**metadata, **taken}
-    return _written(new, context, metadata, limit)
-
-
-def _written(new: dict, context: Context, metadata: dict, limit: int) -> str:
-    header = {}
-    if metadata:
-        header["metadata"] = metadata
-    if context.state:
-        header["state"] = context.state
-    text = _json(new, "the result")
-    if len(text) > limit:
-        raise TooLarge(f"the result has {len(text)} bytes or more, its limit is {limit}")
-    return f"{_json(header, 'context.state or metadata') if header else '{}'}\n{text}"
-
-
-def _json(value: Any, what: str) -> str:
-    try:
-        text = encode(value)
-        if not text.isascii():
-            text.encode()
-        return text
-    except UnicodeEncodeError as error:
-        raise InvalidResult(
-            f"{what} holds half a surrogate pair (U+{ord(error.object[error.start]):04X}), "
-            "which no UTF-8 text can carry"
-        ) from None
-    except RecursionError:
-        raise InvalidResult(f"{what} is nested too deeply for JSON") from None
-    except (TypeError, ValueError) as error:
-        raise InvalidResult(f"{what} cannot be written as JSON: {error}") from None
