@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,7 @@ from proxy.updates import Updates
 from proxy.upstream_errors import UpstreamError
 
 ANSWER_MAX = 200 * 1024 * 1024
-# Items of one bulk that are under way at once; more would only wait for the same sandboxes.
+# Of one bulk that is under way at once; more would only wait for the same sandboxes.
 CONCURRENCY = 8
 # More items are put together off the event loop.
 WRITE_INLINE = 5_000
@@ -122,33 +122,44 @@ class BulkTraffic:
         self, bulk: _Bulk, exchange: Exchange, target: Target, runs: Runs
     ) -> list[BulkItem]:
         done = list(bulk.items)
+        headers = visible_headers(exchange, self._visible)
         alone: list[tuple[int, str, Chosen]] = []
-        for (index, own), members in bulk.groups.items():
-            places = [*members.whole, *members.updates]
-            try:
-                chosen = await self._select(index, own, places, done, target, runs)
-            except (ErrorAnswer, PipelineError, UpstreamError) as error:
-                answer = answer_for(error)
-                for place in places:
-                    item = done[place]
-                    done[place] = item.answered(item_error(index, item.id, answer))
-                continue
-            if chosen:
-                headers = visible_headers(exchange, self._visible)
-                left = await self._batches.run(
-                    done, members.whole, chosen, index=index, headers=headers, runs=runs
-                )
-                alone += [(place, index, chosen) for place in (*left, *members.updates)]
+        for index, members, chosen in await self._choose(bulk, done, target, runs):
+            left = await self._batches.run(
+                done, members.whole, chosen, index=index, headers=headers, runs=runs
+            )
+            alone += [(place, index, chosen) for place in (*left, *members.updates)]
         waiting = iter(alone)
 
         async def work() -> None:
             for place, index, chosen in waiting:
                 done[place] = await self._run_item(done[place], index, chosen, exchange, runs)
 
-        async with asyncio.TaskGroup() as group:
-            for number in range(min(CONCURRENCY, len(alone))):
-                group.create_task(work(), name=f"bulk worker {number}")
+        await _at_once(work, len(alone))
         return done
+
+    async def _choose(
+        self, bulk: _Bulk, done: list[BulkItem], target: Target, runs: Runs
+    ) -> list[tuple[str, BulkGroup, Chosen]]:
+        """The groups that get pipelines, with their index; items for which none can be chosen are
+        answered.
+        """
+        found: dict[tuple[str, str | None], Chosen] = dict.fromkeys(bulk.groups, ())
+        waiting = iter(bulk.groups.items())
+
+        async def work() -> None:
+            for (index, own), members in waiting:
+                places = [*members.whole, *members.updates]
+                try:
+                    found[index, own] = await self._select(index, own, places, done, target, runs)
+                except (ErrorAnswer, PipelineError, UpstreamError) as error:
+                    answer = answer_for(error)
+                    for place in places:
+                        item = done[place]
+                        done[place] = item.answered(item_error(index, item.id, answer))
+
+        await _at_once(work, len(bulk.groups))
+        return [(key[0], bulk.groups[key], chosen) for key, chosen in found.items() if chosen]
 
     async def _select(
         self,
@@ -269,6 +280,16 @@ class BulkTraffic:
     def _runs(self, exchange: Exchange, index: str) -> Runs:
         visible = visible_headers(exchange, self._visible)
         return Runs(self._executor, index=index, headers=visible)
+
+
+async def _at_once(work: Callable[[], Coroutine[None, None, None]], count: int) -> None:
+    """Have `count` things done by as many workers as may be under way at once."""
+    if count == 1:
+        await work()
+        return
+    async with asyncio.TaskGroup() as group:
+        for number in range(min(CONCURRENCY, count)):
+            group.create_task(work(), name=f"bulk worker {number}")
 
 
 async def _written(items: list[BulkItem]) -> bytes:
