@@ -5,7 +5,7 @@ COPY requirements.runtime.lock pyproject.toml README.md LICENSE ./
 COPY proxy ./proxy
 COPY pipelines ./pipelines
 RUN python -m venv /opt/querymill \
- && /opt/querymill/bin/pip install --no-cache-dir --require-hashes -r requirements.runtime.lock \
+ && /opt/querymill/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements.runtime.lock \
  && /opt/querymill/bin/pip install --no-cache-dir setuptools==84.2.1 \
  && /opt/querymill/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
  && QUERYMILL_CACHE_DIR=/opt/querymill/cache /opt/querymill/bin/querymill prepare

@@ -17,6 +17,7 @@ from proxy.search_request import merge_url, merged_text
 from proxy.spans import Span, elements, member, members, replaced
 from tests.fuzz.harness import Harness, declared
 
+_NO_SPACE: Final = str.maketrans("", "", " \t\r\n")
 _BAD_JSON: Final = (ValueError, json.JSONDecodeError)
 
 
@@ -34,7 +35,7 @@ def run_graft(data: bytes) -> None:
     value = declared((RecursionError,), parse, old)
     assert graft(old, old).strip() == one_line(old).strip()
     if loses_nothing(old, value):
-        assert write(value) == old
+        assert write(value).translate(_NO_SPACE) == old.translate(_NO_SPACE)
     assert _equal(declared((RecursionError,), parse, pretty(old)), value)
     if new is not None:
         grafted = graft(old, new)

@@ -181,12 +181,13 @@ def test_what_loses_nothing(text: str, nothing: bool) -> None:
 
 @given(texts())
 def test_a_plain_object_is_grafted_by_writing_it(text: str) -> None:
-    """Its members have no spelling of their own to be kept, whatever changes in it."""
+    """Its members have no spelling of their own but white space, whatever changes in it."""
     value = orjson.loads(text)
     if isinstance(value, dict) and fits_orjson(text) and is_plain(text, orjson.dumps(value)):
         changed = {**value, **dict.fromkeys(list(value)[:1], 1.5), "new": 1e-7}
         for each in (changed, dict(reversed(changed.items()))):
-            assert graft(text, write(each)) == write(each)
+            grafted, written = graft(text, write(each)), write(each)
+            assert "".join(grafted.split()) == "".join(written.split())
 
 
 @pytest.mark.parametrize(
