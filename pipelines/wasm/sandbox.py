@@ -134,7 +134,9 @@ class Sandbox:
             left = max(1, timeout_ms - int((time.monotonic() - began) * 1000))
             header = self._asked("load", log, left, setup)
         except StageError as error:
-            reason = self._named(f"cannot be loaded: {error.reason}")
+            # the limit as it was set: what compiling left of it would tell the reader nothing
+            why = _overran(timeout_ms) if error.overran else error.reason
+            reason = self._named(f"cannot be loaded: {why}")
             raise StageError("load", reason, detail=error.detail, overran=error.overran) from error
         return frozenset(name for name in header.get("entries", ()) if isinstance(name, str))
 
@@ -179,8 +181,7 @@ class Sandbox:
             self.alive = False
             trap = traps.explain(error)
             if trap.interrupted:
-                reason = f"it ran longer than its {timeout_ms} ms"
-                raise StageTimeoutError(reason, overran=True) from error
+                raise StageTimeoutError(_overran(timeout_ms), overran=True) from error
             raise StageError("trap", f"the sandbox was stopped: {trap.reason}") from error
         finally:
             line.log = None
@@ -201,6 +202,10 @@ class Sandbox:
         if found is None:
             raise StageError("unavailable", "the built sandbox is not ours; clear the cache folder")
         return text_call(self._store, found)
+
+
+def _overran(timeout_ms: int) -> str:
+    return f"it ran longer than its {timeout_ms} ms"
 
 
 def _checked_input(call: Call, limits: Limits) -> tuple[str, dict[str, Any]]:
