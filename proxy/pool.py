@@ -43,7 +43,7 @@ class Pool:
         self._watch: asyncio.TimerHandle | None = None
         self._open = 0
         self._idle: deque[Connection] = deque()
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[asyncio.Future[Connection | None]] = deque()
 
     def take(self) -> Connection | None:
         """Lend an idle connection at once, if there is one."""
@@ -59,17 +59,17 @@ class Pool:
         """
         if fresh:
             self.drop_idle()
-        connection = self._reuse() or await self._open_or_wait()
+        connection = self._reuse() or await self._open_or_wait(fresh=fresh)
         self._lend(connection)
         return connection
 
-    async def _open_or_wait(self) -> Connection:
-        if self._open >= self._limit:
-            connection = await self._wait()
-            if connection is not None:
-                return connection
-        else:
+    async def _open_or_wait(self, *, fresh: bool) -> Connection:
+        if self._open < self._limit:
             self._open += 1
+        elif (connection := await self._wait()) is not None:
+            if connection.usable and not fresh:
+                return connection
+            connection.close()
         return await self._connect()
 
     def release(self, connection: Connection, *, reusable: bool) -> None:
@@ -78,11 +78,10 @@ class Pool:
         if reusable and connection.usable:
             connection.idle_since = time.monotonic()
             connection.reused = True
-            self._idle.append(connection)
+            self._give(connection)
         else:
             connection.close()
-            self._open -= 1
-        self._wake()
+            self._give(None)
 
     def drop_idle(self) -> None:
         """Close every connection that is not lent."""
@@ -123,49 +122,46 @@ class Pool:
 
     async def _wait(self) -> Connection | None:
         """Wait for an idle connection, or None for leave to open one (already counted)."""
+        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
         try:
             async with asyncio.timeout(self._connect_timeout):
-                while True:
-                    await self._turn()
-                    connection = self._reuse()
-                    if connection is not None:
-                        return connection
-                    if self._open < self._limit:
-                        self._open += 1
-                        return None
+                return await waiter
         except TimeoutError as exc:
+            self._pass_on(waiter)
             raise UpstreamBusy(
                 f"all {self._limit} connections to the backend {self.origin} are in use; "
                 "try again later, or raise backend_connections"
             ) from exc
-
-    async def _turn(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                # Woken and cancelled at once: the turn belongs to the next one.
-                self._wake()
-            elif waiter in self._waiters:
-                self._waiters.remove(waiter)
+            self._pass_on(waiter)
             raise
 
-    def _wake(self) -> None:
+    def _give(self, connection: Connection | None) -> None:
+        """Hand a connection, or leave to open one, to who has waited longest: nobody overtakes."""
         while self._waiters:
             waiter = self._waiters.popleft()
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(connection)
                 return
+        if connection is None:
+            self._open -= 1
+        else:
+            self._idle.append(connection)
+
+    def _pass_on(self, waiter: asyncio.Future[Connection | None]) -> None:
+        """What was given to one that was cancelled in the same moment belongs to the next one."""
+        if waiter.done() and not waiter.cancelled():
+            self._give(waiter.result())
+        elif waiter in self._waiters:
+            self._waiters.remove(waiter)
 
     async def _connect(self) -> Connection:
         try:
             async with asyncio.timeout(self._connect_timeout):
                 return await Connection.open(self.origin, self._tls)
         except BaseException as exc:
-            self._open -= 1
-            self._wake()
+            self._give(None)
             if isinstance(exc, TimeoutError):
                 raise UpstreamUnreachable(
                     f"the backend {self.origin} did not accept a connection within "

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -17,8 +15,8 @@ from pipelines.errors import StageError, StageTimeoutError
 from pipelines.wasm.batch import Batch, Document
 from pipelines.wasm.call import Call, Isolation, Key, Limits, Package, Reply
 from pipelines.wasm.engine import Runtime
-from pipelines.wasm.gate import Gate, Place
-from pipelines.wasm.last import gave_way, give_way
+from pipelines.wasm.lanes import Lane, Lanes, NotBegunError
+from pipelines.wasm.last import gave_way
 from pipelines.wasm.log import RunLog
 from pipelines.wasm.pace import INLINE_BYTES, INLINE_MS, SLICE_SECONDS, Paces
 from pipelines.wasm.sandbox import Sandbox
@@ -70,16 +68,11 @@ class SandboxPool:
             recycle_runs=recycle_runs,
             recycle_seconds=recycle_seconds,
         )
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="querymill-udf")
         self._stock = Stock(self._shelf, most=stock, rest_seconds=rest_seconds)
-        # Runs those whose last run passed its deadline, while the processors have nothing else.
-        self._last = ThreadPoolExecutor(
-            1, thread_name_prefix="querymill-runaway", initializer=give_way
-        )
+        self._lanes = Lanes(threads)
         self._paces = Paces()
         # How long runs have held the event loop since it last went around.
         self._spent = 0.0
-        self._gate = Gate(threads)
         self._closed = False
 
     async def run(
@@ -164,8 +157,7 @@ class SandboxPool:
         """
         self._closed = True
         await self._stock.close()
-        await asyncio.to_thread(self._executor.shutdown)
-        await asyncio.to_thread(self._last.shutdown)
+        await self._lanes.close()
         await asyncio.to_thread(self._shelf.close)
 
     def stats(self) -> dict[str, int]:
@@ -205,24 +197,20 @@ class SandboxPool:
         *,
         long: bool = False,
     ) -> T:
-        runaway = key is not None and self._paces.is_runaway(key)
+        lane: Lane = "long" if long else "short"
+        if key is not None and self._paces.is_runaway(key):
+            lane = "runaway"
+        last = key is not None and self._paces.gives_way(key)
         try:
-            async with asyncio.timeout(run_timeout):
-                place = await self._gate.enter(runaway=runaway, long=long)
-        except TimeoutError as error:
+            return await self._lanes.run(work, lane, last=last, within=run_timeout)
+        except NotBegunError as error:
+            if self._closed:
+                reason = f"UDF [{package}]: the sandboxes are shut down"
+                raise StageError("unavailable", reason) from error
             raise StageTimeoutError(
                 f"UDF [{package}]: no sandbox was free within {run_timeout:g} s (waiting); "
                 "add workers or make the UDFs in front of it faster"
             ) from error
-        if self._closed:
-            place.leave()
-            raise StageError("unavailable", f"UDF [{package}]: the sandboxes are shut down")
-        loop = asyncio.get_running_loop()
-        last = key is not None and self._paces.gives_way(key)
-        future = (self._last if last else self._executor).submit(work)
-        # left when the thread is done, which may be after the caller has gone
-        future.add_done_callback(partial(_leave, place, loop))
-        return await asyncio.wrap_future(future)
 
     def _run_here(
         self, key: Key, call: Call, limits: Limits, log: RunLog
@@ -336,11 +324,6 @@ def _is_small(call: Call) -> bool:
     """Whether a call's input is small enough for the event loop's thread."""
     most = INLINE_BYTES if call.projection is None else INLINE_BYTES * _WHOLE_FACTOR
     return len(call.payload) + len(call.request or "") <= most
-
-
-def _leave(place: Place, loop: asyncio.AbstractEventLoop, _: Future[T]) -> None:
-    with suppress(RuntimeError):  # the loop was closed meanwhile
-        loop.call_soon_threadsafe(place.leave)
 
 
 def parameters_text(params: Mapping[str, object]) -> bytes:

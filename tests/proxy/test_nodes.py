@@ -35,6 +35,42 @@ async def test_connection_limit(backend: ScriptedBackend, open_upstream: OpenUps
     assert backend.accepted == 2
 
 
+async def test_nobody_overtakes(backend: ScriptedBackend, open_upstream: OpenUpstream) -> None:
+    """Who asks again at once does not get the connection that another one waits for."""
+    upstream = await open_upstream(connections=1)
+
+    async def eager() -> None:
+        for number in range(3):
+            await get(upstream, target=f"/eager-{number}")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(eager())
+        group.create_task(get(upstream, target="/waiting"))
+    targets = [message.first_line.split()[1] for message in backend.received]
+    assert targets == [b"/eager-0", b"/waiting", b"/eager-1", b"/eager-2"]
+    assert backend.accepted == 1
+
+
+async def test_a_retry_that_waits_gets_a_fresh_connection(
+    backend: ScriptedBackend, open_upstream: OpenUpstream
+) -> None:
+    """One that has carried a request is no proof against being closed as well."""
+
+    async def drop_second(message: Message, wire: Wire) -> None:
+        await wire.send(answer())
+        await wire.reader.readuntil(b"\r\n\r\n")
+        wire.reset()
+
+    backend.reply = drop_second
+    upstream = await open_upstream(connections=1)
+    assert await get(upstream) == b"{}"
+    async with asyncio.TaskGroup() as group:
+        # on the stale connection; the other one is next and has the second
+        calls = [group.create_task(get(upstream, retry=retry)) for retry in (True, False)]
+    assert [call.result() for call in calls] == [b"{}"] * 2
+    assert backend.accepted == 3
+
+
 async def test_connection_limit_reached_for_too_long(
     backend: ScriptedBackend, unblocked: None
 ) -> None:

@@ -1,0 +1,232 @@
+"""Who begins next on the threads UDFs run on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import pytest_asyncio
+
+from pipelines.wasm.lanes import SHORT_SECONDS, Lane, Lanes, NotBegunError
+
+
+class Work:
+    """A run that says when it began and ends when it is let."""
+
+    def __init__(self, lanes: Lanes, lane: Lane = "short", within: float | None = None) -> None:
+        self._begun = threading.Event()
+        self._free = threading.Event()
+        self.answer = asyncio.ensure_future(lanes.run(self._work, lane, within=within))
+
+    def _work(self) -> None:
+        self._begun.set()
+        assert self._free.wait(30)
+
+    @property
+    def has_begun(self) -> bool:
+        return self._begun.is_set()
+
+    async def begun(self) -> None:
+        assert await asyncio.to_thread(self._begun.wait, 30)
+
+    def let_end(self) -> None:
+        self._free.set()
+
+    async def end(self) -> None:
+        self.let_end()
+        await self.answer
+
+
+Make = Callable[[int], Lanes]
+
+
+@pytest_asyncio.fixture
+async def make() -> AsyncIterator[Make]:
+    made: list[Lanes] = []
+
+    def new(threads: int) -> Lanes:
+        made.append(Lanes(threads))
+        return made[-1]
+
+    yield new
+    for lanes in made:
+        await lanes.close()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short run stays one however slow this machine is."""
+    monkeypatch.setattr("pipelines.wasm.lanes.SHORT_SECONDS", 3600.0)
+
+
+async def turns() -> None:
+    """All that is due on the event loop is done, and a thread had time to begin what it may."""
+    for _ in range(3):
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_the_next_short_run_waits_for_the_last(make: Make) -> None:
+    """One after the other, in order of arrival."""
+    lanes = make(4)
+    first, second, third = (Work(lanes) for _ in range(3))
+    await first.begun()
+    await turns()
+    assert not second.has_begun
+    await first.end()
+    await second.begun()
+    await turns()
+    assert not third.has_begun
+    await second.end()
+    await third.end()
+
+
+async def test_a_long_run_holds_up_nobody(make: Make) -> None:
+    """After a while others run beside it, up to the number of threads."""
+    lanes = make(2)
+    long, second, third = (Work(lanes) for _ in range(3))
+    await long.begun()
+    await second.begun()
+    await asyncio.sleep(2 * SHORT_SECONDS)
+    assert not third.has_begun
+    await long.end()
+    await third.begun()
+    await second.end()
+    await third.end()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_run_that_is_long_from_the_start_is_never_young(make: Make) -> None:
+    """It waits for a thread only, and short ones begin beside it."""
+    lanes = make(3)
+    long = [Work(lanes, "long") for _ in range(2)]
+    for each in long:
+        await each.begun()
+    young, more = Work(lanes), Work(lanes, "long")
+    await young.begun()
+    await turns()
+    assert not more.has_begun
+    await young.end()
+    await more.begun()
+    for each in (*long, more):
+        await each.end()
+
+
+@pytest.mark.usefixtures("patient")
+async def test_runaways_have_one_place_among_them(make: Make) -> None:
+    """However many threads there are; others pass them at once, and the place comes back."""
+    lanes = make(3)
+    first, waiting, other = Work(lanes, "runaway"), Work(lanes, "runaway"), Work(lanes)
+    await first.begun()
+    await other.begun()
+    await turns()
+    assert not waiting.has_begun
+    await first.end()
+    await waiting.begun()
+    await waiting.end()
+    await other.end()
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_a_caller_that_gave_up_keeps_no_place(make: Make, cancelled: bool) -> None:
+    """Its run is not begun any more, and the next one is."""
+    lanes = make(2)
+    first = Work(lanes)
+    await first.begun()
+    late = Work(lanes, within=None if cancelled else 0.01)
+    next_ = Work(lanes)
+    if cancelled:
+        await turns()
+        late.answer.cancel()
+    with pytest.raises(asyncio.CancelledError if cancelled else NotBegunError):
+        await late.answer
+    await first.end()
+    await next_.begun()
+    await next_.end()
+    assert not late.has_begun
+
+
+@pytest.mark.usefixtures("patient")
+async def test_what_has_begun_is_not_late(make: Make) -> None:
+    """The time is that of waiting; one that is cancelled then keeps its place to its end."""
+    lanes = make(1)
+    work, cancelled = Work(lanes, within=0.01), Work(lanes, "long")
+    await work.begun()
+    await asyncio.sleep(0.03)
+    await work.end()
+    await cancelled.begun()
+    cancelled.answer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled.answer
+    next_ = Work(lanes)
+    await turns()
+    assert not next_.has_begun
+    cancelled.let_end()
+    await next_.begun()
+    await next_.end()
+
+
+async def test_an_error_is_the_callers(make: Make) -> None:
+    """And the thread goes on with the next."""
+    lanes = make(1)
+
+    def fail() -> None:
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        await lanes.run(fail)
+    assert await lanes.run(lambda: 3) == 3
+
+
+async def test_closing(make: Make) -> None:
+    """What has begun is waited for, what waits is told, and nothing begins."""
+    lanes = make(1)
+    work, waiting = Work(lanes), Work(lanes)
+    await work.begun()
+    closing: Awaitable[None] = asyncio.ensure_future(lanes.close())
+    with pytest.raises(NotBegunError):
+        await waiting.answer
+    with pytest.raises(NotBegunError):
+        await lanes.run(lambda: 1)
+    work.let_end()
+    await closing
+    await work.answer
+    assert not waiting.has_begun
+
+
+async def test_runs_do_not_wait_for_the_event_loop(make: Make) -> None:
+    """One after the other they are done while the loop itself does something else."""
+    lanes = make(2)
+    done = threading.Semaphore(0)
+    runs = [asyncio.ensure_future(lanes.run(done.release)) for _ in range(20)]
+    await asyncio.sleep(0)
+    for _ in runs:
+        # holds the loop's thread, but not the interpreter
+        assert done.acquire(timeout=30)
+    await asyncio.gather(*runs)
+
+
+async def test_a_run_that_gives_way(make: Make) -> None:
+    """It is on a thread of its own, and others begin beside it."""
+    lanes = make(2)
+    names = [
+        await lanes.run(lambda: threading.current_thread().name, "runaway", last=last)
+        for last in (True, False)
+    ]
+    assert [name.split("_")[0] for name in names] == ["querymill-runaway", "querymill-udf"]
+
+
+async def test_the_longest_look(make: Make) -> None:
+    """Short runs that wait behind several that grow long begin as soon as there is a thread."""
+    lanes = make(4)
+    began = time.monotonic()
+    works = [Work(lanes) for _ in range(4)]
+    for work in works:
+        await work.begun()
+    assert time.monotonic() - began >= 3 * SHORT_SECONDS
+    for work in works:
+        await work.end()
