@@ -16,16 +16,96 @@ _CHARS_MAX = 500
 _GONE = object()
 
 
+class _Table:
+    """What is known of the hits, and what was done to them. It does not refer to any `Hit`.
+
+    What was declared comes as columns, by path, and is kept so until an object is wanted, or a
+    path is written that is none of them; or, from hits of odd shapes, as an object each.
+    """
+
+    def __init__(self, given: dict) -> None:
+        self.given: dict[str, list] = given.get("columns", {})
+        for path, gaps in given.get("gaps", {}).items():
+            for at in gaps:
+                self.given[path][at] = MISSING
+        self.parts: list[dict] | None = given.get("parts")
+        self.count = given["count"] if self.parts is None else len(self.parts)
+        self.dropped: set[int] = set()
+        # what was set and deleted, path by path: values by position
+        self.columns: list[tuple[str, dict[int, Any]]] = []
+        self._open: dict[str, dict[int, Any]] = {}
+
+    def find(self, at: int, path: str) -> Any:
+        """The value at a path that is no column, or a marker that nothing is there."""
+        dot = path.find(".")
+        while dot >= 0:
+            if path[:dot] in self.given:
+                return lookup(self.given[path[:dot]][at], path[dot + 1 :])
+            dot = path.find(".", dot + 1)
+        return lookup(self.part(at), path)
+
+    def has_column(self, path: str) -> bool:
+        """Whether a path is a column; one name that nothing is known below becomes one."""
+        given = self.given
+        if path in given:
+            return True
+        if self.parts is not None or "." in path or any(p.startswith(f"{path}.") for p in given):
+            return False
+        given[path] = [MISSING] * self.count
+        return True
+
+    def part(self, at: int) -> dict:
+        """What is known of a hit, as an object; made of the columns for each look."""
+        if self.parts is not None:
+            return self.parts[at]
+        part: dict = {}
+        for path, column in self.given.items():
+            *above, last = path.split(".")
+            node = part
+            for name in above:
+                node = node.setdefault(name, {})
+            if column[at] is not MISSING:
+                node[last] = column[at]
+        return part
+
+    def own_part(self, at: int) -> dict:
+        """The same to write to: from now on objects are what is known."""
+        if self.parts is None:
+            self.parts = [self.part(each) for each in range(self.count)]
+            self.given = {}
+        return self.parts[at]
+
+    def column(self, path: str, at: int, set: bool) -> dict[int, Any]:
+        """Where what is set or deleted at `path` of hit `at` is written down.
+
+        Columns are done one after the other, which must come to the same as what the UDF did. So
+        all of before are closed by a path that leads to or from one of them, and by deleting what
+        was set in this one or the other way round.
+        """
+        column = self._open.get(path)
+        if column is None:
+            _check(path)
+            if any(f"{path}.".startswith(f"{p}.") or p.startswith(f"{path}.") for p in self._open):
+                self._open.clear()
+        elif at not in column or (column[at] is not _GONE) is set:
+            return column
+        else:
+            self._open.clear()
+        column = self._open[path] = {}
+        self.columns.append((path, column))
+        return column
+
+
 class Hit:
     """One hit: what was declared of it can be read, and any path of it set or deleted.
 
     A path is names joined by dots, as in `_source.brand.name`.
     """
 
-    __slots__ = ("_among", "_at")
+    __slots__ = ("_at", "_table")
 
-    def __init__(self, among: "Hits", at: int) -> None:
-        self._among = among
+    def __init__(self, table: _Table, at: int) -> None:
+        self._table = table
         self._at = at
 
     def __getitem__(self, path: str) -> Any:
@@ -38,15 +118,13 @@ class Hit:
         return self.get(path, MISSING) is not MISSING
 
     def __repr__(self) -> str:
-        return f"Hit({self._among._part(self._at)!r})"
+        return f"Hit({self._table.part(self._at)!r})"
 
     def get(self, path: str, default: Any = None) -> Any:
         """The value at `path`, or `default` where nothing is, or nothing was declared."""
-        among = self._among
-        if path in among._given:
-            found = among._given[path][self._at]
-        else:
-            found = among._find(self._at, path)
+        table = self._table
+        column = table.given.get(path)
+        found = table.find(self._at, path) if column is None else column[self._at]
         return default if found is MISSING else found
 
     def set(self, path: str, value: Any) -> None:
@@ -54,48 +132,36 @@ class Hit:
 
         Raises `ValueError` for what is no path, or leads into something else than an object.
         """
-        among, at = self._among, self._at
-        column = among._column(path, at, set=True)
-        if among._has_column(path):
-            among._given[path][at] = value
+        table, at = self._table, self._at
+        column = table.column(path, at, set=True)
+        if table.has_column(path):
+            table.given[path][at] = value
         else:
-            _put(among._own_part(at), path, value)
+            _put(table.own_part(at), path, value)
         column[at] = value
 
     def delete(self, path: str) -> None:
         """Takes away what the hit has at `path`, whether it was declared or not."""
-        among, at = self._among, self._at
-        column = among._column(path, at, set=False)
-        if path in among._given:
-            among._given[path][at] = MISSING
+        table, at = self._table, self._at
+        column = table.column(path, at, set=False)
+        if path in table.given:
+            table.given[path][at] = MISSING
         else:
-            _put(among._own_part(at), path, _GONE)
+            _put(table.own_part(at), path, _GONE)
         column[at] = _GONE
 
     def drop(self) -> None:
         """Leaves the hit out of the response."""
-        self._among._dropped.add(self._at)
+        self._table.dropped.add(self._at)
 
 
 class Hits:
-    """The hits that are left, in their order now. Iterating goes over those there at its start.
-
-    What was declared comes as columns, by path, and is kept so until an object is wanted, or a
-    path is written that is none of them; or, from hits of odd shapes, as an object each.
-    """
+    """The hits that are left, in their order now. Iterating goes over those there at its start."""
 
     def __init__(self, given: dict) -> None:
-        self._given: dict[str, list] = given.get("columns", {})
-        for path, gaps in given.get("gaps", {}).items():
-            for at in gaps:
-                self._given[path][at] = MISSING
-        self._parts: list[dict] | None = given.get("parts")
-        self._count = given["count"] if self._parts is None else len(self._parts)
-        self._hits = [Hit(self, at) for at in range(self._count)]
-        self._dropped: set[int] = set()
-        # what was set and deleted, path by path: values by position
-        self._columns: list[tuple[str, dict[int, Any]]] = []
-        self._open: dict[str, dict[int, Any]] = {}
+        # Nothing of a run refers to itself: the garbage collector has nothing to find.
+        self._table = _Table(given)
+        self._hits = [Hit(self._table, at) for at in range(self._table.count)]
 
     def __len__(self) -> int:
         return len(self._left())
@@ -119,16 +185,16 @@ class Hits:
         numbers = [score if type(score) is float else _number(score) for score in given]
         if not all(map(math.isfinite, numbers)):
             raise ValueError("rescore() was given a score that is infinite or not a number")
-        column = self._column(_SCORE, -1, set=True)
+        column = self._table.column(_SCORE, -1, set=True)
         places = [hit._at for hit in hits]
         column.update(zip(places, numbers, strict=True))
-        if self._has_column(_SCORE):
-            known = self._given[_SCORE]
+        if self._table.has_column(_SCORE):
+            known = self._table.given[_SCORE]
             for at, score in zip(places, numbers, strict=True):
                 known[at] = score
         else:
             for at, score in zip(places, numbers, strict=True):
-                self._parts[at][_SCORE] = score
+                self._table.parts[at][_SCORE] = score
         order = sorted(range(len(hits)), key=numbers.__getitem__, reverse=True)
         hits[:] = [hits[at] for at in order]
 
@@ -146,10 +212,10 @@ class Hits:
         """What is to be done to the response, as the host reads it."""
         order = [hit._at for hit in self._left()]
         found: dict[str, Any] = {}
-        if order != list(range(self._count)):
+        if order != list(range(self._table.count)):
             found["order"] = order
         edits: list[list] = []
-        for path, column in self._columns:
+        for path, column in self._table.columns:
             values = {at: value for at, value in column.items() if value is not _GONE}
             if values:
                 edits.append([path, list(values), list(values.values())])
@@ -159,71 +225,11 @@ class Hits:
             found["edits"] = edits
         return found
 
-    def _find(self, at: int, path: str) -> Any:
-        """The value at a path that is no column, or a marker that nothing is there."""
-        dot = path.find(".")
-        while dot >= 0:
-            if path[:dot] in self._given:
-                return lookup(self._given[path[:dot]][at], path[dot + 1 :])
-            dot = path.find(".", dot + 1)
-        return lookup(self._part(at), path)
-
-    def _has_column(self, path: str) -> bool:
-        """Whether a path is a column; one name that nothing is known below becomes one."""
-        given = self._given
-        if path in given:
-            return True
-        if self._parts is not None or "." in path or any(p.startswith(f"{path}.") for p in given):
-            return False
-        given[path] = [MISSING] * self._count
-        return True
-
-    def _part(self, at: int) -> dict:
-        """What is known of a hit, as an object; made of the columns for each look."""
-        if self._parts is not None:
-            return self._parts[at]
-        part: dict = {}
-        for path, column in self._given.items():
-            *above, last = path.split(".")
-            node = part
-            for name in above:
-                node = node.setdefault(name, {})
-            if column[at] is not MISSING:
-                node[last] = column[at]
-        return part
-
-    def _own_part(self, at: int) -> dict:
-        """The same to write to: from now on objects are what is known."""
-        if self._parts is None:
-            self._parts = [self._part(each) for each in range(self._count)]
-            self._given = {}
-        return self._parts[at]
-
     def _left(self) -> list[Hit]:
-        if self._dropped:
-            self._hits = [hit for hit in self._hits if hit._at not in self._dropped]
-            self._dropped.clear()
+        if self._table.dropped:
+            self._hits = [hit for hit in self._hits if hit._at not in self._table.dropped]
+            self._table.dropped.clear()
         return self._hits
-
-    def _column(self, path: str, at: int, set: bool) -> dict[int, Any]:
-        """Where what is set or deleted at `path` of hit `at` is written down.
-
-        Columns are done one after the other, which must come to the same as what the UDF did. So
-        all of before are closed by a path that leads to or from one of them, and by deleting what
-        was set in this one or the other way round.
-        """
-        column = self._open.get(path)
-        if column is None:
-            _check(path)
-            if any(f"{path}.".startswith(f"{p}.") or p.startswith(f"{path}.") for p in self._open):
-                self._open.clear()
-        elif at not in column or (column[at] is not _GONE) is set:
-            return column
-        else:
-            self._open.clear()
-        column = self._open[path] = {}
-        self._columns.append((path, column))
-        return column
 
 
 def _check(path: Any) -> None:
