@@ -15,6 +15,7 @@ class Plan:
     requests, seconds: a case ends at whichever comes first, in each round.
     stage_rounds, stage_runs, stage_seconds: the same for a stage.
     starts: how often the proxy is started with a warm cache. cold: whether also without a cache.
+    loop_rounds: of an endless loop beside others, whose p99 differs most from round to round.
     long_seconds: of what needs many requests: overload, an endless loop, many pipelines.
     pipelines: how many of them are run at once. clients: how many requests are in flight then.
     soak_seconds: of half load; 0 leaves that out.
@@ -30,6 +31,7 @@ class Plan:
     stage_seconds: float
     starts: int
     cold: bool
+    loop_rounds: int
     long_seconds: float
     pipelines: tuple[int, ...]
     clients: int
@@ -47,6 +49,7 @@ FULL: Final = Plan(
     stage_seconds=0.4,
     starts=5,
     cold=True,
+    loop_rounds=7,
     long_seconds=4.0,
     pipelines=(1, 10, 100, 1000),
     clients=1000,
@@ -62,6 +65,7 @@ QUICK: Final = Plan(
     stage_seconds=0.1,
     starts=1,
     cold=False,
+    loop_rounds=2,
     long_seconds=0.6,
     pipelines=(1, 10),
     clients=100,

@@ -86,8 +86,10 @@ PSS counts memory that processes share once.""",
 32 connections, a UDF that computes for some milliseconds. Backend and load generator take little,
 but take it from the same cores.""",
     "An endless loop in one pipeline": """\
-200 requests a second to one pipeline, and two clients of another one whose UDF never ends, with
-default deadlines. p99 of the first, with and without the second; one worker.""",
+200 requests a second to one pipeline, the others, and two clients of another one whose UDF never
+ends, with default deadlines; {loop_rounds} rounds, one worker. Once that pipeline is turned off
+its clients are answered at once and send as fast as they can, so that their load alone is there for
+comparison: the same two clients of a UDF that ends.""",
     "Many pipelines": """\
 Each pipeline has sandboxes and an index of its own. {clients} requests are in flight all the time,
 to one index after the other, on the static backend. `sandbox_max_live` has room for all.""",

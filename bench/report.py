@@ -11,6 +11,7 @@ from rich.table import Table as RichTable
 from bench import prose
 from bench.cells import Write, median, milliseconds, number, with_spread
 from bench.figures import Row, StageRow, Suite, rows, stage_rows
+from bench.limits import LIMITS
 from bench.plot import Chart
 from bench.results import Results
 from bench.targets import TARGETS
@@ -56,6 +57,17 @@ def targets(results: Results) -> Table:
     )
 
 
+def _limits(results: Results) -> list[str]:
+    """Why what is not reached is not."""
+    missed = []
+    for target in TARGETS:
+        value = target.measured(results)
+        if value is not None and not target.met(value):
+            why = LIMITS.get(target.what, "")
+            missed.append(f"**{target.what[:1].upper()}{target.what[1:]}.** {why}".rstrip())
+    return ["### What is not reached, and why", *missed] if missed else []
+
+
 def show(results: Results, console: Console) -> None:
     """Print the tables, of medians alone."""
     for table in tables(results, spread=False):
@@ -76,7 +88,11 @@ def markdown(results: Results, charts: Sequence[Chart] = (), folder: str = "") -
     blocks += ["## Machine", _markdown_lines(("what", "value"), list(results.machine.items()), 2)]
     blocks += [_bounds(results), _neighbours(results)]
     blocks += [_missing(missing.name, missing.remedy) for missing in results.missing]
-    sizes = {"products": f"{results.products:,}", "clients": f"{results.plan.clients:,}"}
+    sizes = {
+        "products": f"{results.products:,}",
+        "clients": f"{results.plan.clients:,}",
+        "loop_rounds": results.plan.loop_rounds,
+    }
     title = ""
     for table in tables(results):
         section, _, part = table.title.partition(", ")
@@ -87,6 +103,8 @@ def markdown(results: Results, charts: Sequence[Chart] = (), folder: str = "") -
             blocks += [f"![{chart.title}]({folder}/{chart.file})" for chart in shown]
         blocks += [f"### {part[:1].upper()}{part[1:]}"] if part else []
         blocks.append(_markdown_lines(table.columns, table.lines, table.words))
+        if title == "Targets":
+            blocks += _limits(results)
     blocks += ["## How to read this", "\n".join(f"- {caveat}" for caveat in prose.CAVEATS)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 

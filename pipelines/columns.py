@@ -7,7 +7,9 @@ too, without a key that is itself a path. Other hits go as parts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from operator import contains
 from typing import Any, Final, TypeAlias
 
 _MISSING: Final = object()
@@ -30,22 +32,13 @@ class Column:
         """The value of each hit, or a marker for none; None where the hits are not plain."""
         nodes = hits
         for name, others in self._above:
-            below: list[Any] = []
-            for node in nodes:
-                if type(node) is not dict:
-                    return None
-                for other in others:
-                    if other in node:
-                        return None
-                below.append(node.get(name))
-            nodes = below
-        leaf = self._leaf
-        found: list[Any] = []
-        for node in nodes:
-            if type(node) is not dict:
+            if not _are_objects(nodes) or any(_has(nodes, other) for other in others):
                 return None
-            found.append(node.get(leaf, _MISSING))
-        return found
+            nodes = [node.get(name) for node in nodes]
+        if not _are_objects(nodes):
+            return None
+        leaf = self._leaf
+        return [node.get(leaf, _MISSING) for node in nodes]
 
 
 def columns_for(paths: Sequence[str]) -> list[Column] | None:
@@ -68,6 +61,14 @@ def read_columns(columns: Sequence[Column], hits: Sequence[Any]) -> tuple[Column
             values = [None if value is _MISSING else value for value in values]
         read[column.path] = values
     return read, gaps
+
+
+def _are_objects(values: Iterable[Any]) -> bool:
+    return set(map(type, values)) <= {dict}
+
+
+def _has(nodes: Iterable[Any], key: str) -> bool:
+    return any(map(contains, nodes, repeat(key)))
 
 
 def _joined(names: Sequence[str]) -> list[str]:

@@ -64,7 +64,8 @@ def is_plain(text: str, written: bytes) -> bool:
 
 def _has_small_float(text: str) -> bool:
     """Whether there may be a float below 0.0001, of which writers of JSON differ in the form."""
-    if "0.0000" in text:
+    # The first look takes a third of the time of the second.
+    if ".0000" in text and "0.0000" in text:
         return True
     # Not by a pattern of a digit before it, which takes ten times as long to find nothing.
     at = text.find("e-")

@@ -48,6 +48,8 @@ class Nodes:
     def pick(self, now: float) -> Node:
         """Return the node for the next request; `now` is the monotonic time."""
         count = len(self.all)
+        if count == 1:
+            return self.all[0]
         for step in range(count):
             node = self.all[(self._next + step) % count]
             if node.dead_until <= now:

@@ -185,10 +185,10 @@ class ProxyServer:
                 reason = f"{exchange.method} is not allowed"
                 raise ErrorAnswer(405, "method_not_allowed_exception", reason, close=True)
             if (
-                self._keep_up is not None
-                and self._keep_up.due
                 # Traffic is admitted first, and sees to it itself.
-                and is_admin(exchange.raw_path)
+                is_admin(exchange.raw_path)
+                and self._keep_up is not None
+                and self._keep_up.due
                 # Health is not of definitions, and has to be told when the store is slow.
                 and not exchange.raw_path.startswith(_HEALTH)
             ):

@@ -28,6 +28,7 @@ from bench.figures import (
     rows,
     stage_rows,
 )
+from bench.limits import LIMITS
 from bench.peers import Missing
 from bench.plan import QUICK
 from bench.results import Results
@@ -319,6 +320,21 @@ def test_what_was_not_measured_meets_no_target() -> None:
         "1.5 x",
         "yes",
     ]
+
+
+def test_what_is_missed_is_explained() -> None:
+    """Of a target that is not met the report says why, of no other; each text is of a target."""
+    assert LIMITS.keys() <= {target.what for target in TARGETS}
+    near = "pass-through, CPU a request at 32 connections, against nginx"
+    made = results()
+    assert LIMITS[near] not in report.markdown(made)
+    first = made.suites[0]
+    slow = [
+        replace(s, cpu_us=s.cpu_us * 3) if s.case == passing.QUERYMILL and s.cpu_us else s
+        for s in first.samples
+    ]
+    text = report.markdown(replace(made, suites=[replace(first, samples=slow)]))
+    assert f"**P{near[1:]}.** {LIMITS[near]}" in text
 
 
 def test_pass_through_without_nginx_has_no_target() -> None:

@@ -244,7 +244,7 @@ def test_a_udf_sees_what_its_edits_come_to(
                 assert "not an object" in str(error)  # noqa: PT017
     edits = read_edits(orjson.loads(orjson.dumps(hits.edits())), len(given_hits))
     new, _ = edited(to, edits)
-    assert new["hits"]["hits"] == [hits._part(hit._at) for hit in hits]
+    assert new["hits"]["hits"] == [hits._table.part(hit._at) for hit in hits]
 
 
 def do(hit: Any, action: str, path: str | None, value: Any) -> None:

@@ -25,7 +25,7 @@ RESPONSE = {"took": 1, "hits": {"total": {"value": 9}, "max_score": 2.5, "hits":
 def parts(given: dict[str, Any]) -> list[Any]:
     """The parts of the hits that a UDF makes of what it is given."""
     hits = guest_module("querymill.hits").Hits(orjson.loads(orjson.dumps(given)))
-    return [hits._part(at) for at in range(len(hits))]
+    return [hits._table.part(at) for at in range(len(hits))]
 
 
 def of_hit(*paths: str, hit: Any = HIT) -> Any:

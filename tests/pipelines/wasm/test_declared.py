@@ -392,3 +392,19 @@ async def test_a_document_must_be_returned(declared: Declared) -> None:
     """Nothing is no part of a document."""
     with pytest.raises(StageError, match=r"document\(\) returned nothing"):
         await declared.run("def document(d, c): pass", {"a": 1}, phase="document")
+
+
+async def test_a_run_leaves_nothing_to_the_garbage_collector(pool: SandboxPool) -> None:
+    """Nothing of a run refers to itself: a collection in the midst of another would hold it up."""
+    source = """import gc
+gc.disable()
+def result(response, context):
+    context.metadata["found"] = gc.collect()
+    context.hits.rescore(lambda hit: -hit["_score"])
+    for hit in context.hits:
+        hit.set("_source.a.b", [hit.get("_source.n")])
+"""
+    declared = Declared(pool)
+    await declared.run(source)
+    reply = await declared.run(source)
+    assert (reply.metadata, reply.changed) == ({"found": 0}, True)

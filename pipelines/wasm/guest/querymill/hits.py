@@ -6,6 +6,7 @@ hits. The parts are changed as well, so that a UDF reads what it wrote.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from typing import Any
 
 from querymill.access import MISSING, lookup
@@ -161,7 +162,7 @@ class Hits:
     def __init__(self, given: dict) -> None:
         # Nothing of a run refers to itself: the garbage collector has nothing to find.
         self._table = _Table(given)
-        self._hits = [Hit(self._table, at) for at in range(self._table.count)]
+        self._hits = list(map(Hit, repeat(self._table), range(self._table.count)))
 
     def __len__(self) -> int:
         return len(self._left())
