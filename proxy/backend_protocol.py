@@ -77,7 +77,7 @@ class BackendProtocol(BaseProtocol):
         self.silent_since = self._loop.time()
 
     async def head(self) -> Answer:
-        """The next head and the reader of its body; interim answers are among them.
+        """The head of the final answer and the reader of its body; interim ones are left out.
 
         Raises HttpProcessingError, SocketTimeoutError, ServerDisconnectedError or OSError.
         """
@@ -135,11 +135,12 @@ class BackendProtocol(BaseProtocol):
             self.silent_since = math.inf
 
     def _take(self, message: RawResponseMessage, payload: StreamReader) -> None:
-        if message.code == 101 or message.code >= 200:
-            if self._payload is not None or message.should_close or message.upgrade:
-                # Two answers to one request, or the last on this connection.
-                self._ended = True
-            self._payload = payload
+        if message.code < 200 and message.code != 101:
+            return
+        if self._payload is not None or message.should_close or message.upgrade:
+            # Two answers to one request, or the last on this connection.
+            self._ended = True
+        self._payload = payload
         empty = message.code in EMPTY_BODY_STATUS_CODES
         self._heads.append((message, EMPTY_PAYLOAD if empty else payload))
         if self._waiter is not None and not self._waiter.done():

@@ -151,8 +151,7 @@ class ClientConnection(web.RequestHandler):
         super().data_received(data)
         if self._request_count != before:
             self._unwatch()
-            self._tell_reader()
-            self._look_behind_upgrade(data if idle and self._request_count == before + 1 else b"")
+            self._look_at_last(data if idle and self._request_count == before + 1 else b"")
         elif not self.busy:
             self._received = True
             if self._watchdog is None:
@@ -183,16 +182,21 @@ class ClientConnection(web.RequestHandler):
         if not isinstance(error, web.RequestPayloadError):
             _log.error("connection failed", exc_info=error)
 
-    def _look_behind_upgrade(self, data: bytes) -> None:
+    def _look_at_last(self, data: bytes) -> None:
+        """See to the last message in the queue where it is no usual request."""
+        message = self._messages[-1][0] if self._messages else None
+        if not isinstance(message, RawRequestMessage):
+            self._tell_reader(message)
+        elif message.upgrade:
+            self._look_behind_upgrade(message, data)
+
+    def _look_behind_upgrade(self, message: RawRequestMessage, data: bytes) -> None:
         """End the connection where bytes behind a request to change the protocol may be lost.
 
         The parser stops at such a request. Most of them go on as if nothing had been asked for,
         and then it loses what came in one piece with them. `data` is that piece where it holds
         nothing before the request.
         """
-        message = self._messages[-1][0] if self._messages else None
-        if not isinstance(message, RawRequestMessage) or not message.upgrade:
-            return
         head, end, body = data.partition(b"\r\n\r\n")
         length = message.headers.get("Content-Length", "0")
         alone = bool(head and end) and not message.chunked and len(body) == int(length)
@@ -200,13 +204,10 @@ class ClientConnection(web.RequestHandler):
         web_socket = message.headers.get("Upgrade", "").lower() == "websocket"
         self._ends = self._ends or web_socket or not alone
 
-    def _tell_reader(self) -> None:
+    def _tell_reader(self, message: Any) -> None:
         """Wake whoever reads a body whose framing broke; aiohttp queues the error behind it."""
         request = self._current_request
-        message = self._messages[-1][0] if self._messages else None
-        if request is None or message is None or isinstance(message, RawRequestMessage):
-            return
-        if not request.content.is_eof():
+        if request is not None and message is not None and not request.content.is_eof():
             request.content.set_exception(web.RequestPayloadError(message.message))
 
     def _watch(self) -> None:

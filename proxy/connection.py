@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, Final
 
-from aiohttp import StreamReader
 from aiohttp.client_exceptions import SocketTimeoutError
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
 from aiohttp.http_writer import StreamWriter
 
-from proxy.backend_protocol import BackendProtocol
+from proxy.backend_protocol import Answer, BackendProtocol
 from proxy.headers import FieldsMemory
 from proxy.origin import Origin
 from proxy.request_head import Framing
@@ -78,16 +77,12 @@ class Connection:
             writer.enable_chunking()
         return Upload(self, writer, source, idle_timeout)
 
-    async def receive(self) -> tuple[RawResponseMessage, StreamReader]:
-        """Return the head of the final answer, and the reader of its body.
+    def receive(self) -> Coroutine[Any, Any, Answer]:
+        """The head of the final answer, and the reader of its body. Raises what the protocol does.
 
-        Raises HttpProcessingError for a head that is not HTTP, besides what the protocol raises.
+        For `require_final` to look through.
         """
-        while True:
-            message, payload = await self._protocol.head()
-            if message.code >= 200 or message.code == 101:
-                _require_final(message)
-                return message, payload
+        return self._protocol.head()
 
     def start_timeout(self) -> None:
         """Count the time until the first byte of the answer from now on."""
@@ -109,7 +104,7 @@ class Connection:
         return transport
 
 
-def _require_final(message: RawResponseMessage) -> None:
+def require_final(message: RawResponseMessage) -> None:
     """Raise HttpProcessingError for what the parser lets through and no client can be sent."""
     if message.code == 101:
         raise HttpProcessingError(message="change to a protocol that nobody asked for")

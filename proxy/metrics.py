@@ -35,7 +35,8 @@ class Metrics:
         admission: Admission,
         breakers: Callable[[], dict[str, BreakerFigure]],
     ) -> None:
-        self._requests: Counter[tuple[str, str]] = Counter()
+        # by operation and the hundreds of the status
+        self._requests: Counter[tuple[str, int]] = Counter()
         self._conflicts = conflicts
         self._stats = stats
         self._sandboxes = sandboxes
@@ -43,12 +44,13 @@ class Metrics:
         self._breakers = breakers
 
     def count_request(self, operation: str, status: int) -> None:
-        self._requests[operation, f"{status // 100}xx"] += 1
+        self._requests[operation, status // 100] += 1
 
     def figures(self) -> Figures:
-        """All that was counted so far; its parts go on counting."""
+        """All that was counted so far; some of its parts go on counting."""
+        requests = {(o, f"{hundreds}xx"): n for (o, hundreds), n in self._requests.items()}
         return Figures(
-            requests=self._requests,
+            requests=Counter(requests),
             conflicts=self._conflicts(),
             sandboxes=Counter(self._sandboxes()),
             in_flight=self._admission.in_flight,

@@ -87,15 +87,12 @@ class SearchTraffic:
         self._max_bytes = max_bytes
         self._visible = visible
 
-    async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
-        return await self._answer(exchange, target, templated=False)
-
     async def template(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``_search/template``: what the template comes to is searched for as any other request."""
-        return await self._answer(exchange, target, templated=True)
+        return await self(exchange, target, templated=True)
 
-    async def _answer(
-        self, exchange: Exchange, target: Target, *, templated: bool
+    async def __call__(
+        self, exchange: Exchange, target: Target, *, templated: bool = False
     ) -> web.StreamResponse:
         asked = target.query.get("pipeline")
         opened = memory = None

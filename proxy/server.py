@@ -165,14 +165,6 @@ class ProxyServer:
     async def _handle(self, route: _Route, request: web.BaseRequest) -> web.StreamResponse:
         self._in_flight += 1
         self._quiet.clear()
-        try:
-            return await self._answer(request, route)
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._quiet.set()
-
-    async def _answer(self, request: web.BaseRequest, route: _Route) -> web.StreamResponse:
         exchange: Exchange | None = None
         try:
             exchange = Exchange(
@@ -204,6 +196,10 @@ class ProxyServer:
                 exchange.abort()
                 return exchange.answer
             return exchange.fail(answer_for(exc))
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._quiet.set()
 
     def _both(self, raw_path: str) -> Handler:
         if self._admin is not None and is_admin(raw_path):

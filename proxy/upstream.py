@@ -17,7 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
 from multidict import CIMultiDict
 
-from proxy.connection import Connection, Upload
+from proxy.connection import Connection, Upload, require_final
 from proxy.headers import (
     Fields,
     Headers,
@@ -297,6 +297,7 @@ class Upstream:
         try:
             upload = self._start(node, connection, request)
             message, payload = await connection.receive()
+            require_final(message)
         except BaseException as exc:
             if upload is not None:
                 upload.stop()
