@@ -2,9 +2,11 @@
 
 Threads of one interpreter that run short calls at once get less done together than one of them
 alone, as they hand the interpreter's lock to and fro. So the next run begins when the last is done;
-but a run that takes long must not hold up the others, so after a while it no longer counts. Runs of
-UDFs whose last one passed its deadline are long ones from the beginning, and have one place among
-them, so that they cannot take all.
+but a run that takes long must not hold up the others, so after a while it no longer counts.
+
+Nothing is known of a UDF that was not run to its end yet. One may be endless, so they leave a
+thread to the others. Runs of UDFs whose last one passed its deadline are long ones from the
+beginning, and have one place among them.
 
 A thread that is done has the next run begin by itself. An event loop with much to do would get to
 it once a turn, and answer many others meanwhile that came later.
@@ -26,11 +28,14 @@ from pipelines.wasm.last import give_way
 
 T = TypeVar("T")
 
-Lane = Literal["short", "long", "runaway"]
+Lane = Literal["short", "new", "long", "runaway"]
 
 SHORT_SECONDS: Final = 0.02
 """A run that is not done by then is a long one."""
-_LANES: Final[tuple[Lane, ...]] = ("short", "long", "runaway")
+_LANES: Final[tuple[Lane, ...]] = ("short", "new", "long", "runaway")
+
+# Runs of these are young at first.
+_YOUNG: Final[frozenset[Lane]] = frozenset({"short", "new"})
 
 
 class NotBegunError(Exception):
@@ -66,7 +71,9 @@ class Lanes:
         self._order = itertools.count()
         self._running = 0
         self._young: _Run | None = None
-        self._runaway = False
+        # Of these lanes only so many go on at once.
+        self._going: dict[Lane, int] = {"new": 0, "runaway": 0}
+        self._most: dict[Lane, int] = {"new": max(threads - 1, 1), "runaway": 1}
         self._closed = False
         self._look: asyncio.TimerHandle | None = None
 
@@ -80,10 +87,10 @@ class Lanes:
     ) -> T:
         """What `work` gives, in order of arrival in its lane.
 
-        "runaway" says that the UDF's last run passed its deadline, "long" that this one is not
-        short, so that it is never young. With `last` it gives way to everything else of the
-        machine. Raises NotBegunError after `within` seconds without a thread; a caller that is
-        cancelled after it has begun does not end it.
+        "new" says that no run of the UDF has ended well yet, "runaway" that its last one passed its
+        deadline, "long" that this one is not short, so that it is never young. With `last` it gives
+        way to everything else of the machine. Raises NotBegunError after `within` seconds without a
+        thread; a caller that is cancelled after it has begun does not end it.
         """
         run = _Run(work, lane, last, next(self._order))
         with self._lock:
@@ -91,7 +98,7 @@ class Lanes:
                 raise NotBegunError
             self._waiting[lane].append(run)
             self._start()
-            held_up = bool(self._waiting["short"])
+            held_up = self._waits_for_young()
         if held_up and self._look is None:
             self._look_later(SHORT_SECONDS)
         timer = None
@@ -135,16 +142,23 @@ class Lanes:
             if not run.future.set_running_or_notify_cancel():
                 continue
             self._running += 1
-            if lane == "short":
+            if lane in _YOUNG:
                 self._young, run.began = run, time.monotonic()
-            elif lane == "runaway":
-                self._runaway = True
+            if lane in self._going:
+                self._going[lane] += 1
             (self._last if run.last else self._executor).submit(self._work, run)
 
     def _is_free(self, lane: Lane) -> bool:
-        if lane == "short":
-            return self._young is None
-        return lane == "long" or not self._runaway
+        if lane in self._going and self._going[lane] >= self._most[lane]:
+            return False
+        if lane == "runaway" and self._going["new"]:
+            # One that gives way may get no processor beside them while it is wanted for the
+            # interpreter's lock: the event loop then waits with it.
+            return False
+        return lane not in _YOUNG or self._young is None
+
+    def _waits_for_young(self) -> bool:
+        return any(self._first(lane) for lane in _YOUNG)
 
     def _first(self, lane: Lane) -> _Run | None:
         """The first that still waits."""
@@ -169,8 +183,8 @@ class Lanes:
             self._running -= 1
             if self._young is run:
                 self._young = None
-            if run.lane == "runaway":
-                self._runaway = False
+            if run.lane in self._going:
+                self._going[run.lane] -= 1
             self._start()
 
     def _look_later(self, seconds: float) -> None:
@@ -185,7 +199,7 @@ class Lanes:
                 self._young = None
                 self._start()
             young = self._young
-            if self._closed or not self._first("short"):
+            if self._closed or not self._waits_for_young():
                 return
         grown = SHORT_SECONDS if young is None else young.began + SHORT_SECONDS - now
         self._look_later(max(grown, 0.001))

@@ -9,7 +9,6 @@ before. What a UDF does has no effect but its answer, so that a second beginning
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from typing import Final
 
@@ -30,6 +29,7 @@ SPARE: Final = 2 * PROOF
 """So many more than needed are counted: what a few slower runs may use up."""
 LONGEST_PROOF: Final = 100_000
 _REMEMBERED: Final = 10_000
+_NONE: Final = (0, False)
 
 
 class Paces:
@@ -44,7 +44,8 @@ class Paces:
         self._known: OrderedDict[Key, list[int]] = OrderedDict()
         # by digest: quick runs in a row, with whatever parameters
         self._packages: OrderedDict[str, int] = OrderedDict()
-        self._runaways: OrderedDict[Key, bool] = OrderedDict()
+        # overruns in a row, and whether the next run gives way
+        self._runaways: OrderedDict[Key, tuple[int, bool]] = OrderedDict()
 
     def is_quick(self, key: Key) -> bool:
         """Whether its next run may be on the event loop's thread."""
@@ -71,20 +72,24 @@ class Paces:
             if not known[0]:
                 self._of_package(key[0], 0)
 
-    def is_runaway(self, key: Key) -> bool:
-        """Whether its last run passed its deadline."""
-        return key in self._runaways
+    def is_new(self, key: Key) -> bool:
+        """Whether no run of it has ended by itself yet."""
+        return key not in self._known
+
+    def overruns(self, key: Key) -> int:
+        """How many runs in a row passed their deadlines."""
+        return self._runaways.get(key, _NONE)[0]
 
     def gives_way(self, key: Key) -> bool:
         """Whether its next run is to have only what others leave of the processors."""
-        return self._runaways.get(key, False)
+        return self._runaways.get(key, _NONE)[1]
 
     def timed_out(self, key: Key, *, starved: bool = False) -> None:
         """A run passed its deadline on a thread; `starved` while it gave way, for want of time.
 
         The run after a starved one does not give way, so that each UDF can show that it is sound.
         """
-        self._runaways[key] = not starved
+        self._runaways[key] = self.overruns(key) + 1, not starved
         if known := self._known.get(key):
             known[0] = 0
         if len(self._runaways) > _REMEMBERED:
@@ -93,11 +98,10 @@ class Paces:
     def was_slow(self, key: Key, seconds: float) -> None:
         """A run on the event loop's thread passed its deadline after so much processor time.
 
-        Twice the proof from now on; but one that was given too little of a processor to show
-        anything only counts as a slower run.
+        Twice the proof from now on. One that was given too little of a processor shows nothing: on
+        a busy machine the threads, where the proof would begin anew, are slower still.
         """
         if seconds <= QUICK_SECONDS:
-            self.ran(key, math.inf)
             return
         proof = self._known.get(key, [0, PROOF])[1]
         self._known[key] = [0, min(proof * 2, LONGEST_PROOF)]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -71,6 +72,7 @@ class SandboxPool:
         self._stock = Stock(self._shelf, most=stock, rest_seconds=rest_seconds)
         self._lanes = Lanes(threads)
         self._paces = Paces()
+        self._firsts: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         # How long runs have held the event loop since it last went around.
         self._spent = 0.0
         self._closed = False
@@ -197,13 +199,24 @@ class SandboxPool:
         *,
         long: bool = False,
     ) -> T:
-        lane: Lane = "long" if long else "short"
-        if key is not None and self._paces.is_runaway(key):
-            lane = "runaway"
-        last = key is not None and self._paces.gives_way(key)
+        within = run_timeout
         try:
-            return await self._lanes.run(work, lane, last=last, within=run_timeout)
-        except NotBegunError as error:
+            if key is None or long or not self._paces.is_new(key):
+                return await self._begun(work, key, within, long=long)
+            # Until one shows what the UDF is like they go one at a time: it may be endless.
+            lock = self._firsts.setdefault(key, asyncio.Lock())
+            began = time.monotonic()
+            async with asyncio.timeout(within):
+                await lock.acquire()
+            try:
+                if within is not None:
+                    within = max(within - (time.monotonic() - began), 0.0)
+                if self._paces.is_new(key) and not self._paces.overruns(key):
+                    return await self._begun(work, key, within)
+            finally:
+                lock.release()
+            return await self._begun(work, key, within)
+        except (NotBegunError, TimeoutError) as error:
             if self._closed:
                 reason = f"UDF [{package}]: the sandboxes are shut down"
                 raise StageError("unavailable", reason) from error
@@ -211,6 +224,29 @@ class SandboxPool:
                 f"UDF [{package}]: no sandbox was free within {run_timeout:g} s (waiting); "
                 "add workers or make the UDFs in front of it faster"
             ) from error
+
+    async def _begun(
+        self, work: Callable[[], T], key: Key | None, within: float | None, *, long: bool = False
+    ) -> T:
+        """What `work` gives, on the lane for a UDF of which so much is known."""
+        lane: Lane = "long" if long else "short"
+        if key is None:
+            return await self._lanes.run(work, lane, within=within)
+        if overruns := self._paces.overruns(key):
+            lane, work = "runaway", partial(self._unless_hopeless, key, overruns, work)
+        elif not long and self._paces.is_new(key):
+            lane = "new"
+        last = self._paces.gives_way(key)
+        return await self._lanes.run(work, lane, last=last, within=within)
+
+    def _unless_hopeless(self, key: Key, overruns: int, work: Callable[[], T]) -> T:
+        """On a thread: give up where another run passed its deadline while this one waited."""
+        if self._paces.overruns(key) > max(overruns, 1):
+            raise StageTimeoutError(
+                "while it waited for a sandbox, another run of the UDF passed its deadline, as the "
+                "one before; make it do less or raise the stage's timeout_ms"
+            )
+        return work()
 
     def _run_here(
         self, key: Key, call: Call, limits: Limits, log: RunLog

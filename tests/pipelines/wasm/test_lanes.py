@@ -130,6 +130,38 @@ async def test_runaways_have_one_place_among_them(make: Make) -> None:
     await other.end()
 
 
+async def test_new_ones_leave_a_thread_to_the_others(make: Make) -> None:
+    """However long they take; where there is one thread only, they have it."""
+    lanes = make(2)
+    new, more = Work(lanes, "new"), Work(lanes, "new")
+    await new.begun()
+    await asyncio.sleep(2 * SHORT_SECONDS)
+    assert not more.has_begun
+    short = Work(lanes)
+    await short.begun()
+    assert not more.has_begun
+    for work in (short, new, more):
+        await work.end()
+    alone = Work(make(1), "new")
+    await alone.begun()
+    await alone.end()
+
+
+async def test_runaways_wait_for_new_ones(make: Make) -> None:
+    """What gives way would keep the interpreter's lock while these have all processors."""
+    lanes = make(4)
+    new, runaway = Work(lanes, "new"), Work(lanes, "runaway")
+    await new.begun()
+    await asyncio.sleep(2 * SHORT_SECONDS)
+    assert not runaway.has_begun
+    await new.end()
+    await runaway.begun()
+    later = Work(lanes, "new")
+    await later.begun()
+    await runaway.end()
+    await later.end()
+
+
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("cancelled", [True, False])
 async def test_a_caller_that_gave_up_keeps_no_place(make: Make, cancelled: bool) -> None:

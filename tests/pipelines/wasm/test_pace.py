@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from pipelines.errors import StageTimeoutError
-from pipelines.wasm import Limits, SandboxPool
+from pipelines.wasm import Call, Limits, SandboxPool
 from pipelines.wasm.pace import (
     INLINE_BYTES,
     LONGEST_PROOF,
@@ -19,7 +19,7 @@ from pipelines.wasm.pace import (
     Paces,
 )
 from pipelines.wasm.sandbox import Sandbox
-from tests.pipelines.wasm.udfs import Runner
+from tests.pipelines.wasm.udfs import Runner, udf
 
 SLOW_SECONDS = QUICK_SECONDS * 1.01
 KEY = ("digest", b"{}", 64, False)
@@ -70,16 +70,14 @@ def test_spare_runs_make_up_for_slow_ones() -> None:
 
 
 def test_a_run_that_had_no_processor_shows_nothing() -> None:
-    """Its deadline counts like a slower run: the proof does not get longer."""
+    """However often its deadline passed."""
     paces = Paces()
-    proved(paces, PROOF + SPARE)
-    paces.was_slow(KEY, QUICK_SECONDS)
-    assert paces.is_quick(KEY)
-    for _ in range(3):
-        paces.was_slow(KEY, QUICK_SECONDS)
-    assert not paces.is_quick(KEY)
     proved(paces, PROOF)
+    for _ in range(100):
+        paces.was_slow(KEY, QUICK_SECONDS)
     assert paces.is_quick(KEY)
+    paces.was_slow(KEY, SLOW_SECONDS)
+    assert not paces.is_quick(KEY)
 
 
 def test_a_passed_deadline_on_a_thread_begins_the_proof_anew() -> None:
@@ -188,9 +186,62 @@ async def test_runaways(runner: Runner) -> None:
     with pytest.raises(StageTimeoutError):
         await runner.run(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
     (key,) = paces._runaways
-    assert paces.is_runaway(key)
+    assert paces.overruns(key) == 1
     await runner.run(SLEEPY)
-    assert not paces.is_runaway(key)
+    assert paces.overruns(key) == 0
+
+
+async def test_the_first_runs_go_one_at_a_time(runner: Runner, threads: list[str]) -> None:
+    """As long as nothing is known of a UDF; each is told how it ended itself."""
+    going = 0
+    most = 0
+    run = Sandbox.run
+
+    def counted(self: Sandbox, *arguments: object) -> object:
+        nonlocal going, most
+        going += 1
+        most = max(most, going)
+        try:
+            return run(self, *arguments)  # type: ignore[arg-type]
+        finally:
+            going -= 1
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Sandbox, "run", counted)
+        limits = Limits(timeout_ms=5000)
+        calls = [runner.run(SLEEPY, {"seconds": 0.05}, limits=limits) for _ in range(3)]
+        replies = await asyncio.gather(*calls)
+    assert [reply.data for reply in replies] == [{"done": True}] * 3
+    # the others are begun when the first is done, a long one beside another
+    assert most <= 2
+    assert not runner.pool._firsts
+
+
+async def test_who_waits_for_an_endless_one_gives_up_with_it(
+    runner: Runner, threads: list[str]
+) -> None:
+    """Two runs show it; those that waited meanwhile are not begun, and later ones are."""
+    limits = Limits(timeout_ms=50)
+    calls = [runner.fails(SLEEPY, {"seconds": 60}, limits=limits) for _ in range(6)]
+    errors = await asyncio.gather(*calls)
+    assert len(threads) == 2
+    assert [error.overran for error in errors].count(True) == 2
+    told = [error.reason for error in errors if not error.overran]
+    assert all("while it waited for a sandbox" in reason for reason in told)
+    await runner.fails(SLEEPY, {"seconds": 60}, limits=limits)
+    assert len(threads) == 3
+
+
+async def test_a_first_run_waits_no_longer_than_its_time(runner: Runner) -> None:
+    """For the one before it as for a thread."""
+    first = asyncio.ensure_future(
+        runner.fails(SLEEPY, {"seconds": 60}, limits=Limits(timeout_ms=1500))
+    )
+    await asyncio.sleep(0)
+    call = Call(phase="query", payload="{}")
+    with pytest.raises(StageTimeoutError, match=r"no sandbox was free within 0\.05 s"):
+        await runner.pool.run(udf(SLEEPY), {}, call, Limits(), run_timeout=0.05)
+    assert (await first).overran
 
 
 async def test_others_get_their_turn(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
