@@ -34,6 +34,8 @@ REST_SECONDS = 60.0
 _WHOLE_FACTOR = 4
 # Who was given less of a processor than this, while it gave way to others, was kept from its work.
 FAIR_SHARE = 0.5
+# After so many overruns of a UDF in a row those that wait behind the last one are not begun.
+HOPELESS = 3
 
 
 class SandboxPool:
@@ -202,7 +204,7 @@ class SandboxPool:
         within = run_timeout
         try:
             if key is None or long or not self._paces.is_new(key):
-                return await self._begun(work, key, within, long=long)
+                return await self._begun(package, work, key, within, long=long)
             # Until one shows what the UDF is like they go one at a time: it may be endless.
             lock = self._firsts.setdefault(key, asyncio.Lock())
             began = time.monotonic()
@@ -212,10 +214,10 @@ class SandboxPool:
                 if within is not None:
                     within = max(within - (time.monotonic() - began), 0.0)
                 if self._paces.is_new(key) and not self._paces.overruns(key):
-                    return await self._begun(work, key, within)
+                    return await self._begun(package, work, key, within)
             finally:
                 lock.release()
-            return await self._begun(work, key, within)
+            return await self._begun(package, work, key, within)
         except (NotBegunError, TimeoutError) as error:
             if self._closed:
                 reason = f"UDF [{package}]: the sandboxes are shut down"
@@ -226,25 +228,33 @@ class SandboxPool:
             ) from error
 
     async def _begun(
-        self, work: Callable[[], T], key: Key | None, within: float | None, *, long: bool = False
+        self,
+        package: Package,
+        work: Callable[[], T],
+        key: Key | None,
+        within: float | None,
+        *,
+        long: bool = False,
     ) -> T:
         """What `work` gives, on the lane for a UDF of which so much is known."""
         lane: Lane = "long" if long else "short"
         if key is None:
             return await self._lanes.run(work, lane, within=within)
         if overruns := self._paces.overruns(key):
-            lane, work = "runaway", partial(self._unless_hopeless, key, overruns, work)
+            lane, work = "runaway", partial(self._unless_hopeless, package, key, overruns, work)
         elif not long and self._paces.is_new(key):
             lane = "new"
         last = self._paces.gives_way(key)
         return await self._lanes.run(work, lane, last=last, within=within)
 
-    def _unless_hopeless(self, key: Key, overruns: int, work: Callable[[], T]) -> T:
+    def _unless_hopeless(
+        self, package: Package, key: Key, overruns: int, work: Callable[[], T]
+    ) -> T:
         """On a thread: give up where another run passed its deadline while this one waited."""
-        if self._paces.overruns(key) > max(overruns, 1):
+        if self._paces.overruns(key) >= max(overruns + 1, HOPELESS):
             raise StageTimeoutError(
-                "while it waited for a sandbox, another run of the UDF passed its deadline, as the "
-                "one before; make it do less or raise the stage's timeout_ms"
+                f"UDF [{package}]: while it waited for a sandbox another run of the UDF passed its "
+                "deadline, as those before; make it do less or raise the stage's timeout_ms"
             )
         return work()
 
