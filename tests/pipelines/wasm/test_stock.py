@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -73,9 +74,12 @@ async def test_first_runs(pools: Pools, most: int, kept: int) -> None:
 async def test_more_demand(pools: Pools, most: int) -> None:
     """Runs that come faster than sandboxes are made have more kept, up to the most."""
     async with pools(stock=most) as runner:
-        for _ in range(10):
+        for _ in range(2):
+            slow = threading.Event()
+            runner.pool._stock._thread.submit(slow.wait)
             await burst(runner, 20)
-        assert (await at_rest(runner))["idle"] == most
+            slow.set()
+            assert (await at_rest(runner))["idle"] == most
 
 
 async def test_less_demand(pools: Pools) -> None:
