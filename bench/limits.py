@@ -21,26 +21,26 @@ in huge pages, `python -O`.""",
     "one warm query stage on top of pass-through, p50": """\
 In a tight loop the stage takes 0.12 ms, half of it in the sandbox; between a request's other work
 and with a pause before each, as here, code and data have left the caches, and the same
-instructions take twice as long. An otherwise idle machine of this kind has measured 0.21 to
-0.27 ms. Tried and kept: text crosses without the binding's copies, no thread for quick UDFs, the
-interpreter warmed up before it is snapshotted. Tried without gain: huge pages for the sandbox's
-code.""",
+instructions take twice as long. Runs of the same code have measured 0.21 to 0.27 ms. Tried and
+kept: text crosses without the binding's copies, no thread for quick UDFs, the interpreter warmed up
+before it is snapshotted. Tried without gain: huge pages for the sandbox's code.""",
     "rewrite and re-sort in Python, CPU a request at 32 connections, against nginx + njs": """\
 The limit is two interpreters. Of some 600 us (`perf record` of a worker) 150 are CPython in
 WebAssembly, 300 CPython outside, in many short functions for two stages, 85 the kernel's, the rest
-JSON, the binding and libc. nginx with njs does all of it in some 130 us. The guest's 150 us alone
-are above the target with the kernel's part, so that it cannot be reached with CPython in the
-sandbox; what native Python would take is the next line. Tried and kept: declared fields as
-columns, edits in place of a response, texts joined in place of parsed, durations held back from
-their sketch; 7.6 x before these.""",
+JSON, the binding and libc. nginx with njs does all of it in some 130 us. Guest and kernel leave
+25 us of twice that, and the interpreter takes 38 to pass a request through without any stage: with
+CPython on both sides it cannot be reached. What native Python would take is the next line. Tried
+and kept: declared fields as columns, edits in place of a response, texts joined in place of parsed,
+durations held back from their sketch; 7.6 x before these.""",
     "a stage in request isolation, from stock, at 100 requests/s, on top of pass-through": """\
 At even distances each request finds a processor asleep and its caches cold, which doubles what any
-stage takes; the same stage in pooled isolation, in the table, is no quicker. 0.41 ms on a machine
-whose host had less to do.""",
+stage takes; the same stage in pooled isolation, in the table, is no quicker. Runs of the same code
+have measured 0.41 to 0.79 ms, as busy as the machine's host was.""",
     "sandbox-bound throughput of two workers, against one": """\
-The limit is the machine: two workers have both cores, of which the load generator, the backend and
-the event loops take a part as well, and one worker already uses more than one core, since its
-sandboxes run beside its event loop. 1.88 x on a machine whose host had less to do.""",
+The limit is the machine: one worker already uses more than one of the two cores, since its sandbox
+runs beside its event loop, and two of them share both with the load generator and the backend. A
+version whose threads waited for the event loop between two runs did 279 requests a second with one
+worker and 538 with two, 1.88 x; one worker does a fifth more now, and two do as many.""",
     "re-ranking 100 hits with declared fields, on top of pass-through, p50": """\
 Without a sandbox, reading 60 KB of JSON and writing it twice (once to know that nothing is lost by
 it) takes 0.15 ms, and the sandbox 0.17 to 0.19 for a hundred calls of the UDF's sort key. Tried and

@@ -23,6 +23,9 @@ TASKS: Final = "tasks at the end, less those of the second tenth"
 NOISE_MIB: Final = 8.0
 
 _CONNECTIONS: Final = 32
+# Connections to the backend are opened and closed as requests come together, and each is a file.
+NOISE_FILES: Final = float(_CONNECTIONS)
+
 _PARTS: Final = 20
 
 
