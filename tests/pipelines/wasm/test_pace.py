@@ -192,7 +192,7 @@ async def test_runaways(runner: Runner) -> None:
     assert paces.overruns(key) == 0
 
 
-async def test_the_first_runs_go_one_at_a_time(runner: Runner, threads: list[str]) -> None:
+async def test_the_first_runs_go_one_at_a_time(runner: Runner) -> None:
     """As long as nothing is known of a UDF; each is told how it ended itself."""
     going = 0
     most = 0
