@@ -27,6 +27,7 @@ from bench import (
     soak,
     stages,
     starting,
+    workers,
     writing,
 )
 from bench.child import ROOT, ChildError, module
@@ -53,7 +54,13 @@ _RESULTS = ROOT / "bench" / "results.json"
 _HEAP_MB = 1024
 
 _SUITES = (passing.suites, searching.suites, writing.suites)
-_READINGS = (bound.readings, starting.readings, scaling.readings, soak.readings)
+_READINGS = (
+    bound.readings,
+    starting.readings,
+    workers.readings,
+    scaling.readings,
+    soak.readings,
+)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

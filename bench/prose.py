@@ -83,8 +83,12 @@ native Python could cost at best, for comparison. No stage runs so.""",
 From the start of the process until `/_querymill/readyz` says that it is ready, definitions read.
 PSS counts memory that processes share once.""",
     "Workers": """\
-32 connections, a UDF that computes for some milliseconds. Backend and load generator take little,
-but take it from the same cores.""",
+32 connections, UDFs that compute for some 4 ms (the shorter) and 8 ms (the longer). What is not the
+UDF, that is the proxy's own part, the load generator and the backend, is the same for both and
+runs beside the one worker's UDF on the other core; of two workers it takes from the cores their
+UDFs are on. So two workers do less than twice as much, the less the shorter a UDF is, and load that
+is bound by the sandboxes alone is that of the longer. What two processes do that share nothing but
+the machine stands beside.""",
     "An endless loop in one pipeline": """\
 200 requests a second to one pipeline, the others, and two clients of another one whose UDF never
 ends, with default deadlines; {loop_rounds} rounds, one worker. Once that pipeline is turned off

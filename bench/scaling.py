@@ -1,4 +1,4 @@
-"""One worker and two, an endless loop beside others, and many pipelines at once."""
+"""An endless loop beside others, and many pipelines at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import statistics
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any, Final
 
 from bench import material, udfs
@@ -16,18 +15,15 @@ from bench.server import Server, ServerError
 from bench.setting import Setting
 from bench.traffic import NO_LIMIT, Route, job, sample_of, searches
 
-WORKERS_SECTION: Final = "Workers"
 LOOP_SECTION: Final = "An endless loop in one pipeline"
 MANY_SECTION: Final = "Many pipelines"
 
-TWO_TIMES_ONE: Final = "two workers, times one"
 LOOP_TIMES: Final = "p99 of the others, a loop, times alone"
 ERRORS: Final = "{count} pipelines, {workers} workers: errors"
 MEMORY: Final = "{count} pipelines, {workers} workers: memory of all workers (PSS)"
 SLOWEST: Final = "{count} pipelines, {workers} workers: slowest pipeline's p99, times the median's"
 
 _WORKERS: Final = (1, 2)
-_BUSY: Final = 32
 # Of the others beside a loop: well below what one worker answers.
 _OTHERS_RATE: Final = 200
 _LOOPS: Final = 2
@@ -40,35 +36,8 @@ _CASE: Final = Case(name="scale", baseline="scale", same_work="scale")
 
 def readings(setting: Setting) -> Iterator[Reading]:
     """Measure them. Raises ServerError, ChildError."""
-    yield from _workers(setting)
     yield from _endless_loop(setting)
     yield from _many_pipelines(setting)
-
-
-def _workers(setting: Setting) -> Iterator[Reading]:
-    """A UDF that computes for some milliseconds: what the sandboxes do is all that counts."""
-    setting.tell(WORKERS_SECTION)
-    index = material.static_index(10, "work")
-    plan = setting.plan
-    with ExitStack() as stack:
-        fronts = [stack.enter_context(setting.proxies(workers=count)) for count in _WORKERS]
-        server = Server(fronts[0].address)
-        server.store_udf("bench-work", udfs.WORK)
-        server.store("bench-work", "query", {"udf_name": "bench-work"})
-        _indices(server, {index: "bench-work"})
-        asks = searches(index, material.searches())
-        routes = [Route(case=_CASE, address=front.address, asks=asks) for front in fronts]
-        for number in range(1 - plan.warm_up, plan.rounds + 1):
-            rates = []
-            for route in routes:
-                seconds = max(plan.seconds, plan.long_seconds / 4)
-                answer = setting.load.ask(job(route, _BUSY, NO_LIMIT, seconds))
-                rates.append(answer["statuses"].get("200", 0) / answer["seconds"])
-            if number > 0:
-                for count, rate in zip(_WORKERS, rates, strict=True):
-                    what = f"requests a second, {count} worker" + ("s" if count > 1 else "")
-                    yield _reading(WORKERS_SECTION, what, "1/s", number, rate)
-                yield _reading(WORKERS_SECTION, TWO_TIMES_ONE, "x", number, rates[1] / rates[0])
 
 
 def _endless_loop(setting: Setting) -> Iterator[Reading]:

@@ -33,11 +33,11 @@ def result(response, context):
 """
 RERANK_INPUT: Final = ["_source.popularity"]
 
-# A few milliseconds of the sandbox and nothing else.
+# The sandbox and nothing else, for as long as `turns` take it.
 WORK: Final = """\
 def query(request, context):
     total = 0
-    for number in range(20_000):
+    for number in range({turns}):
         total += number * number
     return request
 """

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bench import load, passing, plot, report, scaling, searching
+from bench import load, passing, plot, report, searching, workers
 from bench.figures import (
     Case,
     Reading,
@@ -33,6 +33,8 @@ from bench.peers import Missing
 from bench.plan import QUICK
 from bench.results import Results
 from bench.targets import TARGETS, Target
+
+TWO_WORKERS = workers.TWO_TIMES_ONE.format(kind=workers.LONG)
 
 DIRECT = Case(name="direct", baseline="direct", same_work="direct")
 REWRITTEN = Case(name="rewritten", baseline="direct", same_work="rewritten")
@@ -106,7 +108,7 @@ def results() -> Results:
             suite(searching.SEARCH_TITLE, SEARCH_CASES),
         ],
         readings=[
-            reading(scaling.WORKERS_SECTION, scaling.TWO_TIMES_ONE, value, round=number)
+            reading(workers.WORKERS_SECTION, TWO_WORKERS, value, round=number)
             for number, value in enumerate((1.5, 1.9, 1.7), start=1)
         ],
         stages=[stage, replace(stage, kind="native", p50_us=100.0)],
@@ -350,8 +352,8 @@ def test_pass_through_without_nginx_has_no_target() -> None:
 
 def test_readings_have_a_table_for_each_section() -> None:
     """Rounds of a reading become a row with their spread."""
-    assert table(results(), scaling.WORKERS_SECTION).lines == [
-        [scaling.TWO_TIMES_ONE, "x", "1.70 (1.50 to 1.90)"]
+    assert table(results(), workers.WORKERS_SECTION).lines == [
+        [TWO_WORKERS, "x", "1.70 (1.50 to 1.90)"]
     ]
 
 

@@ -130,12 +130,16 @@ class Lanes:
         if late and run.future.set_running_or_notify_cancel():
             run.future.set_exception(NotBegunError())
 
-    def _start(self) -> None:
-        """Have all begin that may. Any thread may call it, with the lock."""
+    def _start(self, done: _Run | None = None) -> _Run | None:
+        """Have all begin that may. Any thread may call it, with the lock.
+
+        The thread of a run that is `done` is given one of them to go on with, if there is any.
+        """
+        kept = None
         while not self._closed and self._running < self._threads:
             able = [lane for lane in _LANES if self._is_free(lane) and self._first(lane)]
             if not able:
-                return
+                break
             lane = min(able, key=lambda each: self._waiting[each][0].order)
             run = self._waiting[lane].popleft()
             run.open = False
@@ -146,7 +150,11 @@ class Lanes:
                 self._young, run.began = run, time.monotonic()
             if lane in self._going:
                 self._going[lane] += 1
-            (self._last if run.last else self._executor).submit(self._work, run)
+            if kept is None and done is not None and done.last == run.last:
+                kept = run
+            else:
+                (self._last if run.last else self._executor).submit(self._work, run)
+        return kept
 
     def _is_free(self, lane: Lane) -> bool:
         if lane in self._going and self._going[lane] >= self._most[lane]:
@@ -167,25 +175,27 @@ class Lanes:
             queue.popleft()
         return queue[0] if queue else None
 
-    def _work(self, run: _Run) -> None:
-        """On a thread."""
-        try:
-            result = run.work()
-        except BaseException as error:
-            self._done(run)
-            run.future.set_exception(error)
-        else:
-            self._done(run)
-            run.future.set_result(result)
+    def _work(self, run: _Run | None) -> None:
+        """On a thread, which goes on with the next one: to wake another takes longer."""
+        while run is not None:
+            try:
+                result = run.work()
+            except BaseException as error:
+                following = self._done(run)
+                run.future.set_exception(error)
+            else:
+                following = self._done(run)
+                run.future.set_result(result)
+            run = following
 
-    def _done(self, run: _Run) -> None:
+    def _done(self, run: _Run) -> _Run | None:
         with self._lock:
             self._running -= 1
             if self._young is run:
                 self._young = None
             if run.lane in self._going:
                 self._going[run.lane] -= 1
-            self._start()
+            return self._start(run)
 
     def _look_later(self, seconds: float) -> None:
         self._look = asyncio.get_running_loop().call_later(seconds, self._looked)
