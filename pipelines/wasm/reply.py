@@ -13,6 +13,7 @@ from pipelines.errors import StageError
 from pipelines.graft import graft, loses_nothing
 from pipelines.json_text import fits_orjson, parse, same, write
 from pipelines.projection import Projection, hits_of
+from pipelines.reorder import reordered
 from pipelines.wasm.call import Call, Limits, Reply
 
 HEADER_BYTES = 1024 * 1024
@@ -135,6 +136,10 @@ def _declared(
         return untouched
     try:
         data, changed = apply(before, answer, projection, limit)
+        if changed and projection.of_hits and answer.keys() == {"order"}:
+            moved = reordered(call.payload, hits_of(before), answer["order"])
+            if moved is not None:
+                return moved, data, True
         written = _written(data, "its result").decode() if changed else ""
         lossless = loses_nothing(call.payload, before)
         if not fits_orjson(text) or not (lossless or fits_orjson(call.payload)):

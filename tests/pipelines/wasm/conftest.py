@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from pipelines.wasm import Runtime, SandboxPool, build
+from tests.pipelines.wasm.declaring import Declared
 from tests.pipelines.wasm.udfs import Runner
 
 
@@ -34,3 +35,8 @@ async def pool(runtime: Runtime) -> AsyncIterator[SandboxPool]:
 @pytest.fixture
 def runner(pool: SandboxPool) -> Runner:
     return Runner(pool)
+
+
+@pytest.fixture
+def declared(pool: SandboxPool) -> Declared:
+    return Declared(pool)

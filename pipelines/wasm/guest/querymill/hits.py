@@ -6,7 +6,7 @@ hits. The parts are changed as well, so that a UDF reads what it wrote.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
+from sys import getrefcount
 from typing import Any
 
 from querymill.access import MISSING, lookup
@@ -157,21 +157,27 @@ class Hit:
 
 
 class Hits:
-    """The hits that are left, in their order now. Iterating goes over those there at its start."""
+    """The hits that are left, in their order now. Iterating goes over those there at its start.
+
+    Each hit is one object, from when someone holds it. What only asks every hit for something makes
+    none: a hundred take longer to make than to ask.
+    """
 
     def __init__(self, given: dict) -> None:
         # Nothing of a run refers to itself: the garbage collector has nothing to find.
         self._table = _Table(given)
-        self._hits = list(map(Hit, repeat(self._table), range(self._table.count)))
+        self._order = list(range(self._table.count))
+        self._made: dict[int, Hit] | None = None
+        self._lent: Hit | None = None
 
     def __len__(self) -> int:
         return len(self._left())
 
     def __iter__(self) -> Iterator[Hit]:
-        return iter(self._left())
+        return iter(self._objects())
 
     def __getitem__(self, index: Any) -> Any:
-        return self._left()[index]
+        return self._objects()[index]
 
     def rescore(self, scores: Callable[[Hit], float] | Iterable[float]) -> None:
         """Gives every hit a new `_score`, and sorts them by it, the highest first.
@@ -179,15 +185,14 @@ class Hits:
         `scores` is a function of a hit, or a score for each in their order. Equal scores keep
         theirs. Raises `ValueError` and `TypeError` for scores that are none.
         """
-        hits = self._left()
-        given = [scores(hit) for hit in hits] if callable(scores) else list(scores)
-        if len(given) != len(hits):
-            raise ValueError(f"rescore() was given {len(given)} scores for {len(hits)} hits")
+        places = self._left()
+        given = self._each(scores, places) if callable(scores) else list(scores)
+        if len(given) != len(places):
+            raise ValueError(f"rescore() was given {len(given)} scores for {len(places)} hits")
         numbers = [score if type(score) is float else _number(score) for score in given]
         if not all(map(math.isfinite, numbers)):
             raise ValueError("rescore() was given a score that is infinite or not a number")
         column = self._table.column(_SCORE, -1, set=True)
-        places = [hit._at for hit in hits]
         column.update(zip(places, numbers, strict=True))
         if self._table.has_column(_SCORE):
             known = self._table.given[_SCORE]
@@ -196,22 +201,22 @@ class Hits:
         else:
             for at, score in zip(places, numbers, strict=True):
                 self._table.parts[at][_SCORE] = score
-        order = sorted(range(len(hits)), key=numbers.__getitem__, reverse=True)
-        hits[:] = [hits[at] for at in order]
+        self._arrange(places, numbers, reverse=True)
 
     def sort(self, key: Callable[[Hit], Any], reverse: bool = False) -> None:
         """Sorts the hits by `key(hit)`; equal ones keep their order. Scores stay."""
-        self._left().sort(key=key, reverse=reverse)
+        places = self._left()
+        self._arrange(places, self._each(key, places), reverse)
 
     def keep(self, function: Callable[[Hit], Any]) -> None:
         """Drops every hit for which `function(hit)` is not true."""
-        for hit in self._left():
-            if not function(hit):
-                hit.drop()
+        places = self._left()
+        wanted = self._each(function, places)
+        self._table.dropped.update([at for at, yes in zip(places, wanted, strict=True) if not yes])
 
     def edits(self) -> dict:
         """What is to be done to the response, as the host reads it."""
-        order = [hit._at for hit in self._left()]
+        order = self._left()
         found: dict[str, Any] = {}
         if order != list(range(self._table.count)):
             found["order"] = order
@@ -226,11 +231,50 @@ class Hits:
             found["edits"] = edits
         return found
 
-    def _left(self) -> list[Hit]:
-        if self._table.dropped:
-            self._hits = [hit for hit in self._hits if hit._at not in self._table.dropped]
-            self._table.dropped.clear()
-        return self._hits
+    def _left(self) -> list[int]:
+        """The places of the hits that are left."""
+        dropped = self._table.dropped
+        if dropped:
+            self._order = [at for at in self._order if at not in dropped]
+            dropped.clear()
+        return self._order
+
+    def _arrange(self, places: list[int], keys: list[Any], reverse: bool) -> None:
+        key_of = dict(zip(places, keys, strict=True))
+        self._order = sorted(places, key=key_of.__getitem__, reverse=reverse)
+
+    def _objects(self) -> list[Hit]:
+        made = self._made
+        if made is None:
+            made = self._made = {at: Hit(self._table, at) for at in range(self._table.count)}
+            if self._lent is not None:
+                made[self._lent._at] = self._lent
+        return [made[at] for at in self._left()]
+
+    def _each(self, function: Callable[[Hit], Any], places: list[int]) -> list[Any]:
+        """What `function` gives for the hits at `places`, lent one object that stands for each in
+        turn, until someone holds on to it.
+        """
+        found: list[Any] = []
+        if self._made is None and self._lent is None:
+            hit = self._lent = Hit(self._table, -1)
+            free = getrefcount(hit)
+            try:
+                for at in places:
+                    hit._at = at
+                    found.append(function(hit))
+                    # `_objects` would hold it, too.
+                    if getrefcount(hit) > free:
+                        break
+                else:
+                    return found
+                self._objects()
+            finally:
+                self._lent = None
+        elif self._made is None:
+            self._objects()
+        made = self._made
+        return found + [function(made[at]) for at in places[len(found) :]]
 
 
 def _check(path: Any) -> None:
