@@ -75,8 +75,10 @@ async def open_proxy(
             runtime,
             threads=settings.sandbox_threads,
             max_live=settings.sandbox_max_live,
+            max_bytes=settings.sandbox_max_memory,
             stock=settings.sandbox_stock,
             recycle_runs=settings.sandbox_recycle_runs,
+            recycle_seconds=settings.sandbox_recycle_seconds,
             load_timeout_ms=int(settings.sandbox_load_timeout * 1000),
         )
         stack.push_async_callback(pool.close)

@@ -180,6 +180,15 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         maximum=4096,
     ),
     Setting(
+        "sandbox_max_memory",
+        "bytes",
+        1024 * _MB,
+        "Memory a worker has for itself above which idle sandboxes are closed, the one longest "
+        "unused first, and none is kept ready.",
+        minimum=64 * _MB,
+        maximum=1024 * 1024 * _MB,
+    ),
+    Setting(
         "sandbox_stock",
         "count",
         8,
@@ -195,6 +204,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Runs after which a sandbox is replaced by a fresh one.",
         minimum=1,
         maximum=10_000_000,
+    ),
+    Setting(
+        "sandbox_recycle_seconds",
+        "seconds",
+        600.0,
+        "Age at which a sandbox is replaced by a fresh one, and an idle one is closed.",
+        minimum=1,
+        maximum=86_400,
     ),
     Setting(
         "sandbox_load_timeout",
@@ -289,8 +306,10 @@ class Settings:
     max_transform_bytes: int
     sandbox_threads: int
     sandbox_max_live: int
+    sandbox_max_memory: int
     sandbox_stock: int
     sandbox_recycle_runs: int
+    sandbox_recycle_seconds: float
     sandbox_load_timeout: float
     breaker_timeouts: int
     breaker_rest: float

@@ -51,6 +51,7 @@ class SandboxPool:
         *,
         threads: int = 4,
         max_live: int = 64,
+        max_bytes: int = 1024**3,
         max_idle_per_udf: int = 4,
         recycle_runs: int = 1000,
         recycle_seconds: float = 600,
@@ -67,6 +68,7 @@ class SandboxPool:
         self._load_timeout_ms = load_timeout_ms
         self._shelf = Shelf(
             max_live=max_live,
+            max_bytes=max_bytes,
             max_idle=max_idle_per_udf,
             recycle_runs=recycle_runs,
             recycle_seconds=recycle_seconds,

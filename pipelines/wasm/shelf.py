@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pipelines.wasm.call import Key
+from pipelines.wasm.memory import private_bytes
 from pipelines.wasm.sandbox import Sandbox
 
 # After this share of a sandbox's runs or time another is made to take its place.
@@ -19,13 +20,25 @@ class Shelf:
     """The idle sandboxes, the longest unused first. Any thread may call it.
 
     At most `max_live` sandboxes exist, running ones included, and `max_idle` idle ones of a key.
+    Where the process has more than `max_bytes` for itself, which is looked at when one is made and
+    by `close_over`, idle ones are closed and none is kept in stock.
     Sandboxes are closed by the thread that called, outside the lock.
     """
 
     def __init__(
-        self, *, max_live: int, max_idle: int, recycle_runs: int, recycle_seconds: float
+        self,
+        *,
+        max_live: int,
+        max_bytes: int,
+        max_idle: int,
+        recycle_runs: int,
+        recycle_seconds: float,
+        used: Callable[[], int] = private_bytes,
     ) -> None:
+        """`used` tells the bytes this process has for itself."""
         self._max_live = max_live
+        self._max_bytes = max_bytes
+        self._used = used
         self._max_idle = max_idle
         self._recycle_runs = recycle_runs
         self._recycle_seconds = recycle_seconds
@@ -54,6 +67,7 @@ class Shelf:
             evicted = self._over_limit()
         for sandbox in evicted:
             sandbox.close()
+        self.close_over()
         try:
             made = make()
         except BaseException:
@@ -80,7 +94,7 @@ class Shelf:
             with self._lock:
                 if self._closed or len(self._by_key.get(key, ())) >= wanted:
                     return
-                full = self._live >= self._max_live
+                full = self._live >= self._max_live or self._used() > self._max_bytes
                 if full and not self._oldest(unused_for):
                     return
             made = self.make(make)
@@ -110,6 +124,15 @@ class Shelf:
             self._live -= len(old)
             self._counts["recycled"] += len(old)
         for sandbox in old:
+            sandbox.close()
+
+    def close_over(self) -> None:
+        """Close what was not used for longest until the process has no more than it may."""
+        while self._used() > self._max_bytes:
+            with self._lock:
+                if not self._idle:
+                    return
+                sandbox = self._evict()
             sandbox.close()
 
     def renew(self, key: Key, make: Callable[[], Sandbox]) -> None:
@@ -186,10 +209,13 @@ class Shelf:
     def _over_limit(self) -> list[Sandbox]:
         evicted: list[Sandbox] = []
         while self._live > self._max_live and self._idle:
-            evicted.append(self._remove(next(iter(self._idle))))
-            self._live -= 1
-        self._counts["evicted"] += len(evicted)
+            evicted.append(self._evict())
         return evicted
+
+    def _evict(self) -> Sandbox:
+        self._live -= 1
+        self._counts["evicted"] += 1
+        return self._remove(next(iter(self._idle)))
 
     def _spent(self, sandbox: Sandbox, share: float = 1.0) -> bool:
         age = time.monotonic() - sandbox.made

@@ -165,6 +165,7 @@ class Stock:
                 demand.lowest = demand.wanted
                 self._submit(self._shelf.drop, key, demand.wanted)
         self._submit(self._shelf.close_old)
+        self._submit(self._shelf.close_over)
         if self._shelf.stats()["live"]:
             self.sweep_later()
 
