@@ -19,6 +19,7 @@ from bench import (
     bound,
     machine,
     material,
+    overload,
     passing,
     plot,
     report,
@@ -58,6 +59,7 @@ _READINGS = (
     bound.readings,
     starting.readings,
     workers.readings,
+    overload.readings,
     scaling.readings,
     soak.readings,
 )

@@ -48,6 +48,7 @@ class Run:
         self.refuse: bytes = job.get("refuse", "").encode()
         self.latencies_ns: list[int] = []
         self.numbers: list[int] = []
+        self.codes: list[int] = []
         self.statuses: Counter[int] = Counter()
         self.warnings = 0
         self.refused = 0
@@ -150,13 +151,15 @@ class Connection(asyncio.Protocol):
 
     def _answered(self, took_ns: int) -> None:
         run = self._run
+        status = int(self._head[9:12])
         if self._first:
             run.pipelines = _field(self._head, b"querymill-pipelines").decode()
         else:
             run.latencies_ns.append(took_ns)
             run.numbers.append(self._number)
+            run.codes.append(status)
         self._first = False
-        run.statuses[int(self._head[9:12])] += 1
+        run.statuses[status] += 1
         run.warnings += b"\r\nwarning: 299 querymill" in self._head
         run.refused += bool(run.refuse) and run.refuse in self._buffer
         self._buffer.clear()
@@ -194,7 +197,8 @@ async def run_job(job: Mapping[str, Any]) -> dict[str, object]:
 
     asks: [method, path, body] of each request, sent in turn. rate (optional): requests a second;
     without it, each connection sends as soon as it is answered. refuse (optional): a text that no
-    answer should have. by_ask (optional): also tell which request each latency is of.
+    answer should have. by_ask, by_status (optional): also tell which request each latency is of,
+    and the status of its answer.
 
     Raises LoadError, TimeoutError, OSError.
     """
@@ -211,6 +215,7 @@ async def run_job(job: Mapping[str, Any]) -> dict[str, object]:
         "seconds": time.perf_counter() - began,
         "latencies_ns": run.latencies_ns,
         "numbers": run.numbers if job.get("by_ask") else [],
+        "codes": run.codes if job.get("by_status") else [],
         "statuses": dict(run.statuses),
         "warnings": run.warnings,
         "refused": run.refused,

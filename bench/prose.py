@@ -89,6 +89,10 @@ runs beside the one worker's UDF on the other core; of two workers it takes from
 UDFs are on. So two workers do less than twice as much, the less the shorter a UDF is, and load that
 is bound by the sandboxes alone is that of the longer. What two processes do that share nothing but
 the machine stands beside.""",
+    "Overload": """\
+1,000 requests a second to a pipeline whose UDF takes some 8 ms, with 8 places for its index
+(`index_max_in_flight`) and 8 to wait; one worker. Beside it 200 requests a second to another
+pipeline's index.""",
     "An endless loop in one pipeline": """\
 200 requests a second to one pipeline, the others, and two clients of another one whose UDF never
 ends, with default deadlines; {loop_rounds} rounds, one worker. Once that pipeline is turned off

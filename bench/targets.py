@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench import bound, passing, scaling, searching, soak, starting, workers, writing
+from bench import bound, overload, passing, scaling, searching, soak, starting, workers, writing
 from bench.figures import Row, rows
 from bench.results import Results
 
@@ -178,6 +178,12 @@ TARGETS: Final[Sequence[Target]] = (
         limit=3,
         unit="x",
         measured=_reading(scaling.MANY_SECTION, scaling.SLOWEST.format(**_MOST)),
+    ),
+    Target(
+        what="an overloaded index: p99 of the 429s",
+        limit=10,
+        unit="ms",
+        measured=_reading(overload.OVERLOAD_SECTION, overload.REFUSED_P99),
     ),
     Target(
         what="an endless loop in one pipeline: p99 of the others, against without",
