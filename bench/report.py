@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table as RichTable
@@ -15,6 +17,8 @@ from bench.limits import LIMITS
 from bench.plot import Chart
 from bench.results import Results
 from bench.targets import TARGETS
+
+_LINE_CHARS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,8 @@ def _limits(results: Results) -> list[str]:
         value = target.measured(results)
         if value is not None and not target.met(value):
             why = LIMITS.get(target.what, "")
-            missed.append(f"**{target.what[:1].upper()}{target.what[1:]}.** {why}".rstrip())
+            text = f"**{target.what[:1].upper()}{target.what[1:]}.** {why}"
+            missed.append(textwrap.fill(text, _LINE_CHARS))
     return ["### What is not reached, and why", *missed] if missed else []
 
 

@@ -122,7 +122,7 @@ def _many_pipelines(setting: Setting) -> Iterator[Reading]:
 def _copy_first(backend: Server, begin: int, end: int) -> None:
     """More pipelines like the first, by copies of its records in the store under other names.
 
-    The proxy's own calls read all definitions for each write, which takes minutes for a thousand.
+    The proxy's own calls load a function and read all definitions again for each write.
     Each has a name in its parameters, and so has sandboxes of its own.
     """
     everything = {"size": 1000, "query": {"match_all": {}}}

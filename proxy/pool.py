@@ -127,14 +127,13 @@ class Pool:
         try:
             async with asyncio.timeout(self._connect_timeout):
                 return await waiter
-        except TimeoutError as exc:
+        except BaseException as exc:
             self._pass_on(waiter)
-            raise UpstreamBusy(
-                f"all {self._limit} connections to the backend {self.origin} are in use; "
-                "try again later, or raise backend_connections"
-            ) from exc
-        except asyncio.CancelledError:
-            self._pass_on(waiter)
+            if isinstance(exc, TimeoutError):
+                raise UpstreamBusy(
+                    f"all {self._limit} connections to the backend {self.origin} are in use; "
+                    "try again later, or raise backend_connections"
+                ) from exc
             raise
 
     def _give(self, connection: Connection | None) -> None:
