@@ -63,6 +63,7 @@ async def open_proxy(
             settings.backend,
             connect_timeout=settings.backend_connect_timeout,
             idle_timeout=settings.backend_timeout,
+            authority=settings.backend_ca,
         )
         upstream = await stack.enter_async_context(
             connect(connections=settings.backend_connections)

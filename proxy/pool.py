@@ -168,6 +168,17 @@ class Pool:
                 ) from exc
             if isinstance(exc, OSError):
                 raise UpstreamUnreachable(
-                    f"the backend {self.origin} cannot be reached: {exc.strerror or exc}"
+                    f"the backend {self.origin} cannot be reached: {_why(exc)}"
                 ) from exc
             raise
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted ({error.verify_message}); name a file of those that "
+            "are with backend_ca"
+        )
+    if isinstance(error, ssl.SSLError):
+        return f"it does not speak TLS as expected ({error.reason}); check its URL"
+    return error.strerror or str(error)

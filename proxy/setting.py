@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,16 @@ from typing import Final, Literal
 from proxy.origin import BadOriginError, Origin
 
 Kind = Literal[
-    "origins", "address", "secret", "choice", "seconds", "count", "bytes", "names", "path"
+    "origins",
+    "address",
+    "secret",
+    "choice",
+    "seconds",
+    "count",
+    "bytes",
+    "names",
+    "path",
+    "authority",
 ]
 
 _METAVARS: Final[Mapping[Kind, str]] = {
@@ -24,6 +34,7 @@ _METAVARS: Final[Mapping[Kind, str]] = {
     "bytes": "SIZE",
     "names": "NAMES",
     "path": "PATH",
+    "authority": "PATH",
 }
 _UNITS: Final = {"": 1, "b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3}
 _BYTES: Final = re.compile(r"([0-9]{1,15})\s*([kmg]?b)?", re.ASCII | re.IGNORECASE)
@@ -178,6 +189,19 @@ def _path(setting: Setting, value: object) -> Path:
         raise BadValueError(f"expected a path, got {value!r}: {exc}") from exc
 
 
+def _authority(setting: Setting, value: object) -> Path:
+    path = _path(setting, value)
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise BadValueError(f"{path} holds no certificate in PEM form") from None
+    except OSError as exc:
+        raise BadValueError(f"{path} cannot be read ({exc.strerror})") from exc
+    except ValueError as exc:
+        raise BadValueError(f"expected a path, got {value!r}: {exc}") from exc
+    return path
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise BadValueError(f"expected text, got {value!r}")
@@ -215,4 +239,5 @@ _PARSERS: Final[Mapping[Kind, Callable[[Setting, object], object]]] = {
     "bytes": _bytes,
     "names": _names,
     "path": _path,
+    "authority": _authority,
 }

@@ -51,6 +51,13 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Authorization header of the proxy's own calls: reading definitions, resolving names.",
     ),
     Setting(
+        "backend_ca",
+        "authority",
+        None,
+        "File of certificates (PEM) that `https://` nodes are checked against, in place of the "
+        "system's.",
+    ),
+    Setting(
         "compat",
         "choice",
         "auto",
@@ -289,6 +296,7 @@ class Settings:
     workers: int
     admin_token: str | None
     backend_authorization: str | None
+    backend_ca: Path | None
     compat: Literal["auto", "off"]
     backend_connect_timeout: float
     backend_timeout: float

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -203,7 +204,8 @@ class Upstream:
     """Owns the connections to all backend nodes, from `open` to `close`. Used from one event loop.
 
     `origins` are URLs such as ``http://search-1:9200``; `connect_timeout` and `idle_timeout` are
-    seconds, `connections` is the limit for each node.
+    seconds, `connections` is the limit for each node. Certificates are checked against those of the
+    file `authority`, or the system's.
     """
 
     def __init__(
@@ -213,7 +215,9 @@ class Upstream:
         connect_timeout: float,
         idle_timeout: float,
         connections: int,
+        authority: Path | None = None,
     ) -> None:
+        self._authority = authority
         self._origins = [Origin.parse(url) for url in origins]
         self._connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
@@ -225,7 +229,7 @@ class Upstream:
         """Get ready; no connection is made before the first request."""
         tls = None
         if any(origin.scheme == "https" for origin in self._origins):
-            tls = await asyncio.to_thread(ssl.create_default_context)
+            tls = await asyncio.to_thread(ssl.create_default_context, cafile=self._authority)
         self._nodes = Nodes(
             [
                 Node(

@@ -91,6 +91,7 @@ async def start_proxy(
                 connect_timeout=settings.backend_connect_timeout,
                 idle_timeout=settings.backend_timeout,
                 connections=settings.backend_connections,
+                authority=settings.backend_ca,
             )
             await stack.enter_async_context(upstream)
             relay = Relay(upstream, BackendInfo(upstream), compat=settings.compat == "auto")
