@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from pipelines.breaker import BreakerFigure
 from pipelines.stats import QUANTILES, Latency, Stats
 from proxy.admission import REASONS, Admission
+from proxy.endpoints import Operation
 from proxy.figures import Figures
 
 Family = CounterMetricFamily | GaugeMetricFamily | SummaryMetricFamily
@@ -36,19 +37,19 @@ class Metrics:
         breakers: Callable[[], dict[str, BreakerFigure]],
     ) -> None:
         # by operation and the hundreds of the status
-        self._requests: Counter[tuple[str, int]] = Counter()
+        self._requests: Counter[tuple[Operation, int]] = Counter()
         self._conflicts = conflicts
         self._stats = stats
         self._sandboxes = sandboxes
         self._admission = admission
         self._breakers = breakers
 
-    def count_request(self, operation: str, status: int) -> None:
+    def count_request(self, operation: Operation, status: int) -> None:
         self._requests[operation, status // 100] += 1
 
     def figures(self) -> Figures:
         """All that was counted so far; some of its parts go on counting."""
-        requests = {(o, f"{hundreds}xx"): n for (o, hundreds), n in self._requests.items()}
+        requests = {(o.value, f"{hundreds}xx"): n for (o, hundreds), n in self._requests.items()}
         return Figures(
             requests=Counter(requests),
             conflicts=self._conflicts(),

@@ -38,7 +38,8 @@ _FLUSH_SECONDS: Final = 2.0
 _CUT_SECONDS: Final = 0.1
 
 
-_Route = Callable[[str], Handler]
+# Of a request that is administration, or not.
+_Route = Callable[[bool], Handler]
 """From the raw path of a request to who answers it."""
 
 
@@ -176,16 +177,17 @@ class ProxyServer:
             if exchange.method in _REFUSED_METHODS:
                 reason = f"{exchange.method} is not allowed"
                 raise ErrorAnswer(405, "method_not_allowed_exception", reason, close=True)
+            admin = is_admin(exchange.raw_path)
             if (
                 # Traffic is admitted first, and sees to it itself.
-                is_admin(exchange.raw_path)
+                admin
                 and self._keep_up is not None
                 and self._keep_up.due
                 # Health is not of definitions, and has to be told when the store is slow.
                 and not exchange.raw_path.startswith(_HEALTH)
             ):
                 await self._keep_up()
-            return await route(exchange.raw_path)(exchange)
+            return await route(admin)(exchange)
         except Exception as exc:
             if exchange is None:
                 return refusal(answer_for(exc))
@@ -201,18 +203,16 @@ class ProxyServer:
             if not self._in_flight:
                 self._quiet.set()
 
-    def _both(self, raw_path: str) -> Handler:
-        if self._admin is not None and is_admin(raw_path):
-            return self._admin
-        return self._traffic
+    def _both(self, admin: bool) -> Handler:
+        return self._admin if admin and self._admin is not None else self._traffic
 
-    def _traffic_only(self, raw_path: str) -> Handler:
-        if is_admin(raw_path):
+    def _traffic_only(self, admin: bool) -> Handler:
+        if admin:
             raise _not_here("administration has an address of its own (admin_listen)")
         return self._traffic
 
-    def _admin_only(self, raw_path: str) -> Handler:
-        if self._admin is None or not is_admin(raw_path):
+    def _admin_only(self, admin: bool) -> Handler:
+        if self._admin is None or not admin:
             raise _not_here("this address serves administration only (admin_listen)")
         return self._admin
 

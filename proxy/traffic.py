@@ -157,7 +157,7 @@ class Traffic:
         finally:
             if admitted:
                 self._admission.leave(names)
-            self._metrics.count_request(target.operation.value, status)
+            self._metrics.count_request(target.operation, status)
 
     def _check_source(self, exchange: Exchange, target: Target) -> None:
         """Refuse a body in the URL (``?source=``) where it would get past a pipeline or the guard.

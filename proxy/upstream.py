@@ -133,14 +133,15 @@ class UpstreamResponse:
         """Return the whole body. Raises UpstreamTooLarge above `limit` bytes, or UpstreamError."""
         if self._replaced is not None:
             return self._replaced
-        if not self._payload.is_eof() and self.length is not None and self.length > limit:
-            raise self._too_large(limit)
         payload = self._payload
-        if payload.is_eof() and payload.exception() is None:
-            whole = payload.read_nowait()
-            if len(whole) > limit:
-                raise self._too_large(limit)
-            return whole
+        if payload.is_eof():
+            if payload.exception() is None:
+                whole = payload.read_nowait()
+                if len(whole) > limit:
+                    raise self._too_large(limit)
+                return whole
+        elif self.length is not None and self.length > limit:
+            raise self._too_large(limit)
         pieces: list[bytes] = []
         size = 0
         async for chunk in self.chunks():
