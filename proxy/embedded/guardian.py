@@ -21,6 +21,8 @@ from typing import Any
 
 _PR_SET_CHILD_SUBREAPER = 36
 _STEP = 0.02
+# How often one without a handle on its caller looks whether that is still there.
+_LOOK_MS = 500
 
 
 def main() -> int:
@@ -84,7 +86,9 @@ def _watch(node: subprocess.Popen[bytes], caller: int, wake: int, asked: list[in
         poll.register(watched, select.POLLIN)
     told = False
     while not asked:
-        for source, _ in poll.poll():
+        if watched is None and os.getppid() != caller:
+            return
+        for source, _ in poll.poll(_LOOK_MS if watched is None else None):
             if source == wake:
                 os.read(wake, 4096)
                 if not told and (code := _exit_code(node.pid)) is not None:
@@ -113,7 +117,9 @@ def _end_group(group: int, grace: float) -> None:
 
 
 def _process_handle(pid: int) -> int | None:
-    """Something that becomes readable when a process dies; None where kernels have no such."""
+    """Something that becomes readable when a process dies; None where the kernel, or Python as it
+    was built, has no such.
+    """
     try:
         return os.pidfd_open(pid)
     except (AttributeError, OSError):

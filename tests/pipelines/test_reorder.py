@@ -54,7 +54,7 @@ def test_the_text_is_on_one_line() -> None:
         TEXT.replace('"x":1', '"x":"_index"'),
         HEAD + '{"_index":"a","inner_hits":{"hits":[{"_index":"a"}]}}' + TAIL,
         HEAD + '{"_id":"1","_source":[{},{"_index":"a"}]}' + TAIL,
-        HEAD + '{"_index":"a","x":' + "[" * 5000 + "]" * 5000 + "}" + TAIL,
+        HEAD + '{"_index":"a","x":' + "[" * 200_000 + "]" * 200_000 + "}" + TAIL,
     ],
     ids=[
         "indented", "spaces", "spaces between hits", "no index", "index not first", "no object",

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from proxy.embedded import EmbeddedError
+from proxy.embedded import EmbeddedError, guardian
 from proxy.embedded.account import service_account
 from proxy.embedded.launch import Command
 from proxy.embedded.layout import Layout
@@ -214,6 +214,22 @@ def test_a_guardian_without_an_order_ends() -> None:
         [sys.executable, "-I", guardian], stdin=subprocess.DEVNULL, capture_output=True, timeout=40
     )
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
+
+
+def test_a_guardian_without_a_handle_looks_for_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some builds of Python cannot have the kernel tell of another process's death."""
+    monkeypatch.setattr(guardian, "_process_handle", lambda pid: None)
+    ended = subprocess.Popen(["/bin/true"])
+    ended.wait()
+    (silent, writing), (wake, waker), stdin = os.pipe(), os.pipe(), os.dup(0)
+    os.dup2(silent, 0)
+    try:
+        # This process has another parent than that; its input does not end.
+        guardian._watch(ended, ended.pid, wake, [])
+    finally:
+        os.dup2(stdin, 0)
+        for handle in (silent, writing, wake, waker, stdin):
+            os.close(handle)
 
 
 def test_ending_a_group_that_is_gone_is_harmless() -> None:
