@@ -38,8 +38,13 @@ def _cpu_model() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return found[0] if found else platform.processor() or "unknown CPU"
+    told = {
+        name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
+    if "model name" not in told:
+        return platform.processor() or "unknown CPU"
+    # Virtual machines tell no more than the maker in the name.
+    return f"{told['model name']} (family {told.get('cpu family')}, model {told.get('model')})"
 
 
 class Neighbours:
