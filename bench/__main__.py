@@ -38,6 +38,7 @@ from bench.plan import FULL, QUICK, SOAK_SECONDS, Plan
 from bench.results import Results
 from bench.server import Server, ServerError
 from bench.setting import Setting
+from bench.steady import Reference
 from bench.traffic import Tell
 from pipelines.errors import PipelineError
 from pipelines.wasm import Runtime
@@ -96,8 +97,11 @@ def _quoted(given: list[str]) -> str:
 
 def _measure(plan: Plan, command: str, console: Console) -> Results:
     began = time.monotonic()
+    reference = Reference()
 
     def tell(text: str) -> None:
+        if not text.startswith(" "):
+            reference.take()
         console.print(f"[{time.monotonic() - began:4.0f} s] {text}", highlight=False, markup=False)
 
     with ExitStack() as stack:
@@ -132,6 +136,7 @@ def _measure(plan: Plan, command: str, console: Console) -> Results:
         plan=plan,
         machine=described,
         other_cores=other_cores,
+        reference_ms=reference.times_ms,
         products=len(material.products()),
         missing=peers.missing,
         suites=suites,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -197,10 +198,18 @@ def _bounds(results: Results) -> str:
 
 
 def _neighbours(results: Results) -> str:
-    return (
+    text = (
         f"Other processes kept {results.other_cores:.2f} cores busy meanwhile: "
         "the nearer to 0, the better the figures."
     )
+    times = results.reference_ms
+    if times:
+        text += (
+            f" A fixed piece of Python took {statistics.median(times):.1f} ms, "
+            f"{min(times):.1f} at best and {max(times):.1f} at worst, at {len(times)} moments: "
+            "the nearer these, the steadier the machine. It is the measure for runs elsewhere, too."
+        )
+    return textwrap.fill(text, _LINE_CHARS)
 
 
 def _missing(name: str, remedy: str) -> str:

@@ -18,6 +18,7 @@ class Results:
     """The raw figures of a run, and what is needed to judge them.
 
     made: the date in UTC. other_cores: how many cores other processes kept busy meanwhile.
+    reference_ms: how long a fixed piece of computing took, in milliseconds, at different times.
     missing: the peers that are not installed.
     """
 
@@ -26,6 +27,7 @@ class Results:
     plan: Plan
     machine: Mapping[str, str]
     other_cores: float
+    reference_ms: Sequence[float]
     products: int
     missing: Sequence[Missing]
     suites: Sequence[Suite]

@@ -83,6 +83,7 @@ def results() -> Results:
         plan=QUICK,
         machine={"CPU": "one | two"},
         other_cores=0.25,
+        reference_ms=[20.0, 30.0, 21.0],
         products=1200,
         missing=[Missing(name="haproxy", remedy="apt-get install haproxy")],
         suites=[
