@@ -37,9 +37,7 @@ def readings(setting: Setting) -> Iterator[Reading]:
     ):
         server = Server(front.address)
         for name, source in work.items():
-            server.store_udf(f"bench-{name}", source)
-            server.store(f"bench-{name}", "query", {"udf_name": f"bench-{name}"})
-            server.make(_index(name), {"query": f"bench-{name}"})
+            server.make_with(_index(name), f"bench-{name}", source)
         busy = _route(front, "busy", _OFFERED)
         calm = _route(front, "calm", _OTHERS)
         for number in range(1 - plan.warm_up, plan.rounds + 1):

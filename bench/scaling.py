@@ -53,9 +53,7 @@ def _endless_loop(setting: Setting) -> Iterator[Reading]:
     with setting.proxies() as front, module("bench.load") as clients:
         server = Server(front.address)
         for name, source in udf_of.items():
-            server.store_udf(f"bench-{name}", source)
-            server.store(f"bench-{name}", "query", {"udf_name": f"bench-{name}"})
-        _indices(server, {index: f"bench-{name}" for name, index in index_of.items()})
+            server.make_with(index_of[name], f"bench-{name}", source)
         asks = searches(index_of["others"], material.searches())
         measured = Route(case=_CASE, address=front.address, asks=asks, rate=_OTHERS_RATE)
         for number in range(1 - plan.warm_up, plan.loop_rounds + 1):
@@ -171,11 +169,6 @@ def _loaded(setting: Setting, front: Child, count: int, workers: int) -> Iterato
     yield _reading(MANY_SECTION, ERRORS.format(**names), "", 1, float(sample.errors))
     yield _reading(MANY_SECTION, MEMORY.format(**names), "MiB", 1, front.pss_bytes() / 2**20)
     yield _reading(MANY_SECTION, SLOWEST.format(**names), "x", 1, slowest)
-
-
-def _indices(server: Server, names: dict[str, str]) -> None:
-    for index, pipeline in names.items():
-        server.make(index, {"query": pipeline})
 
 
 def _token(number: int) -> str:

@@ -122,6 +122,15 @@ class Server:
         mappings = {"properties": dict(properties or {})}
         self.call("PUT", f"/{index}{_AT_ONCE}", {"settings": settings, "mappings": mappings})
 
+    def make_with(self, index: str, name: str, source: str) -> None:
+        """Make an index whose searches run a query function, stored as `name` (of a proxy).
+
+        Raises ServerError.
+        """
+        self.store_udf(name, source)
+        self.store(name, "query", {"udf_name": name})
+        self.make(index, {"query": name})
+
     def rewritten(self, example: Example, request: dict[str, Any]) -> dict[str, Any]:
         """What a query pipeline makes of a search (by a proxy). Raises ServerError."""
         run = self.call("POST", f"/_pipeline/{quote(example.name)}/_execute", {"input": request})

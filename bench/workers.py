@@ -37,10 +37,7 @@ def readings(setting: Setting) -> Iterator[Reading]:
         natives = [stack.enter_context(module("bench.native")) for _ in _WORKERS]
         server = Server(fronts[1].address)
         for kind, turns in _TURNS.items():
-            name = f"bench-{kind}"
-            server.store_udf(name, udfs.WORK.format(turns=turns))
-            server.store(name, "query", {"udf_name": name})
-            server.make(_index(kind), {"query": name})
+            server.make_with(_index(kind), f"bench-{kind}", udfs.WORK.format(turns=turns))
         for number in range(1 - plan.warm_up, plan.rounds + 1):
             figures = [each for kind in _TURNS for each in _round(setting, fronts, kind)]
             figures.append((PROCESSES, "x", _processes(natives, plan.long_seconds / 4)))

@@ -10,20 +10,17 @@ found where they went.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
 
-from pipelines.json_text import one_line, parse, same, write
+from pipelines.json_text import one_line, parse, same, scan, write
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*").match
 _SEPARATOR: Final = re.compile(r"[ \t\r\n]*[:,]?[ \t\r\n]*").match
 _WHITE: Final = b" \t\r\n"
-# Nothing reads the numbers, so they are not worked out.
-_SCAN: Final = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
 
 
 def graft(old: str, new: str) -> str:
@@ -104,7 +101,7 @@ class _Grafter:
         unchanged = {key for key, value in old.items() if key in new and same(value, new[key])}
         at = self._inside(at)
         while self._text[at] != "}":
-            key, end = _SCAN(self._text, at)
+            key, end = scan(self._text, at)
             name = self._text[at:end]
             at = self._next(end)
             if key in unchanged:
@@ -144,7 +141,7 @@ class _Grafter:
         return self._text[at:end], end
 
     def _end(self, at: int) -> int:
-        end: int = _SCAN(self._text, at)[1]
+        end: int = scan(self._text, at)[1]
         return end
 
     def _inside(self, at: int) -> int:

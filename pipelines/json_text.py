@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+scan: Final = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
+"""The value that begins at an index of a text, and the index after it, for who wants that: numbers
+are not worked out. Raises `ValueError`, and `RecursionError` where it is nested too deeply.
+"""
 
 # A text in this form has a 0 for every digit and a space for all but digits and points.
 _SHAPE = bytes(0x30 if c in b"0123456789" else 0x2E if c == 0x2E else 0x20 for c in range(256))

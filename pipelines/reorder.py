@@ -7,17 +7,14 @@ hits, and no hit holds others.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pipelines.json_text import one_line
+from pipelines.json_text import one_line, scan
 
 # Quotes inside a string are escaped, so this is a whole string wherever it stands.
 _NAME: Final = '"_index"'
 _BETWEEN: Final = ",{"
-# Nothing reads the numbers, so they are not worked out.
-_SCAN: Final = json.JSONDecoder(parse_float=str, parse_int=str).raw_decode
 
 
 def reordered(text: str, hits: Sequence[Any], order: Sequence[int]) -> str | None:
@@ -33,7 +30,7 @@ def reordered(text: str, hits: Sequence[Any], order: Sequence[int]) -> str | Non
     if not head.endswith("[{") or {part[-2:] for part in parts[:-1]} - {_BETWEEN}:
         return None
     try:
-        end = _SCAN("{" + _NAME + parts[-1])[1] - len(_NAME) - 1
+        end = scan("{" + _NAME + parts[-1], 0)[1] - len(_NAME) - 1
     except RecursionError:
         return None
     tail = parts[-1][end:]

@@ -38,9 +38,8 @@ _FLUSH_SECONDS: Final = 2.0
 _CUT_SECONDS: Final = 0.1
 
 
-# Of a request that is administration, or not.
 _Route = Callable[[bool], Handler]
-"""From the raw path of a request to who answers it."""
+"""From whether a request is administration to who answers it."""
 
 
 class ProxyServer:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-# Nothing reads the numbers, so they are not worked out.
-_DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
+from pipelines.json_text import scan
+
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -99,7 +99,7 @@ def _key(text: str, position: int) -> tuple[str, int]:
 
 def _decoded(text: str, position: int) -> tuple[Any, int]:
     try:
-        return _DECODER.raw_decode(text, position)
+        return scan(text, position)
     except RecursionError as error:
         raise ValueError(f"nested too deeply at character {position}") from error
 

@@ -91,10 +91,11 @@ class Shelf:
         Room is also made of what nobody used for `unused_for` seconds, but not of anything else.
         """
         while True:
+            over = self._used() > self._max_bytes
             with self._lock:
                 if self._closed or len(self._by_key.get(key, ())) >= wanted:
                     return
-                full = self._live >= self._max_live or self._used() > self._max_bytes
+                full = over or self._live >= self._max_live
                 if full and not self._oldest(unused_for):
                     return
             made = self.make(make)

@@ -244,12 +244,16 @@ class Hits:
         self._order = sorted(places, key=key_of.__getitem__, reverse=reverse)
 
     def _objects(self) -> list[Hit]:
-        made = self._made
-        if made is None:
-            made = self._made = {at: Hit(self._table, at) for at in range(self._table.count)}
-            if self._lent is not None:
-                made[self._lent._at] = self._lent
+        made = self._all()
         return [made[at] for at in self._left()]
+
+    def _all(self) -> dict[int, Hit]:
+        """Every hit by its place, dropped ones included; one that is lent stays what it is."""
+        if self._made is None:
+            self._made = {at: Hit(self._table, at) for at in range(self._table.count)}
+            if self._lent is not None:
+                self._made[self._lent._at] = self._lent
+        return self._made
 
     def _each(self, function: Callable[[Hit], Any], places: list[int]) -> list[Any]:
         """What `function` gives for the hits at `places`, lent one object that stands for each in
@@ -263,17 +267,15 @@ class Hits:
                 for at in places:
                     hit._at = at
                     found.append(function(hit))
-                    # `_objects` would hold it, too.
+                    # `_all` would hold it, too.
                     if getrefcount(hit) > free:
                         break
                 else:
                     return found
-                self._objects()
+                self._all()
             finally:
                 self._lent = None
-        elif self._made is None:
-            self._objects()
-        made = self._made
+        made = self._all()
         return found + [function(made[at]) for at in places[len(found) :]]
 
 
