@@ -97,7 +97,11 @@ pipeline's index.""",
 200 requests a second to one pipeline, the others, and two clients of another one whose UDF never
 ends, with default deadlines; {loop_rounds} rounds, one worker. Once that pipeline is turned off
 its clients are answered at once and send as fast as they can, so that their load alone is there for
-comparison: the same two clients of a UDF that ends.""",
+comparison: the same two clients of a UDF that ends.
+
+Where the machine has two cores or more, the proxy has one for itself, loops and event loop
+together; clients and backend share another, as the system would have them wait, too, for a loop
+that spins beside them.""",
     "Many pipelines": """\
 Each pipeline has sandboxes and an index of its own. {clients} requests are in flight all the time,
 to one index after the other, on the static backend. `sandbox_max_live` has room for all.""",

@@ -36,8 +36,9 @@ class Setting:
             yield child
 
     @contextmanager
-    def apart(self, proxies: Sequence[Child]) -> Iterator[None]:
-        """Proxies on one core, load generator and static backend on another, where there are two.
+    def apart(self, proxies: Sequence[Child], clients: Sequence[Child] = ()) -> Iterator[None]:
+        """Proxies on one core, load generator, static backend and further `clients` on another,
+        where there are two.
 
         Threads and workers that start later are where those that start them are.
         """
@@ -46,7 +47,7 @@ class Setting:
             yield
             return
         with ExitStack() as stack:
-            for child in (self.load, self.static):
+            for child in (self.load, self.static, *clients):
                 child.pin(cores[:1])
                 stack.callback(child.pin, cores)
             for child in proxies:
