@@ -6,6 +6,7 @@ import asyncio
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from rich.console import Console
 
 from bench import (
     bound,
+    history,
     machine,
     material,
     overload,
@@ -33,6 +35,7 @@ from bench import (
 )
 from bench.child import ROOT, ChildError, module
 from bench.figures import StageSample
+from bench.history import HistoryError
 from bench.peers import Peers
 from bench.plan import FULL, QUICK, SOAK_SECONDS, Plan
 from bench.results import Results
@@ -53,7 +56,9 @@ from proxy.embedded import (
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _REPORT = ROOT / "docs" / "BENCHMARKS.md"
 _RESULTS = ROOT / "bench" / "results.json"
+_HISTORY = ROOT / "bench" / "history.json"
 _HEAP_MB = 1024
+_ERRORS = (EmbeddedError, ChildError, ServerError, PipelineError, HistoryError, OSError)
 
 _SUITES = (passing.suites, searching.suites, writing.suites)
 _READINGS = (
@@ -80,15 +85,19 @@ def main(quick: bool, soaking: bool, output: Path | None, results: Path | None) 
     given = [name for name, on in (("--quick", quick), ("--soak", soaking)) if on]
     command = "make bench" + (f" ARGS={_quoted(given)}" if given else "")
     try:
+        # where the file is broken, that is told before the run and not after it
+        runs = history.read(_HISTORY)
         with exit_on_signals():
             made = _measure(plan, command, console)
-    except (EmbeddedError, ChildError, ServerError, PipelineError, OSError) as error:
+    except _ERRORS as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         raise click.ClickException("interrupted; nothing was written") from None
     # Of a terminal its own width, of a pipe one that holds the widest table.
     report.show(made, Console(width=None if sys.stdout.isatty() else 150))
-    _write(made, output or (None if quick else _REPORT), results or (None if quick else _RESULTS))
+    runs = history.add(runs, history.run_of(made))
+    usual = (None, None) if quick else (_REPORT, _RESULTS)
+    _write(made, output or usual[0], results or usual[1], runs)
 
 
 def _quoted(given: list[str]) -> str:
@@ -157,7 +166,10 @@ def _stages(plan: Plan, tell: Tell) -> list[StageSample]:
         runtime.close()
 
 
-def _write(results: Results, output: Path | None, raw: Path | None) -> None:
+def _write(
+    results: Results, output: Path | None, raw: Path | None, runs: Sequence[history.Run]
+) -> None:
+    """`runs`: all that are remembered, this one the last; the report is that of the last."""
     try:
         if output is not None:
             charts = plot.charts(results)
@@ -165,7 +177,10 @@ def _write(results: Results, output: Path | None, raw: Path | None) -> None:
             folder.mkdir(exist_ok=True)
             for chart in charts:
                 (folder / chart.file).write_text(chart.svg(), encoding="utf-8")
-            output.write_text(report.markdown(results, charts, folder.name), encoding="utf-8")
+            document = report.markdown(results, charts, folder.name, runs[:-1])
+            output.write_text(document, encoding="utf-8")
+            if output == _REPORT:
+                history.write(_HISTORY, runs)
             click.echo(f"written: {output}", err=True)
         if raw is not None:
             results.save(raw)

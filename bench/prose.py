@@ -21,6 +21,10 @@ TARGETS_NOTE: Final = """\
 Each is from the tables below, by the medians. What a reader's machine makes of them is the last
 column of a run there."""
 
+EARLIER_NOTE: Final = """\
+Runs before this one, of the code of their day, oldest first: what is left when the machine is
+another one. What was not measured then is left out."""
+
 _APART: Final = """
 Where the machine has two cores or more, the proxy that is measured has one for itself, and load
 generator and backend share another."""

@@ -14,6 +14,7 @@ from rich.table import Table as RichTable
 from bench import prose
 from bench.cells import Write, median, milliseconds, number, with_spread
 from bench.figures import Row, StageRow, Suite, rows, stage_rows
+from bench.history import SHOWN, Run
 from bench.limits import LIMITS
 from bench.plot import Chart
 from bench.results import Results
@@ -62,6 +63,33 @@ def targets(results: Results) -> Table:
     )
 
 
+def _earlier(runs: Sequence[Run]) -> list[str]:
+    """The targets as the last of these runs measured them."""
+    shown = runs[-SHOWN:]
+    if not shown:
+        return []
+    lines = [
+        ["machine", "", *(run.machine for run in shown)],
+        ["Python", "", *(run.python for run in shown)],
+        ["the fixed piece of Python, ms", "", *(_range(run.reference_ms) for run in shown)],
+    ]
+    for target in TARGETS:
+        values = (run.measured.get(target.what) for run in shown)
+        limit = f"{'at least' if target.at_least else 'at most'} {number(target.limit)}"
+        texts = ["" if value is None else number(value) for value in values]
+        lines.append([target.what, f"{limit} {target.unit}".strip(), *texts])
+    columns = ("what", "target", *(run.made for run in shown))
+    return [
+        "### On other days and machines",
+        prose.EARLIER_NOTE,
+        _markdown_lines(columns, lines, 1),
+    ]
+
+
+def _range(times: Sequence[float]) -> str:
+    return f"{min(times):.1f} to {max(times):.1f}" if times else ""
+
+
 def _limits(results: Results) -> list[str]:
     """Why what is not reached is not."""
     missed = []
@@ -88,7 +116,12 @@ def show(results: Results, console: Console) -> None:
         console.print(_missing(missing.name, missing.remedy), highlight=False)
 
 
-def markdown(results: Results, charts: Sequence[Chart] = (), folder: str = "") -> str:
+def markdown(
+    results: Results,
+    charts: Sequence[Chart] = (),
+    folder: str = "",
+    earlier: Sequence[Run] = (),
+) -> str:
     """The whole document; `folder` is where the charts are, seen from it."""
     blocks = ["# Benchmarks", prose.INTRODUCTION.format(command=results.command, made=results.made)]
     blocks += ["## Machine", _markdown_lines(("what", "value"), list(results.machine.items()), 2)]
@@ -110,7 +143,7 @@ def markdown(results: Results, charts: Sequence[Chart] = (), folder: str = "") -
         blocks += [f"### {part[:1].upper()}{part[1:]}"] if part else []
         blocks.append(_markdown_lines(table.columns, table.lines, table.words))
         if title == "Targets":
-            blocks += _limits(results)
+            blocks += [*_limits(results), *_earlier(earlier)]
     blocks += ["## How to read this", "\n".join(f"- {caveat}" for caveat in prose.CAVEATS)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 

@@ -63,7 +63,7 @@ def _round(
         prefix = f"{kind} UDF, {count} worker" + ("s: " if count > 1 else ": ")
         yield prefix + "requests a second", "1/s", rates[count]
         yield prefix + "CPU a request", "ms", used * 1000 / answered
-        yield prefix + "cores busy", "", used / answer["seconds"]
+        yield prefix + "cores busy", "cores", used / answer["seconds"]
     yield TWO_TIMES_ONE.format(kind=kind), "x", rates[2] / rates[1]
 
 
