@@ -28,9 +28,9 @@ work and with a pause before each, as here, code and data have left the caches, 
 instructions take twice as long. On the Intel machine a request with the stage takes 0.21 ms of
 CPU more at 32 connections and 0.35 ms at one, where the core sleeps in between; there even the
 HTTP parser, whose work is the same with and without, takes 16 us in place of 7. Runs of the same
-code have measured 0.21 to 0.27 ms on one machine, 0.28 to 0.47 ms on another. Tried and kept: text crosses without the binding's copies,
-no thread for quick UDFs, the interpreter warmed up before it is snapshotted. Tried without
-gain: huge pages for the sandbox's code.""",
+code have measured 0.21 to 0.27 ms on one machine, 0.28 to 0.47 ms on another. Tried and kept:
+text crosses without the binding's copies, no thread for quick UDFs, the interpreter warmed up
+before it is snapshotted. Tried without gain: huge pages for the sandbox's code.""",
     "rewrite and re-sort in Python, CPU a request at 32 connections, against nginx + njs": """\
 The limit is two interpreters. Of some 600 us (`perf record` of a worker) 150 are CPython in
 WebAssembly, 300 CPython outside, in many short functions for two stages, 85 the kernel's, the

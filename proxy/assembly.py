@@ -182,6 +182,6 @@ async def open_proxy(
             traffic=traffic,
             admin=admin,
             keep_up=keep_up,
-            listeners=place.listeners,
+            place=place,
         )
         yield await stack.enter_async_context(server)

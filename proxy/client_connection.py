@@ -13,6 +13,7 @@ from aiohttp.http import RawRequestMessage, StreamWriter
 
 from proxy.errors import MalformedRequest, answer_for, envelope
 from proxy.exchange import JSON, first_line, refusal
+from proxy.workers.share import Share
 
 _log = structlog.get_logger("proxy.client_connection")
 
@@ -231,8 +232,11 @@ class ClientConnection(web.RequestHandler):
 class ClientServer(web.Server):
     """Makes a ClientConnection of each connection it gets; `options` are aiohttp's."""
 
-    def __init__(self, handler: Any, *, header_timeout: float, **options: Any) -> None:
+    def __init__(
+        self, handler: Any, *, header_timeout: float, share: Share, **options: Any
+    ) -> None:
         super().__init__(handler, handler_cancellation=True)
+        self._share = share
         self._header_timeout = header_timeout
         self._options = options
         self._lost: asyncio.Future[None] | None = None
@@ -248,10 +252,15 @@ class ClientServer(web.Server):
             self._lost = asyncio.get_running_loop().create_future()
             await self._lost
 
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._share.add()
+
     def connection_lost(
         self, handler: web.RequestHandler, exc: BaseException | None = None
     ) -> None:
         super().connection_lost(handler, exc)
+        self._share.remove()
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
 

@@ -11,12 +11,16 @@ import structlog
 
 from proxy.settings import Address
 from proxy.tasks import Tasks
+from proxy.workers.share import Share
 
 _log = structlog.get_logger("proxy.door")
 
 BACKLOG: Final = 1024
 # Out of file descriptors, most likely: waiting lets some connections end.
 _PAUSE_SECONDS: Final = 0.2
+# For so long another process that holds fewer connections gets the chance to take one, so often.
+_ASIDE_SECONDS: Final = 0.001
+_ASIDE_TIMES: Final = 5
 
 
 class ListenError(Exception):
@@ -44,15 +48,21 @@ class Door:
     """Accepts connections, one each time around the event loop.
 
     A server of the event loop takes all that wait at once, and of processes that share a socket
-    the first to look would get them all.
+    the first to look would get them all. One that is ahead of the others by its `share` stands
+    aside for a moment first; if they are too busy, it takes the connection all the same.
     """
 
     def __init__(
-        self, listener: socket.socket, protocol: Callable[[], asyncio.BaseProtocol]
+        self,
+        listener: socket.socket,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        share: Share,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._protocol = protocol
+        self._share = share
+        self._stood_aside = 0
         self._tasks = Tasks()
         self._pause: asyncio.TimerHandle | None = None
         self._loop.add_reader(listener, self._accept)
@@ -64,6 +74,11 @@ class Door:
         self._loop.remove_reader(self._listener)
 
     def _accept(self) -> None:
+        if self._stood_aside < _ASIDE_TIMES and self._share.is_ahead:
+            self._stood_aside += 1
+            self._rest(_ASIDE_SECONDS)
+            return
+        self._stood_aside = 0
         try:
             connection, _ = self._listener.accept()
         except (BlockingIOError, ConnectionAbortedError, InterruptedError):
@@ -71,11 +86,14 @@ class Door:
             return
         except OSError as exc:
             _log.error("connections cannot be accepted", reason=exc.strerror or str(exc))
-            self._loop.remove_reader(self._listener)
-            self._pause = self._loop.call_later(_PAUSE_SECONDS, self._reopen)
+            self._rest(_PAUSE_SECONDS)
             return
         connection.setblocking(False)
         self._tasks.start("accept", self._connect(connection))
+
+    def _rest(self, seconds: float) -> None:
+        self._loop.remove_reader(self._listener)
+        self._pause = self._loop.call_later(seconds, self._reopen)
 
     def _reopen(self) -> None:
         self._pause = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy.workers.board import Notices
+from proxy.workers.share import Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,5 +19,6 @@ class Place:
     """
 
     notices: Notices = field(default_factory=Notices)
+    share: Share = field(default_factory=Share)
     folder: Path | None = None
     listeners: tuple[socket.socket, ...] = ()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from types import TracebackType
@@ -18,6 +17,7 @@ from proxy.door import Door, ListenError, listen_on
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange, Handler, refusal
 from proxy.keep_up import KeepUp
+from proxy.place import Place
 from proxy.settings import Address, Settings
 
 _log = structlog.get_logger("proxy.server")
@@ -58,13 +58,13 @@ class ProxyServer:
         traffic: Handler,
         admin: Handler | None = None,
         keep_up: KeepUp | None = None,
-        listeners: Sequence[socket.socket] = (),
+        place: Place | None = None,
     ) -> None:
         self.settings = settings
         self._traffic = traffic
         self._admin = admin
         self._keep_up = keep_up
-        self._sockets = listeners
+        self._place = place or Place()
         self._stack = AsyncExitStack()
         self._clients: list[ClientServer] = []
         self._doors: list[Door] = []
@@ -125,9 +125,10 @@ class ProxyServer:
     ) -> None:
         await self.stop()
 
-    async def _listen(self, address: Address, route: _Route, place: int) -> Address:
+    async def _listen(self, address: Address, route: _Route, number: int) -> Address:
         clients = ClientServer(
             partial(self._handle, route),
+            share=self._place.share,
             header_timeout=self.settings.header_timeout,
             keepalive_timeout=self.settings.keepalive_timeout,
             access_log=None,
@@ -138,13 +139,13 @@ class ProxyServer:
             read_bufsize=_READ_BUFFER,
             lingering_time=_LINGER_SECONDS,
         )
-        if self._sockets:
-            listener = self._sockets[place]
+        if self._place.listeners:
+            listener = self._place.listeners[number]
         else:
             listener = listen_on(address)
             self._stack.callback(listener.close)
         self._clients.append(clients)
-        door = Door(listener, clients)
+        door = Door(listener, clients, self._place.share)
         self._doors.append(door)
         self._stack.callback(door.close)
         return Address(address.host, listener.getsockname()[1])

@@ -42,15 +42,16 @@ class Crew:
                 client = await stack.enter_async_context(self.client())
                 assert (await client.get("/_querymill/livez")).status == 200
                 clients.append(client)
-                if all(self._serves(worker) for worker in self.workers):
+                if all(self.connections(worker) for worker in self.workers):
                     break
             else:
                 raise AssertionError("one worker gets all connections")
             yield clients
 
-    def _serves(self, worker: psutil.Process) -> bool:
+    def connections(self, worker: psutil.Process) -> int:
+        """How many clients' connections a worker holds."""
         port = int(self.url.rpartition(":")[2])
-        return any(
+        return sum(
             each.status == psutil.CONN_ESTABLISHED and each.laddr.port == port
             for each in worker.net_connections("tcp")
         )

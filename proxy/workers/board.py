@@ -1,4 +1,4 @@
-"""A piece of memory that all workers of a host share: what changed, and who is ready.
+"""A piece of memory that all workers of a host share: what changed, who is ready and holds what.
 
 Made before the first fork. Each number has one writer, the worker that holds the slot (the
 generation: the supervisor), so nothing needs a lock; aligned eight bytes are read whole.
@@ -21,22 +21,26 @@ _KINDS: Final[tuple[News, ...]] = ("definitions", "names")
 _RECORD: Final = _COUNT.size * len(_KINDS)
 _NEWS_END: Final = _RECORD * SLOTS
 _READY_END: Final = _NEWS_END + _COUNT.size * SLOTS
+_HELD_END: Final = _READY_END + _COUNT.size * SLOTS
+_ALL: Final = struct.Struct(f"={SLOTS}Q")
 
 
 class Board:
-    """Slots of counters: news of each kind, and the generation in which a worker is ready."""
+    """Slots of numbers: news of each kind, the generation in which a worker is ready, and how many
+    connections it holds.
+    """
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _READY_END + _COUNT.size)
+        self._memory = mmap.mmap(-1, _HELD_END + _COUNT.size)
 
     @property
     def generation(self) -> int:
         """How often the workers were replaced as a whole."""
-        return self._get(_READY_END)
+        return self._get(_HELD_END)
 
     def next_generation(self) -> None:
         """Begin to replace all workers. For the supervisor."""
-        self._set(_READY_END, self.generation + 1)
+        self._set(_HELD_END, self.generation + 1)
 
     def set_ready(self, slot: int, generation: int) -> None:
         """Say that the worker in `slot`, of that generation, serves."""
@@ -45,10 +49,31 @@ class Board:
     def clear(self, slot: int) -> None:
         """Say that the worker in `slot` is gone, or about to start."""
         self._set(_NEWS_END + slot * _COUNT.size, 0)
+        self.hold(slot, 0)
 
     def ready(self, generation: int) -> int:
         """How many workers of that generation, or a later one, serve."""
-        return sum(self._get(_NEWS_END + slot * _COUNT.size) > generation for slot in range(SLOTS))
+        return sum(ready > generation for ready in _ALL.unpack_from(self._memory, _NEWS_END))
+
+    def hold(self, slot: int, connections: int) -> None:
+        """Say how many connections the worker in `slot` holds."""
+        self._set(_READY_END + slot * _COUNT.size, connections)
+
+    def fewest(self, generation: int, besides: int) -> int | None:
+        """The fewest connections a worker of that generation, or a later one, holds that serves.
+
+        `besides`: the slot that is left out. None where there is no other.
+        """
+        ready = _ALL.unpack_from(self._memory, _NEWS_END)
+        held = _ALL.unpack_from(self._memory, _READY_END)
+        return min(
+            (
+                count
+                for slot, (since, count) in enumerate(zip(ready, held, strict=True))
+                if since > generation and slot != besides
+            ),
+            default=None,
+        )
 
     def news(self) -> bytes:
         """All counters of news, to be compared with an earlier look."""

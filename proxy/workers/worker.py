@@ -21,6 +21,7 @@ from proxy.server import ProxyServer
 from proxy.tasks import Tasks
 from proxy.workers.board import Notices
 from proxy.workers.plan import Plan
+from proxy.workers.share import Share
 
 _log = structlog.get_logger("proxy.workers")
 
@@ -81,6 +82,7 @@ class ProxyWorker(Worker):
         tasks.start("heartbeat", self._beat())
         place = Place(
             notices=Notices(self.plan.board, self.slot),
+            share=Share(self.plan.board, self.slot, self.generation),
             folder=self.plan.folder,
             # gunicorn wraps them.
             listeners=tuple(cast("Any", wrapper).sock for wrapper in self.sockets),

@@ -8,6 +8,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
@@ -193,3 +194,26 @@ async def test_reload_of_wrong_settings(crew: Crew, tmp_path: Path) -> None:
     await asyncio.to_thread(psutil.wait_procs, old, timeout=40)
     async with crew.client() as client:
         assert (await client.get("/_pipeline")).status == 200
+
+
+async def test_connections_go_to_who_holds_fewer(crew: Crew) -> None:
+    """A worker that does not get round to it holds nobody up, and catches up afterwards."""
+    first, second = crew.workers
+    clients = []
+    async with AsyncExitStack() as stack:
+
+        async def connect(count: int) -> None:
+            for _ in range(count):
+                client = await stack.enter_async_context(crew.client())
+                assert (await client.get("/_querymill/livez")).status == 200
+                clients.append(client)
+
+        first.suspend()
+        try:
+            await connect(20)
+        finally:
+            first.resume()
+        assert (crew.connections(first), crew.connections(second)) == (0, 20)
+        await connect(20)
+        # a busy machine may keep it from one in time
+        assert crew.connections(first) >= 15
