@@ -10,14 +10,13 @@ from bench.child import Child, module
 from bench.figures import Case, Reading, percentile
 from bench.server import Server, ServerError
 from bench.setting import Setting
-from bench.traffic import NO_LIMIT, Route, job, sample_of, searches
+from bench.traffic import NO_LIMIT, Route, job, searches
 
 OVERLOAD_SECTION: Final = "Overload"
 REFUSED_P99: Final = "429s, p99"
 
-# Of one index at once, with as many waiting; the UDF takes some 8 ms.
+# Of one index at once, with as many waiting.
 _PLACES: Final = 8
-_TURNS: Final = 40_000
 _OFFERED: Final = 1000
 _CONNECTIONS: Final = 64
 # What is well below the worker's own limits.
@@ -30,7 +29,8 @@ def readings(setting: Setting) -> Iterator[Reading]:
     """Measure it. Raises ServerError, ChildError."""
     setting.tell(OVERLOAD_SECTION)
     plan = setting.plan
-    work = {"busy": udfs.WORK.format(turns=_TURNS), "calm": udfs.REWRITE}
+    work = {"busy": udfs.LONGER_WORK, "calm": udfs.REWRITE}
+    seconds = plan.long_seconds * 0.8
     with (
         setting.proxies("--index-max-in-flight", str(_PLACES)) as front,
         module("bench.load") as clients,
@@ -41,10 +41,10 @@ def readings(setting: Setting) -> Iterator[Reading]:
         busy = _route(front, "busy", _OFFERED)
         calm = _route(front, "calm", _OTHERS)
         for number in range(1 - plan.warm_up, plan.rounds + 1):
-            alone = _p99_ms(setting, calm)
+            alone = setting.p99_ms(calm, _OTHERS_CONNECTIONS, seconds)
             offer = job(busy, _CONNECTIONS, NO_LIMIT, plan.long_seconds) | {"by_status": True}
             clients.send(offer)
-            beside = _p99_ms(setting, calm)
+            beside = setting.p99_ms(calm, _OTHERS_CONNECTIONS, seconds)
             answer = clients.receive()
             if number > 0:
                 for what, unit, value in (
@@ -71,16 +71,6 @@ def _told(answer: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
     yield "done, p50", "ms", percentile(done, 0.50) / 1e6
     yield "429s, p50", "ms", percentile(refused, 0.50) / 1e6
     yield REFUSED_P99, "ms", percentile(refused, 0.99) / 1e6
-
-
-def _p99_ms(setting: Setting, route: Route) -> float:
-    answer = setting.load.ask(
-        job(route, _OTHERS_CONNECTIONS, NO_LIMIT, setting.plan.long_seconds * 0.8)
-    )
-    sample = sample_of(route, _OTHERS_CONNECTIONS, 1, answer, None)
-    if sample.errors:
-        raise ServerError(f"{sample.errors} requests to an index with room were not answered")
-    return sample.p99_us / 1000
 
 
 def _route(front: Child, name: str, rate: float) -> Route:

@@ -87,21 +87,22 @@ native Python could cost at best, for comparison. No stage runs so.""",
 From the start of the process until `/_querymill/readyz` says that it is ready, definitions read.
 PSS counts memory that processes share once.""",
     "Workers": """\
-32 connections, UDFs that compute for some 4 ms (the shorter) and 8 ms (the longer). What is not the
-UDF, that is the proxy's own part, the load generator and the backend, is the same for both and
-runs beside the one worker's UDF on the other core; of two workers it takes from the cores their
-UDFs are on. So two workers do less than twice as much, the less the shorter a UDF is, and load that
-is bound by the sandboxes alone is that of the longer. What two processes do that share nothing but
-the machine stands beside.""",
+32 connections, UDFs that compute for 2 to 4 ms (the shorter) and twice that (the longer), as fast
+as the machine is. What is not the UDF, that is the proxy's own part, the load generator and the
+backend, is the same for both and runs beside the one worker's UDF on the other core; of two workers
+it takes from the cores their UDFs are on. So two workers do less than twice as much, the less the
+shorter a UDF is, and load that is bound by the sandboxes alone is that of the longer. What two
+processes do that share nothing but the machine stands beside.""",
     "Overload": """\
-1,000 requests a second to a pipeline whose UDF takes some 8 ms, with 8 places for its index
+1,000 requests a second to a pipeline with the longer UDF of above, with 8 places for its index
 (`index_max_in_flight`) and 8 to wait; one worker. Beside it 200 requests a second to another
 pipeline's index.""",
     "An endless loop in one pipeline": """\
 200 requests a second to one pipeline, the others, and two clients of another one whose UDF never
-ends, with default deadlines; {loop_rounds} rounds, one worker. Once that pipeline is turned off
-its clients are answered at once and send as fast as they can, so that their load alone is there for
-comparison: the same two clients of a UDF that ends.
+ends, with default deadlines; {loop_rounds} rounds, one worker, in each round a UDF that is new to
+it, and the same one in a new revision of its pipeline. Once that pipeline is turned off its clients
+are answered at once and send as fast as they can, so that their load alone is there for comparison:
+the same two clients of a UDF that ends.
 
 Where the machine has two cores or more, the proxy has one for itself, loops and event loop
 together; clients and backend share another, as the system would have them wait, too, for a loop

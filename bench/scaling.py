@@ -26,7 +26,10 @@ SLOWEST: Final = "{count} pipelines, {workers} workers: slowest pipeline's p99, 
 _WORKERS: Final = (1, 2)
 # Of the others beside a loop: well below what one worker answers.
 _OTHERS_RATE: Final = 200
+_OTHERS_CONNECTIONS: Final = 8
 _LOOPS: Final = 2
+# What is beside the others, and the index its clients ask.
+_BESIDE: Final = {"a loop": "loop", "the same loop again": "loop", "a UDF that ends": "ending"}
 # Calls at once that make indices.
 _MAKERS: Final = 4
 # The proxy's definitions, in the backend.
@@ -59,38 +62,31 @@ def _endless_loop(setting: Setting) -> Iterator[Reading]:
         measured = Route(case=_CASE, address=front.address, asks=asks, rate=_OTHERS_RATE)
         with setting.apart([front], [clients]):
             for number in range(1 - plan.warm_up, plan.loop_rounds + 1):
-                alone = _p99_us(setting, measured)
-                # another UDF and pipeline in each round, of which the proxy knows nothing yet
+                alone = setting.p99_ms(measured, _OTHERS_CONNECTIONS, plan.long_seconds)
+                # another UDF in each round, of which the proxy knows nothing yet
                 server.store_udf(f"bench-loop-{number}", f"{udfs.ENDLESS}# {number}\n")
-                server.call("PUT", "/_pipeline/bench-loop", _loop_pipeline(number))
                 beside = {}
-                for name in ("loop", "ending"):
-                    asks = searches(index_of[name], [{"size": 1}])
+                for name, index in _BESIDE.items():
+                    # a new revision is turned on, whatever became of the one before
+                    server.call("PUT", "/_pipeline/bench-loop", _loop_pipeline(number, name))
+                    asks = searches(index_of[index], [{"size": 1}])
                     busy = Route(case=_CASE, address=front.address, asks=asks)
                     clients.send(job(busy, _LOOPS, NO_LIMIT, plan.long_seconds))
-                    beside[name] = _p99_us(setting, measured)
+                    beside[name] = setting.p99_ms(measured, _OTHERS_CONNECTIONS, plan.long_seconds)
                     clients.receive()
                 if number > 0:
                     what = "p99 of the others, "
-                    for case, unit, value in (
-                        ("alone", "ms", alone / 1000),
-                        ("a loop", "ms", beside["loop"] / 1000),
-                        ("a UDF that ends", "ms", beside["ending"] / 1000),
-                        ("a UDF that ends, times alone", "x", beside["ending"] / alone),
-                    ):
-                        yield _reading(LOOP_SECTION, what + case, unit, number, value)
-                    yield _reading(LOOP_SECTION, LOOP_TIMES, "x", number, beside["loop"] / alone)
+                    yield _reading(LOOP_SECTION, f"{what}alone", "ms", number, alone)
+                    for name, value in beside.items():
+                        yield _reading(LOOP_SECTION, what + name, "ms", number, value)
+                        times = f"{what}{name}, times alone"
+                        yield _reading(LOOP_SECTION, times, "x", number, value / alone)
 
 
-def _loop_pipeline(number: int) -> dict[str, Any]:
+def _loop_pipeline(number: int, revision: str) -> dict[str, Any]:
     """With the default deadlines."""
-    config = {"udf_name": f"bench-loop-{number}"}
-    return {"type": "query", "stages": [{"name": "loop", "type": "python", "config": config}]}
-
-
-def _p99_us(setting: Setting, route: Route) -> float:
-    answer = setting.load.ask(job(route, 8, NO_LIMIT, setting.plan.long_seconds))
-    return sample_of(route, 8, 1, answer, None).p99_us
+    stage = {"name": "loop", "type": "python", "config": {"udf_name": f"bench-loop-{number}"}}
+    return {"type": "query", "description": revision, "stages": [stage]}
 
 
 def _many_pipelines(setting: Setting) -> Iterator[Reading]:

@@ -11,8 +11,8 @@ from bench.child import Child, proxy
 from bench.figures import Case, Sample, Suite
 from bench.peers import Peers
 from bench.plan import Plan
-from bench.server import Server
-from bench.traffic import Route, Tell, measure
+from bench.server import Server, ServerError
+from bench.traffic import NO_LIMIT, Route, Tell, job, measure, sample_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,14 @@ class Setting:
                 child.pin(cores[1:2])
                 stack.callback(child.pin, cores)
             yield
+
+    def p99_ms(self, route: Route, connections: int, seconds: float) -> float:
+        """Of requests none of which is refused. Raises ServerError, ChildError."""
+        answer = self.load.ask(job(route, connections, NO_LIMIT, seconds))
+        sample = sample_of(route, connections, 1, answer, None)
+        if sample.errors:
+            raise ServerError(f"{sample.errors} requests of [{sample.case}] were not answered well")
+        return sample.p99_us / 1000
 
     def suite(self, title: str, note: str, routes: Sequence[Route], plan: Plan) -> Suite:
         """Measure the routes. Raises ServerError, ChildError."""

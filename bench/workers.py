@@ -21,8 +21,7 @@ PROCESSES: Final = "computing without a proxy: two processes, times one"
 SHORT: Final = "shorter"
 LONG: Final = "longer"
 
-# So many turns of its loop take some 4 ms and 8 ms.
-_TURNS: Final = {SHORT: 20_000, LONG: 40_000}
+_WORK: Final = {SHORT: udfs.SHORTER_WORK, LONG: udfs.LONGER_WORK}
 _WORKERS: Final = (1, 2)
 _BUSY: Final = 32
 _CASE: Final = Case(name="workers", baseline="workers", same_work="workers")
@@ -36,10 +35,10 @@ def readings(setting: Setting) -> Iterator[Reading]:
         fronts = {count: stack.enter_context(setting.proxies(workers=count)) for count in _WORKERS}
         natives = [stack.enter_context(module("bench.native")) for _ in _WORKERS]
         server = Server(fronts[1].address)
-        for kind, turns in _TURNS.items():
-            server.make_with(_index(kind), f"bench-{kind}", udfs.WORK.format(turns=turns))
+        for kind, source in _WORK.items():
+            server.make_with(_index(kind), f"bench-{kind}", source)
         for number in range(1 - plan.warm_up, plan.rounds + 1):
-            figures = [each for kind in _TURNS for each in _round(setting, fronts, kind)]
+            figures = [each for kind in _WORK for each in _round(setting, fronts, kind)]
             figures.append((PROCESSES, "x", _processes(natives, plan.long_seconds / 4)))
             if number > 0:
                 for what, unit, value in figures:
@@ -71,7 +70,7 @@ def _processes(natives: list[Child], seconds: float) -> float:
     """How often the same computing is done by two processes that share nothing, times one."""
     call = {"phase": "query", "limit": 10_000, "context": {}, "request": None, "payload": {}}
     work = {
-        "source": udfs.WORK.format(turns=_TURNS[SHORT]),
+        "source": udfs.SHORTER_WORK,
         "setup": {"name": "work", "params": {}, "files": {}},
         "call": json.dumps(call | {"declared": False}),
         "runs": NO_LIMIT,

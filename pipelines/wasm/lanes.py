@@ -5,8 +5,8 @@ alone, as they hand the interpreter's lock to and fro. So the next run begins wh
 but a run that takes long must not hold up the others, so after a while it no longer counts.
 
 Nothing is known of a UDF that was not run to its end yet. One may be endless, so they leave a
-thread to the others, and theirs stand back. Runs of UDFs whose last one passed its deadline are
-long ones from the beginning, and have one place among them.
+thread to the others. Runs of UDFs whose last one passed its deadline are long ones from the
+beginning, and have one place among them.
 
 A thread that is done has the next run begin by itself. An event loop with much to do would get to
 it once a turn, and answer many others meanwhile that came later.
@@ -24,7 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
-from pipelines.wasm.last import give_way, stand_back
+from pipelines.wasm.last import give_way
 
 T = TypeVar("T")
 
@@ -61,10 +61,6 @@ class Lanes:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="querymill-udf")
-        # For those of which nothing is known: the event loop comes first.
-        self._new = ThreadPoolExecutor(
-            max(threads - 1, 1), thread_name_prefix="querymill-new", initializer=stand_back
-        )
         # For runaways, while the processors have nothing else to do.
         self._last = ThreadPoolExecutor(
             1, thread_name_prefix="querymill-runaway", initializer=give_way
@@ -125,7 +121,6 @@ class Lanes:
         if self._look is not None:
             self._look.cancel()
         await asyncio.to_thread(self._executor.shutdown)
-        await asyncio.to_thread(self._new.shutdown)
         await asyncio.to_thread(self._last.shutdown)
 
     def _expire(self, run: _Run) -> None:
@@ -155,17 +150,11 @@ class Lanes:
                 self._young, run.began = run, time.monotonic()
             if lane in self._going:
                 self._going[lane] += 1
-            place = self._place(run)
-            if kept is None and done is not None and self._place(done) is place:
+            if kept is None and done is not None and done.last == run.last:
                 kept = run
             else:
-                place.submit(self._work, run)
+                (self._last if run.last else self._executor).submit(self._work, run)
         return kept
-
-    def _place(self, run: _Run) -> ThreadPoolExecutor:
-        if run.last:
-            return self._last
-        return self._new if run.lane == "new" else self._executor
 
     def _is_free(self, lane: Lane) -> bool:
         if lane in self._going and self._going[lane] >= self._most[lane]:

@@ -146,11 +146,6 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def kinds(threads: list[str]) -> list[str]:
-    """The names without the numbers."""
-    return [name.partition("_")[0] for name in threads]
-
-
 def as_quick(pool: SandboxPool) -> None:
     """Take every UDF for a quick one, however busy this machine is."""
     pool._paces.is_quick = lambda key: True  # type: ignore[method-assign]
@@ -162,7 +157,8 @@ async def test_where_it_runs(runner: Runner, threads: list[str]) -> None:
     large = {"x": "y" * INLINE_BYTES}
     for payload in ({}, {}, large):
         assert (await runner.run(SLEEPY, payload)).data == {"done": True}
-    assert kinds(threads) == ["querymill-new", "MainThread", "querymill-udf"]
+    names = [name.startswith("querymill-udf") for name in threads]
+    assert names == [True, False, True]
 
 
 async def test_a_run_that_takes_too_long_here(runner: Runner, threads: list[str]) -> None:
@@ -171,7 +167,7 @@ async def test_a_run_that_takes_too_long_here(runner: Runner, threads: list[str]
     as_quick(runner.pool)
     reply = await runner.run(SLEEPY, {"seconds": 0.1}, limits=Limits(timeout_ms=5000))
     assert (reply.data, reply.log) == ({"done": True}, ("began",))
-    assert kinds(threads) == ["querymill-new", "MainThread", "querymill-udf"]
+    assert [name.startswith("querymill-udf") for name in threads] == [True, False, True]
     assert runner.pool.stats()["trapped"] == 1
 
 
@@ -274,7 +270,6 @@ async def test_a_runaway_gives_way(runner: Runner, monkeypatch: pytest.MonkeyPat
     """Its next run has the lowest priority; a sound one ends that, and so does a starved one."""
     # It is also loaded so, which takes long on a busy machine.
     monkeypatch.setattr(runner.pool, "_load_timeout_ms", 60_000)
-    monkeypatch.setattr("pipelines.wasm.pool.FAIR_SHARE", 0.0)
     policies: list[int] = []
     run = Sandbox.run
 
@@ -292,34 +287,3 @@ async def test_a_runaway_gives_way(runner: Runner, monkeypatch: pytest.MonkeyPat
     for _ in range(2):
         await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
     assert policies[3:] == [os.SCHED_OTHER, os.SCHED_IDLE, os.SCHED_OTHER]
-
-
-@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="threads have no priority of their own")
-async def test_what_is_not_known_stands_back(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of the processor it takes less than the event loop, until a run of it has ended well."""
-    priorities: list[int] = []
-    run = Sandbox.run
-
-    def watched(self: Sandbox, *arguments: object) -> object:
-        priorities.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        return run(self, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Sandbox, "run", watched)
-    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    for _ in range(2):
-        await runner.run(SLEEPY, limits=Limits(timeout_ms=60_000))
-    assert priorities == [min(before + 10, 19), before]
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
-
-
-async def test_a_first_overrun_that_was_starved_is_tried_again(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where a new UDF stood back for others, its next run has all the time it may have."""
-    monkeypatch.setattr("pipelines.wasm.pool.FAIR_SHARE", 2.0)
-    await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
-    (key,) = runner.pool._paces._runaways
-    assert runner.pool._paces.overruns(key) == 1
-    assert not runner.pool._paces.gives_way(key)
