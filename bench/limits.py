@@ -67,7 +67,8 @@ figures this one depends most on how much of the caches the neighbours leave: wi
 one machine measured 0.78 to 1.6 ms with the same code.""",
     "the same: slowest pipeline's p99, against the median pipeline's": """\
 A pipeline's p99 of some twenty requests is its slowest one, so that one pause of the machine
-makes it: 1.9 to 6.5 x in runs of the same code. Tried and kept: connections to the backend and
+makes it, or one sandbox that is still to be made: 1.8 to 6.5 x in runs of the same code that warmed
+up with 8 requests a pipeline, 2.1 x with 24. Tried and kept: connections to the backend and
 threads are handed to who waits longest; before, it was 50 x.""",
     "an overloaded index: p99 of the 429s": """\
 A 429 is written as soon as its request is read. What it waits for is a turn of the event loop,
@@ -79,8 +80,9 @@ as loop and event loop share a core here, and these ten of 800 make the p99. Fro
 is not felt: see the same loop again, and two clients of a UDF that ends. Tried and kept: a thread
 of the lowest priority for runs of runaways, a breaker, nothing left to the garbage collector by
 runs that failed; 14.8 x before these. Tried and given up: a lower priority for all first runs, or
-after 30 ms of processor time. It came to 1.0 and 1.6 x, but where 1,000 pipelines begin at once
-first runs starve, and p99 was 1.1 s in place of 0.2. Tried without gain: shorter turns for the
+after 30 ms of processor time. It came to 1.0 and 1.6 x, but on a busy machine first runs may
+starve: in one of two runs with 1,000 pipelines that begin at once their p99 was 1.1 s in place of
+0.2. Tried without gain: shorter turns for the
 event loop (`sched_setattr`, from Linux 6.12).""",
     "pass-through, added p50 at 1 connection, against nginx's": """\
 As for its CPU: one machine came to 1.7 x, another to 3.4 to 3.7 x with the same code.""",

@@ -143,8 +143,8 @@ def _loaded(setting: Setting, front: Child, count: int, workers: int) -> Iterato
     route = Route(case=_CASE, address=front.address, asks=asks)
     seconds = setting.plan.long_seconds
     clients = setting.plan.clients
-    # every worker makes its sandboxes before that counts
-    setting.load.ask(job(route, clients, NO_LIMIT, seconds))
+    # every worker makes its sandboxes before that counts: some two dozen requests a pipeline
+    setting.load.ask(job(route, clients, NO_LIMIT, seconds * 3))
     answer = setting.load.ask(job(route, clients, NO_LIMIT, seconds * 2) | {"by_ask": True})
     ran = len([name for name in answer["pipelines"].split(",") if name])
     if ran != 1:
