@@ -52,10 +52,9 @@ The limit is the machine's two cores. One worker keeps 1.06 to 1.10 of them busy
 loop runs beside its sandbox, and load generator and backend some 0.06 more: the figures are in
 the table. So at best two workers do 2 / (1.10 + 0.06) to 2 / (1.06 + 0.06), 1.7 to 1.8 times as
 much with the longer UDF, and less with the shorter one, which leaves less of its time to the
-sandbox. Tried and kept: a
-thread goes on with the next run itself, a sixth less CPU for a quick run on a thread. Tried
-without gain: UDFs longer still, for which two processes that share nothing slow each other
-down.""",
+sandbox. Tried and kept: a thread goes on with the next run itself, a sixth less CPU for a quick
+run on a thread. Tried without gain: UDFs longer still, for which two processes that share nothing
+slow each other down.""",
     "re-ranking 100 hits with declared fields, on top of pass-through, p50": """\
 The limit is the interpreter in the sandbox, and caches: a hundred calls of the UDF's sort key
 and a hundred numbers in and out take 0.2 ms in a tight loop, between a request's other work a
@@ -68,7 +67,7 @@ one machine measured 0.78 to 1.6 ms with the same code.""",
     "the same: slowest pipeline's p99, against the median pipeline's": """\
 A pipeline's p99 of some twenty requests is its slowest one, so that one pause of the machine
 makes it, or one sandbox that is still to be made: 1.8 to 6.5 x in runs of the same code that warmed
-up with 8 requests a pipeline, 2.1 x with 24. Tried and kept: connections to the backend and
+up with 8 requests a pipeline, 1.6 to 2.1 x with 24. Tried and kept: connections to the backend and
 threads are handed to who waits longest; before, it was 50 x.""",
     "an overloaded index: p99 of the 429s": """\
 A 429 is written as soon as its request is read. What it waits for is a turn of the event loop,
@@ -82,8 +81,7 @@ of the lowest priority for runs of runaways, a breaker, nothing left to the garb
 runs that failed; 14.8 x before these. Tried and given up: a lower priority for all first runs, or
 after 30 ms of processor time. It came to 1.0 and 1.6 x, but on a busy machine first runs may
 starve: in one of two runs with 1,000 pipelines that begin at once their p99 was 1.1 s in place of
-0.2. Tried without gain: shorter turns for the
-event loop (`sched_setattr`, from Linux 6.12).""",
+0.2. Tried without gain: shorter turns for the event loop (`sched_setattr`, from Linux 6.12).""",
     "pass-through, added p50 at 1 connection, against nginx's": """\
 As for its CPU: one machine came to 1.7 x, another to 3.4 to 3.7 x with the same code.""",
     "bulk of 500 through a Python stage, documents/s, against ingest with Painless": """\

@@ -18,7 +18,7 @@ from bench.history import SHOWN, Run
 from bench.limits import LIMITS
 from bench.plot import Chart
 from bench.results import Results
-from bench.targets import TARGETS
+from bench.targets import TARGETS, Target
 
 _LINE_CHARS: Final = 100
 
@@ -50,17 +50,20 @@ def targets(results: Results) -> Table:
     lines = []
     for target in TARGETS:
         value = target.measured(results)
-        sign = "at least" if target.at_least else "at most"
-        limit = f"{sign} {number(target.limit)} {target.unit}".strip()
         shown = "" if value is None else f"{number(value)} {target.unit}".strip()
         met = "not measured" if value is None else "yes" if target.met(value) else "no"
-        lines.append([target.what, limit, shown, met])
+        lines.append([target.what, _limit(target), shown, met])
     return Table(
         title="Targets",
         note=prose.TARGETS_NOTE,
         columns=("what", "target", "measured", "met"),
         lines=lines,
     )
+
+
+def _limit(target: Target) -> str:
+    sign = "at least" if target.at_least else "at most"
+    return f"{sign} {number(target.limit)} {target.unit}".strip()
 
 
 def _earlier(runs: Sequence[Run]) -> list[str]:
@@ -75,9 +78,8 @@ def _earlier(runs: Sequence[Run]) -> list[str]:
     ]
     for target in TARGETS:
         values = (run.measured.get(target.what) for run in shown)
-        limit = f"{'at least' if target.at_least else 'at most'} {number(target.limit)}"
         texts = ["" if value is None else number(value) for value in values]
-        lines.append([target.what, f"{limit} {target.unit}".strip(), *texts])
+        lines.append([target.what, _limit(target), *texts])
     columns = ("what", "target", *(run.made for run in shown))
     return [
         "### On other days and machines",

@@ -199,14 +199,12 @@ async def test_reload_of_wrong_settings(crew: Crew, tmp_path: Path) -> None:
 async def test_connections_go_to_who_holds_fewer(crew: Crew) -> None:
     """A worker that does not get round to it holds nobody up, and catches up afterwards."""
     first, second = crew.workers
-    clients = []
     async with AsyncExitStack() as stack:
 
         async def connect(count: int) -> None:
             for _ in range(count):
                 client = await stack.enter_async_context(crew.client())
                 assert (await client.get("/_querymill/livez")).status == 200
-                clients.append(client)
 
         first.suspend()
         try:
