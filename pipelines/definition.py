@@ -31,6 +31,20 @@ PIPELINE_TIMEOUT_MAX_MS = 120_000
 RETRIES_MAX = 10
 STAGES_MAX = 50
 
+_PIPELINE_KEYS = (
+    "name",
+    "version",
+    "type",
+    "description",
+    "on_error",
+    "timeout_ms",
+    "stages",
+    "applies_to",
+    "on_update",
+    "dead_letter_index",
+)
+_STAGE_KEYS = ("name", "type", "enabled", "timeout_ms", "on_failure", "retries", "config")
+
 
 class StageConfig(Protocol):
     """What a kind of stage reads from `config`; each kind has a frozen class of its own."""
@@ -91,7 +105,7 @@ def read_pipeline(
 
     Raises `DefinitionError` with the path of the first fault.
     """
-    fields = Fields(value, "")
+    fields = Fields(value, "", _PIPELINE_KEYS)
     own_name = fields.name("name") if name is None else fields.name("name", default=name)
     if not NAME.fullmatch(own_name):
         raise DefinitionError("name", f"[{own_name[:100]}] {NAME_RULE}")
@@ -101,7 +115,7 @@ def read_pipeline(
     on_error: OnError = fields.string(  # type: ignore[assignment]
         "on_error", default=ON_ERROR[phase][0], choices=ON_ERROR[phase]
     )
-    definition = PipelineDefinition(
+    return PipelineDefinition(
         name=own_name,
         version=fields.string("version", default="1.0.0", pattern=VERSION, rule=VERSION_RULE),
         type=phase,
@@ -119,8 +133,6 @@ def read_pipeline(
         dead_letter_index=_read_dead_letter_index(fields, on_error),
         source=value if isinstance(value, dict) else {},
     )
-    fields.done()
-    return definition
 
 
 def _read_applies_to(fields: Fields, phase: Phase) -> tuple[AppliesTo, ...]:
@@ -168,7 +180,7 @@ def _read_stages(
 def _read_stage(
     value: object, path: str, kinds: Mapping[str, StageKind], phase: Phase
 ) -> StageDefinition:
-    fields = Fields(value, path)
+    fields = Fields(value, path, _STAGE_KEYS)
     name = fields.name("name")
     kind = fields.string("type", choices=tuple(kinds))
     on_failure: OnFailure = fields.string(  # type: ignore[assignment]
@@ -180,7 +192,7 @@ def _read_stage(
     if (on_failure == "retry") != (retries > 0):
         reason = "goes with on_failure [retry], which needs at least 1"
         raise DefinitionError(fields.path("retries"), reason)
-    stage = StageDefinition(
+    return StageDefinition(
         name=name,
         type=kind,
         enabled=fields.boolean("enabled", default=True),
@@ -191,5 +203,3 @@ def _read_stage(
         retries=retries,
         config=kinds[kind].read_config(fields.object("config"), fields.path("config"), phase),
     )
-    fields.done()
-    return stage

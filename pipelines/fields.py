@@ -1,4 +1,4 @@
-"""Read one JSON object of an upload key by key; refuse wrong types and whatever is left over."""
+"""Read one JSON object of an upload key by key; refuse unknown keys first, then wrong types."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from pipelines.errors import DefinitionError
+from pipelines.spelling import nearest
 
 _MISSING: Any = object()
 
@@ -34,14 +35,23 @@ def json_type(value: object) -> str:
 
 
 class Fields:
-    """One JSON object at `path`; every reader takes a key, `done()` refuses the keys not taken."""
+    """One JSON object at `path`; every reader takes a key."""
 
-    def __init__(self, value: object, path: str) -> None:
+    def __init__(self, value: object, path: str, known: Collection[str]) -> None:
+        """`known` are all keys it may have. Raises `DefinitionError` for another one.
+
+        A misspelt key is told before anything else: what is missing is most often that key.
+        """
         if not isinstance(value, dict):
             raise DefinitionError(path, f"must be an object, not {json_type(value)}")
         self._value: dict[str, Any] = value
-        self._taken: set[str] = set()
         self._path = path
+        for key in value:
+            if key not in known:
+                meant = nearest(key, known)
+                hint = f"did you mean {meant}? " if meant else ""
+                reason = f"unknown key; {hint}known are {', '.join(sorted(known))}"
+                raise DefinitionError(self.path(key[:100]), reason)
 
     def path(self, key: str) -> str:
         """The full path of `key`, as it appears in error messages."""
@@ -91,15 +101,7 @@ class Fields:
     def array(self, key: str, *, default: list[Any] | Any = _MISSING) -> list[Any]:
         return self._take(key, list, "an array", default)  # type: ignore[no-any-return]
 
-    def done(self) -> None:
-        """Refuse keys nobody has read."""
-        for key in self._value:
-            if key not in self._taken:
-                known = ", ".join(sorted(self._taken))
-                raise DefinitionError(self.path(key), f"unknown key; known are {known}")
-
     def _take(self, key: str, wanted: type, article: str, default: Any) -> Any:
-        self._taken.add(key)
         value = self._value.get(key, _MISSING)
         if value is _MISSING:
             if default is _MISSING:

@@ -112,11 +112,10 @@ def _read_json(body: bytes) -> tuple[str, Mapping[str, bytes], str | None]:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise DefinitionError("", f"the body is not valid JSON: {error}") from error
-    fields = Fields(value, "")
+    fields = Fields(value, "", ("source", "files", "version"))
     source = fields.string("source", longest=SOURCE_MAX)
     version = fields.string("version", default=None, longest=64)
     entries = fields.object("files", default={})
-    fields.done()
     files = {name: _file(name, content) for name, content in entries.items()}
     return source, _checked_files(files), version
 

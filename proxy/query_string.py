@@ -31,6 +31,10 @@ class QueryString:
     def names(self) -> set[str]:
         return set(_values(self.raw))
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Every parameter with its value, in order; one that is there twice comes twice."""
+        return _pairs(self.raw)
+
     def without(self, names: Collection[str]) -> QueryString:
         """The same string less every occurrence of these parameters."""
         pieces = _SEPARATOR.split(self.raw)
@@ -56,8 +60,12 @@ class QueryString:
 # A search asks one query string for some thirty names.
 @lru_cache(maxsize=256)
 def _values(raw: str) -> Mapping[str, str]:
-    pairs = (piece.partition("=") for piece in _SEPARATOR.split(raw)[::2] if piece)
-    return {unquote_plus(name): unquote_plus(value) for name, _, value in pairs}
+    return dict(_pairs(raw))
+
+
+def _pairs(raw: str) -> list[tuple[str, str]]:
+    pieces = (piece.partition("=") for piece in _SEPARATOR.split(raw)[::2] if piece)
+    return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pieces]
 
 
 def is_true(value: str | None) -> bool:

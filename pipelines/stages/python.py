@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from typing import Any, Literal
 
 import orjson
@@ -51,11 +52,14 @@ class PythonConfig:
     log_bytes: int
 
 
+_KEYS = tuple(each.name for each in dataclass_fields(PythonConfig))
+
+
 class PythonKind:
     """Reads the `config` of python stages."""
 
     def read_config(self, value: object, path: str, phase: Phase) -> PythonConfig:
-        fields = Fields(value, path)
+        fields = Fields(value, path, _KEYS)
         config = PythonConfig(
             udf_name=fields.string("udf_name", pattern=NAME, rule=NAME_RULE),
             udf_version=fields.string("udf_version", default="latest", longest=64),
@@ -77,7 +81,6 @@ class PythonKind:
                 "log_bytes", default=LOG_BYTES, minimum=0, maximum=LOG_MAX_BYTES
             ),
         )
-        fields.done()
         try:
             orjson.dumps(config.parameters)
         except TypeError as error:

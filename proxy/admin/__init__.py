@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 import orjson
 from aiohttp import web
 
+from pipelines.json_text import parse
+from proxy.admin.parameters import Parameters, read_parameters
 from proxy.bodies import inflate
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
-from proxy.query_string import QueryString, is_true
+from proxy.filter_path import FilterPath
+from proxy.formats import content_type, from_json
+from proxy.query_string import QueryString
 from proxy.store import Credentials
 
 DEFINITION_MAX = 1024 * 1024
@@ -24,11 +28,14 @@ TOKEN_HEADER = "Querymill-Admin-Token"
 
 @dataclass(frozen=True, slots=True)
 class AdminCall:
-    """One administration call: the exchange, the names in its path, and its parameters."""
+    """One administration call: the exchange, the names in its path, and its parameters.
+
+    `parameters` has a value for each that the route takes, None for what was not given.
+    """
 
     exchange: Exchange
-    names: dict[str, str]
-    query: QueryString
+    names: Mapping[str, str]
+    parameters: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -41,18 +48,15 @@ class AdminCall:
         return {"Authorization": value} if value else {}
 
     def flag(self, name: str) -> bool:
-        return is_true(self.query.get(name))
+        return bool(self.parameters[name])
 
     def number(self, name: str) -> int | None:
-        """A whole-number parameter; a 400 names what is none."""
-        text = self.query.get(name)
-        if text is None:
-            return None
-        if not text.isascii() or not text.isdigit() or len(text) > 15:
-            raise ErrorAnswer(
-                400, "illegal_argument_exception", f"[{name}={text[:100]}] is not a whole number"
-            )
-        return int(text)
+        value: int | None = self.parameters[name]
+        return value
+
+    def text(self, name: str) -> str | None:
+        value: str | None = self.parameters[name]
+        return value
 
     async def body(self, limit: int) -> bytes:
         """The body without its Content-Encoding; a 413 above `limit` bytes."""
@@ -74,11 +78,19 @@ class AdminCall:
         return value
 
     def answer(self, data: Any, status: int = 200) -> web.StreamResponse:
+        """`data` in the form that the caller wants it in (see `parameters.COMMON`)."""
         option = orjson.OPT_NON_STR_KEYS
         if self.flag("pretty"):
             option |= orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
         body = orjson.dumps(data, default=str, option=option)
-        return self.exchange.respond_json(status, body)
+        wanted: FilterPath | None = self.parameters["filter_path"]
+        if wanted:
+            body = orjson.dumps(wanted.apply(parse(body.decode())), option=option)
+        format = self.parameters["format"]
+        if format in (None, "json"):
+            return self.exchange.respond_json(status, body)
+        body = from_json(body.decode(), format)
+        return self.exchange.respond(status, {"Content-Type": content_type(format)}, body)
 
 
 Handler = Callable[[AdminCall], Awaitable[web.StreamResponse]]
@@ -86,11 +98,12 @@ Handler = Callable[[AdminCall], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A method, a path with ``{names}``, and what answers it."""
+    """A method, a path with ``{names}``, what answers it, and the query parameters it takes."""
 
     method: str
     path: str
     handler: Handler
+    parameters: Parameters = field(default_factory=dict)
     open: bool = False
     """Answered without the admin token: health checks."""
 
@@ -103,7 +116,7 @@ class Admin:
         self._token = token
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
-        path, raw_query = exchange.raw_path, exchange.query or ""
+        path = exchange.raw_path
         segments = [unquote(part) for part in path.split("/") if part]
         allowed: list[str] = []
         for route in self.routes:
@@ -115,7 +128,8 @@ class Admin:
                 continue
             if not route.open:
                 check_token(exchange, self._token)
-            return await route.handler(AdminCall(exchange, names, QueryString(raw_query)))
+            parameters = self._parameters(route, exchange.query or "")
+            return await route.handler(AdminCall(exchange, names, parameters))
         if allowed:
             methods = ", ".join(sorted(allowed))
             raise ErrorAnswer(
@@ -127,6 +141,15 @@ class Admin:
         known = ", ".join(dict.fromkeys(route.path for route in self.routes))
         reason = f"no administration call at [{path}]; there are {known}"
         raise ErrorAnswer(404, "resource_not_found_exception", reason)
+
+    def _parameters(self, route: Route, raw: str) -> dict[str, Any]:
+        elsewhere: dict[str, list[str]] = {}
+        for other in self.routes:
+            if other.path == route.path:
+                for name in other.parameters.keys() - route.parameters.keys():
+                    elsewhere.setdefault(name, []).append(other.method)
+        call = f"{route.method} {route.path}"
+        return read_parameters(QueryString(raw), route.parameters, call=call, elsewhere=elsewhere)
 
 
 def check_token(exchange: Exchange, token: str | None) -> None:

@@ -23,6 +23,8 @@ from proxy.backend import Backend
 from proxy.definitions import Definitions
 from proxy.store import INDEX
 
+_KEYS = ("input", "request", "index", "id")
+
 
 class ExecuteCalls:
     """Runs a stored or inline pipeline without side effects: nothing is written or counted."""
@@ -34,13 +36,13 @@ class ExecuteCalls:
     async def stored(self, call: AdminCall) -> web.StreamResponse:
         """``POST /_pipeline/{name}/_execute``."""
         await self._definitions.store.check_access(call.credentials)
-        fields = Fields(await call.json(UPLOAD_MAX), "")
+        fields = Fields(await call.json(UPLOAD_MAX), "", _KEYS)
         return await self._execute(call, self._definitions.registry.get(call.name), fields)
 
     async def inline(self, call: AdminCall) -> web.StreamResponse:
         """``POST /_pipeline/_execute`` with the definition under ``pipeline``."""
         await self._definitions.store.check_access(call.credentials)
-        fields = Fields(await call.json(UPLOAD_MAX), "")
+        fields = Fields(await call.json(UPLOAD_MAX), "", (*_KEYS, "pipeline"))
         value = fields.object("pipeline")
         try:
             definition = self._definitions.registry.read({"name": "inline", **value})
@@ -56,7 +58,6 @@ class ExecuteCalls:
         request = fields.object("request", default=None)
         index = fields.string("index", default="")
         doc_id = fields.string("id", default=None, longest=512)
-        fields.done()
         phase = pipeline.definition.type
         if source is None:
             source = await self._real(call, phase, index, doc_id, request)

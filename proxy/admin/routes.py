@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pipelines.context import PHASES
 from proxy.admin import Route
 from proxy.admin.execute import ExecuteCalls
 from proxy.admin.operations import OperationsCalls
+from proxy.admin.parameters import flag, one_of, whole, word
 from proxy.admin.pipelines import PipelineCalls
 from proxy.admin.udfs import UdfCalls
 from proxy.backend import Backend
@@ -18,19 +20,21 @@ def admin_routes(definitions: Definitions, backend: Backend, gather: Gather) -> 
     execute = ExecuteCalls(definitions, backend)
     udfs = UdfCalls(definitions)
     operations = OperationsCalls(definitions, gather)
+    write = {"create": flag, "if_revision": whole}
+    trial = {"verbose": flag}
     return (
-        Route("GET", "/_pipeline", pipelines.list),
-        Route("PUT", "/_pipeline/{name}", pipelines.put),
-        Route("POST", "/_pipeline/{name}", pipelines.put),
+        Route("GET", "/_pipeline", pipelines.list, {"type": one_of(*PHASES)}),
+        Route("PUT", "/_pipeline/{name}", pipelines.put, write),
+        Route("POST", "/_pipeline/{name}", pipelines.put, write),
         Route("GET", "/_pipeline/{name}", pipelines.get),
-        Route("DELETE", "/_pipeline/{name}", pipelines.delete),
-        Route("POST", "/_pipeline/_execute", execute.inline),
-        Route("POST", "/_pipeline/{name}/_execute", execute.stored),
+        Route("DELETE", "/_pipeline/{name}", pipelines.delete, {"force": flag}),
+        Route("POST", "/_pipeline/_execute", execute.inline, trial),
+        Route("POST", "/_pipeline/{name}/_execute", execute.stored, trial),
         Route("GET", "/_pipeline/{name}/_stats", pipelines.stats),
         Route("GET", "/_udf", udfs.list),
-        Route("PUT", "/_udf/{name}", udfs.put),
-        Route("GET", "/_udf/{name}", udfs.get),
-        Route("DELETE", "/_udf/{name}", udfs.delete),
+        Route("PUT", "/_udf/{name}", udfs.put, {"version": word}),
+        Route("GET", "/_udf/{name}", udfs.get, {"version": word}),
+        Route("DELETE", "/_udf/{name}", udfs.delete, {"version": word, "force": flag}),
         Route("GET", "/_udf/{name}/_versions", udfs.versions),
         Route("GET", "/_querymill/livez", operations.livez, open=True),
         Route("GET", "/_querymill/readyz", operations.readyz, open=True),

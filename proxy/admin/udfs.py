@@ -43,7 +43,7 @@ class UdfCalls:
             call.name,
             await call.body(UPLOAD_MAX),
             format=format,
-            version=call.query.get("version"),
+            version=call.text("version"),
         )
         created = await self._definitions.put_udf(package, call.credentials)
         return call.answer(
@@ -57,7 +57,7 @@ class UdfCalls:
 
     async def get(self, call: AdminCall) -> web.StreamResponse:
         await self._definitions.store.check_access(call.credentials)
-        package = self._udfs.get(call.name, call.query.get("version") or "latest")
+        package = self._udfs.get(call.name, call.text("version") or "latest")
         return call.answer({"name": package.name, **package_body(package)})
 
     async def list(self, call: AdminCall) -> web.StreamResponse:
@@ -82,6 +82,6 @@ class UdfCalls:
 
     async def delete(self, call: AdminCall) -> web.StreamResponse:
         deleted = await self._definitions.delete_udf(
-            call.name, call.query.get("version"), call.credentials, force=call.flag("force")
+            call.name, call.text("version"), call.credentials, force=call.flag("force")
         )
         return call.answer({"acknowledged": True, "name": call.name, "versions": deleted})

@@ -116,6 +116,41 @@ async def test_calls_that_do_not_exist_say_what_does(proxy: Client) -> None:
     assert (await proxy.get("/_pipeline?type=odd")).status == 400
 
 
+async def test_a_misspelt_parameter_does_nothing(proxy: Client) -> None:
+    """What was to delete one version deletes none, a lock that is none keeps what is there."""
+    headers = {"Content-Type": "text/x-python"}
+    await proxy.put_udf("same", SAME)
+    assert (await proxy.put("/_pipeline/p", PIPELINE)).data["revision"] == 1
+    source = SAME.encode() + b"#"
+    for method, target in (
+        ("DELETE", "/_udf/same?verison=1.0.0&force=true"),
+        ("DELETE", "/_pipeline/p?forse=true"),
+        ("DELETE", "/_pipeline/p?force=maybe"),
+        ("PUT", "/_pipeline/p?if_revison=7"),
+        ("PUT", "/_pipeline/p?dry_run=true"),
+        ("POST", "/_pipeline/p?if_revision=1&if_revision=2"),
+        ("PUT", "/_udf/same?verzion=2"),
+    ):
+        body = source if "_udf" in target else PIPELINE
+        answer = await proxy.call(method, target, body, headers if "_udf" in target else None)
+        assert (answer.status, answer.error["type"]) == (400, "illegal_argument_exception"), target
+    assert (await proxy.get("/_udf/same/_versions")).data["versions"] == ["1.0.0"]
+    assert (await proxy.get("/_pipeline/p")).data["revision"] == 1
+
+
+async def test_an_answer_has_the_form_that_is_asked_for(proxy: Client) -> None:
+    """What client libraries add to any call: `pretty`, `filter_path`, `format`, and no more."""
+    await proxy.put_udf("same", SAME)
+    await proxy.put("/_pipeline/p", PIPELINE)
+    read = await proxy.get("/_pipeline/p?filter_path=name,stages.config&human&error_trace=false")
+    assert read.data == {"name": "p", "stages": [{"config": {"udf_name": "same"}}]}
+    listed = await proxy.get("/_pipeline?filter_path=-pipelines&pretty=true")
+    assert listed.body == b'{\n  "count": 1\n}\n'
+    yaml = await proxy.get("/_pipeline?format=yaml&filter_path=count")
+    assert yaml.headers["Content-Type"] == "application/yaml"
+    assert yaml.body.split() == [b"---", b"count:", b"1"]
+
+
 async def test_a_udf_has_immutable_versions(proxy: Client) -> None:
     """The same content again is a noop, other content under a version a 409."""
     headers = {"Content-Type": "text/x-python"}

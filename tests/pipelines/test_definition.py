@@ -124,6 +124,10 @@ def test_defaults_depend_on_the_type(phase: str, on_error: str) -> None:
         ("stages", ["x"], "stages[0]: must be an object, not a string"),
         ("surprise", 1, "surprise: unknown key; known are applies_to, dead"),
         ("stages/0/surprise", 1, "stages[0].surprise: unknown key"),
+        ("Type", "query", "Type: unknown key; did you mean type? known are applies_to"),
+        ("timeout-ms", 5, "timeout-ms: unknown key; did you mean timeout_ms?"),
+        ("stages/0/on_failur", "abort", "stages[0].on_failur: unknown key; did you mean on_fail"),
+        ("stages/0/config/udf_nam", "x", "stages[0].config.udf_nam: unknown key; did you mean udf"),
         ("stages/0/name", ..., "stages[0].name: required"),
         ("stages/0/type", "painless", "stages[0].type: [painless] is not one of python"),
         ("stages/0/enabled", "yes", "stages[0].enabled: must be true or false, not a string"),
@@ -135,7 +139,7 @@ def test_defaults_depend_on_the_type(phase: str, on_error: str) -> None:
         ("stages/0/config/udf_name", "a/b", "stages[0].config.udf_name: [a/b] must be"),
         ("stages/0/config/parameters", [], "stages[0].config.parameters: must be an object"),
         ("stages/0/config/isolation", "none", "stages[0].config.isolation: [none] is not"),
-        ("stages/0/config/memory", 1, "stages[0].config.memory: unknown key"),
+        ("stages/0/config/memory", 1, "stages[0].config.memory: unknown key; did you mean mem"),
     ],
 )
 def test_every_fault_is_named_by_its_path(path: str, value: Any, message: str) -> None:
@@ -160,6 +164,26 @@ def test_numeric_limits_at_under_and_over(path: str, low: int, high: int) -> Non
         read_pipeline(changed(path, value), KINDS)
     for value in (low - 1, high + 1):
         assert "out of range" in fault(changed(path, value))
+
+
+@pytest.mark.parametrize(
+    ("place", "old", "new"),
+    [
+        ("stages/0/config", "udf_name", "udf_nam"),
+        ("stages/0", "name", "nam"),
+        ("stages/0", "config", "confg"),
+        ("", "type", "typ"),
+        ("", "stages", "stage"),
+    ],
+)
+def test_a_misspelt_key_is_told_before_the_missing_one(place: str, old: str, new: str) -> None:
+    """Who wrote `udf_nam` hears of `udf_nam`, and not that `udf_name` is required."""
+    definition = changed("description", "")
+    holder: Any = definition
+    for step in place.split("/") if place else ():
+        holder = holder[int(step) if step.isdigit() else step]
+    holder[new] = holder.pop(old)
+    assert f"{new}: unknown key; did you mean {old}? known are " in fault(definition)
 
 
 def test_retries_at_and_over_the_ceiling() -> None:

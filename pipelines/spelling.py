@@ -1,0 +1,17 @@
+"""Which known name a mistaken one was meant to be, for messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+# Longer than any name of ours: what is compared takes time.
+_CHARS_MAX = 100
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, None if none is much like it. Case and ``-`` count less."""
+    names = {each.lower(): each for each in known}
+    wanted = name[:_CHARS_MAX].lower().replace("-", "_")
+    close = get_close_matches(wanted, names, n=1)
+    return names[close[0]] if close else None
