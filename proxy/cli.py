@@ -22,6 +22,7 @@ from proxy.serve import build_runtime, run
 from proxy.server import ProxyServer
 from proxy.setting import Setting
 from proxy.settings import SETTINGS, Settings, SettingsError, load
+from proxy.sources import CONFIG_VARIABLE, check_variables
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -59,7 +60,12 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--config", type=_FILE, help="TOML file with settings, by their names.")
+@click.option(
+    "--config",
+    type=_FILE,
+    envvar=CONFIG_VARIABLE,
+    help=f"TOML file with settings, by their names. Environment: {CONFIG_VARIABLE}.",
+)
 @_with_settings
 def serve(config: Path | None, **values: object) -> None:
     """Serve clients, until interrupted."""
@@ -101,6 +107,7 @@ def cluster(
     from proxy import embedded
 
     console = Console(stderr=True)
+    _check_variables()
     try:
         options = embedded.ClusterOptions(
             port=port,
@@ -143,6 +150,7 @@ def demo(once: bool, port: int, listen: str | None, examples: Path | None, write
     from proxy.embedded import EmbeddedError
 
     logs.configure("warning", "console")
+    _check_variables()
     options = DemoOptions(
         port=port,
         listen=listen or ("127.0.0.1:9280" if port else "127.0.0.1:0"),
@@ -175,6 +183,13 @@ def prepare(cache_dir: Path | None) -> None:
     except (BuildError, DefinitionError) as exc:
         raise _Failure(str(exc)) from exc
     console.print(f"the sandbox runtime is in {folder}", highlight=False, soft_wrap=True)
+
+
+def _check_variables() -> None:
+    try:
+        check_variables(SETTINGS, os.environ)
+    except SettingsError as exc:
+        raise click.UsageError(str(exc)) from exc
 
 
 def _say_ready(console: Console, server: ProxyServer) -> None:

@@ -25,6 +25,7 @@ Kind = Literal[
     "authority",
 ]
 
+ENV_PREFIX: Final = "QUERYMILL_"
 _METAVARS: Final[Mapping[Kind, str]] = {
     "origins": "URL",
     "address": "HOST:PORT",
@@ -73,7 +74,7 @@ class Setting:
     @property
     def env(self) -> str:
         """Name of its environment variable."""
-        return "QUERYMILL_" + self.name.upper()
+        return ENV_PREFIX + self.name.upper()
 
     @property
     def option(self) -> str:

@@ -1,4 +1,4 @@
-"""The settings: one table, and the one place that reads the command line, environment and file.
+"""The settings: one table, and what it comes to with the command line, environment and file.
 
 Precedence: command line, then ``QUERYMILL_*`` environment variables, then the TOML file, then the
 default. A value that is wrong is refused with the place it came from.
@@ -6,18 +6,16 @@ default. A value that is wrong is refused with the place it came from.
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from proxy.setting import Address, BadValueError, Setting
+from proxy.setting import Address, Setting
+from proxy.sources import SettingsError, read_values
 
 __all__ = ["SETTINGS", "Address", "Setting", "Settings", "SettingsError", "load"]
 
-ENV_PREFIX: Final = "QUERYMILL_"
 _KB: Final = 1024
 _MB: Final = 1024 * 1024
 
@@ -329,10 +327,6 @@ class Settings:
     cache_dir: Path | None
 
 
-class SettingsError(Exception):
-    """A setting is wrong; the message names the place and what it should be."""
-
-
 def load(
     cli_values: Mapping[str, object],
     env: Mapping[str, str],
@@ -340,43 +334,6 @@ def load(
 ) -> Settings:
     """Return the settings; `cli_values` holds only what was given, None and () count as not given.
 
-    Raises SettingsError for an unknown key, a bad value or a file that cannot be read.
+    Raises SettingsError for an unknown name, a bad value or a file that cannot be read.
     """
-    by_name = {setting.name: setting for setting in SETTINGS}
-    values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
-    if config_path is not None:
-        values |= _from_file(config_path, by_name)
-    for setting in SETTINGS:
-        text = env.get(setting.env, "")
-        if text.strip():
-            values[setting.name] = _parse(setting, text, setting.env)
-    for name, value in cli_values.items():
-        if value is not None and value != ():
-            values[name] = _parse(by_name[name], value, by_name[name].option)
-    return Settings(**values)
-
-
-def _from_file(path: Path, by_name: Mapping[str, Setting]) -> dict[str, Any]:
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise SettingsError(f"{path}: cannot be read ({exc.strerror}); check --config") from exc
-    except (ValueError, RecursionError) as exc:
-        # Not every error of the reader is a TOMLDecodeError: a number may have too many digits.
-        raise SettingsError(f"{path}: not valid TOML: {exc}") from exc
-    values: dict[str, Any] = {}
-    for key, value in document.items():
-        setting = by_name.get(key)
-        if setting is None:
-            close = difflib.get_close_matches(key, by_name, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise SettingsError(f"{path}: {key}: no such setting{hint}")
-        values[key] = _parse(setting, value, f"{path}: {key}")
-    return values
-
-
-def _parse(setting: Setting, value: object, place: str) -> Any:
-    try:
-        return setting.parse(value)
-    except BadValueError as exc:
-        raise SettingsError(f"{place}: {exc}") from exc
+    return Settings(**read_values(SETTINGS, cli_values, env, config_path))

@@ -63,6 +63,23 @@ def test_wrong_variable() -> None:
     assert "QUERYMILL_LISTEN: expected HOST:PORT" in result.output
 
 
+@pytest.mark.parametrize("command", ["serve", "prepare", "cluster", "demo"])
+def test_unknown_variable(command: str) -> None:
+    """Every command refuses a variable that is none of ours, before it does anything."""
+    result = CliRunner().invoke(main, [command], env={"QUERYMILL_BACKND": "http://x"})
+    assert result.exit_code == 2
+    assert "QUERYMILL_BACKND: no such environment variable; did you mean" in result.output
+
+
+def test_file_named_in_the_environment(tmp_path: Path) -> None:
+    """QUERYMILL_CONFIG stands for --config."""
+    path = tmp_path / "config.toml"
+    path.write_text('compat = "maybe"\n')
+    result = CliRunner().invoke(main, ["serve"], env={"QUERYMILL_CONFIG": str(path)})
+    assert result.exit_code == 2
+    assert f"{path}: compat: expected one of auto, off" in result.output
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_until_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
     """serve says where it listens, answers, and ends with 0 when it is told to."""

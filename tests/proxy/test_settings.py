@@ -122,6 +122,56 @@ def test_bad_value_in_the_environment_names_the_variable() -> None:
         load({}, {"QUERYMILL_SANDBOX_THREADS": "many"})
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("QUERYMILL_BACKND", "; did you mean QUERYMILL_BACKEND?"),
+        ("QUERYMILL_ADMIN_TOKN", "; did you mean QUERYMILL_ADMIN_TOKEN?"),
+        ("QUERYMILL_CACHE", "; did you mean QUERYMILL_CACHE_DIR?"),
+        ("QUERYMILL_CONFG", "; did you mean QUERYMILL_CONFIG?"),
+        ("QUERYMILL_LOGLEVEL", "; did you mean QUERYMILL_LOG_LEVEL?"),
+        ("QUERYMILL_LISTENER", "; did you mean QUERYMILL_LISTEN?"),
+        ("QUERYMILL_ZZZ", ""),
+        ("QUERYMILL_", ""),
+        ("QUERYMILL_SERVICE", None),
+        ("QUERYMILL_PORT", None),
+    ],
+)
+def test_unknown_variables(name: str, message: str | None) -> None:
+    """A variable that is none of ours is refused by name, with the nearest; its value is secret."""
+    with pytest.raises(SettingsError) as caught:
+        load({}, {name: "12345678-secret"})
+    assert str(caught.value).startswith(f"{name}: no such environment variable")
+    assert message is None or str(caught.value).endswith(f"no such environment variable{message}")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("QUERYMILL_JAVA", "bundled"),
+        ("QUERYMILL_CONFIG", "/etc/querymill.toml"),
+        ("QUERYMILL_TEST_CALLS", "5200"),
+        ("QUERYMILL_FUZZ_CASES", "1000"),
+        ("QUERYMILL_BACKND", " "),
+        ("QUERYMILL", "x"),
+        ("OTHER_QUERYMILL_X", "x"),
+        ("QUERYMILL_SERVICE_HOST", "10.0.0.1"),
+        ("QUERYMILL_SERVICE_PORT", "9280"),
+        ("QUERYMILL_SERVICE_PORT_HTTP", "9280"),
+        ("QUERYMILL_PORT", "tcp://10.0.0.1:9280"),
+        ("QUERYMILL_PORT_9280_TCP", "tcp://10.0.0.1:9280"),
+        ("QUERYMILL_PORT_9280_TCP_ADDR", "10.0.0.1"),
+        ("QUERYMILL_PORT_9280_TCP_PROTO", "tcp"),
+        ("QUERYMILL_SEARCH_PROXY_SERVICE_HOST", "10.0.0.1"),
+        ("QUERYMILL_SEARCH_PROXY_PORT", "tcp://10.0.0.1:9280"),
+    ],
+)
+def test_variables_of_others(name: str, value: str) -> None:
+    """Tests, the embedded backend and Kubernetes set variables that look like ours."""
+    assert load({}, {name: value}) == load({}, {})
+
+
 def test_password_of_a_backend_is_not_shown() -> None:
     """The message about credentials in a URL does not repeat them."""
     with pytest.raises(SettingsError) as caught:
