@@ -22,6 +22,7 @@ from pipelines.wasm.log import RunLog
 
 ANSWER_CHARS: Final = 8 * 1024 * 1024
 """What the documents of a batch may come to together; the rest is run one by one."""
+_MOST_CHAR_BYTES: Final = 4
 
 
 class Document(NamedTuple):
@@ -66,6 +67,11 @@ class Prepared:
         all_fit = fits_orjson("\n".join([document.text for document in batch.documents]))
         for place, document in enumerate(batch.documents):
             self._take(place, document, all_fit or fits_orjson(document.text))
+
+    @property
+    def most_bytes(self) -> int:
+        """What an answer can come to: the last document may go beyond what there is room for."""
+        return _MOST_CHAR_BYTES * (ANSWER_CHARS + self._limits.output_bytes)
 
     def text(self) -> str:
         """The call, its parts joined and not parsed."""
@@ -184,7 +190,7 @@ class Prepared:
 
 def _ending(header: Any) -> reply.Ending:
     """What the text of a document's header says. Raises `TypeError`, `ValueError`, `StageError`."""
-    if type(header) is not str or len(header) > reply.HEADER_BYTES:
+    if type(header) is not str or reply.byte_length(header) > reply.HEADER_BYTES:
         raise TypeError("a header is a text, and not a long one")
     read = orjson.loads(header)
     if type(read) is not dict:

@@ -17,28 +17,42 @@ from pipelines.wasm.log import RunLog
 
 # one call moves a list byte by byte through Python: libc asks for 256 at most
 _RANDOM_BYTES = 4_096
+# what the guest's own `log` sends at most: 16,384 characters
+LINE_BYTES = 64 * 1024
+
+OVER_TIME = "querymill: the deadline passed in a host function"
+"""What the engine then says of the trap."""
 
 Grants = dict[str, dict[str, Callable[..., Any]]]
 
 
 class Line(threading.local):
-    """Which log the sandbox now running in this thread writes to."""
+    """Of the sandbox now running in this thread: the log it writes to, and when it has to end.
+
+    `deadline` is on `time.monotonic()`. The engine looks at its own clock in the guest's code only,
+    and one that calls the host over and over is mostly elsewhere.
+    """
 
     log: RunLog | None = None
+    deadline: float = 0.0
 
 
 def grants(line: Line) -> Grants:
     """Interface (its version left out) -> function name -> what the host does.
 
     None of them raises anything but `WasmtimeError`: the binding keeps any other exception in a
-    global, and may raise it out of another thread's sandbox.
+    global, and may raise it out of another thread's sandbox. Each ends a run that is over its time.
     """
 
     def log(_store: object, message: str) -> None:
+        if len(message) > LINE_BYTES:
+            raise WasmtimeError(
+                f"a log line of {len(message)} characters, {LINE_BYTES} are taken at once"
+            )
         if line.log is not None:
             line.log.write(message)
 
-    return {
+    given: Grants = {
         "querymill:udf/host": {"log": log, "seed": _seed},
         "wasi:clocks/wall-clock": {"now": _now},
         "wasi:clocks/monotonic-clock": {"now": _ticks, "resolution": _resolution},
@@ -51,6 +65,21 @@ def grants(line: Line) -> Grants:
         # an empty list of folders: opening a file is then an OSError and not a trap
         "wasi:filesystem/preopens": {"get-directories": _nothing},
     }
+    return {
+        interface: {name: _in_time(line, function) for name, function in functions.items()}
+        for interface, functions in given.items()
+    }
+
+
+def _in_time(line: Line, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, for as long as the run may last."""
+
+    def call(store: object, *arguments: Any) -> Any:
+        if time.monotonic() > line.deadline:
+            raise WasmtimeError(OVER_TIME)
+        return function(store, *arguments)
+
+    return call
 
 
 def build_linker(engine: Engine, component: Component, line: Line) -> Linker:

@@ -20,7 +20,10 @@ class RunLog:
         if self._left < 0:
             return
         # every line counts one byte at least, or empty ones would be free
-        self._left -= len(line.encode("utf-8", "replace")) + 1
+        if len(line) > self._left:
+            self._left = -1
+        else:
+            self._left -= len(line.encode("utf-8", "replace")) + 1
         if self._left < 0:
             line = f"[the log is full: its limit is {self._limit} bytes a run]"
         self.lines.append(line)

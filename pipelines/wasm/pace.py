@@ -28,6 +28,8 @@ ended by itself costs."""
 SPARE: Final = 2 * PROOF
 """So many more than needed are counted: what a few slower runs may use up."""
 LONGEST_PROOF: Final = 100_000
+SOUND_LOADS: Final = 100
+"""How many loads in a row have to end in time after one that did not, before others count on it."""
 _REMEMBERED: Final = 10_000
 _NONE: Final = (0, False)
 
@@ -46,6 +48,8 @@ class Paces:
         self._packages: OrderedDict[str, int] = OrderedDict()
         # overruns in a row, and whether the next run gives way
         self._runaways: OrderedDict[Key, tuple[int, bool]] = OrderedDict()
+        # by key: sound loads still to be seen
+        self._doubtful: OrderedDict[Key, int] = OrderedDict()
 
     def is_quick(self, key: Key) -> bool:
         """Whether its next run may be on the event loop's thread."""
@@ -94,6 +98,24 @@ class Paces:
             known[0] = 0
         if len(self._runaways) > _REMEMBERED:
             self._runaways.popitem(last=False)
+
+    def loads_badly(self, key: Key) -> bool:
+        """Whether one of its last loads passed its deadline, so that the next one gives way."""
+        return key in self._doubtful
+
+    def loaded(self, key: Key) -> None:
+        """It was loaded in time."""
+        if (left := self._doubtful.get(key)) is not None:
+            if left > 1:
+                self._doubtful[key] = left - 1
+            else:
+                self._doubtful.pop(key, None)
+
+    def load_timed_out(self, key: Key) -> None:
+        """A load passed its deadline. Any thread may call it, as the one above."""
+        self._doubtful[key] = SOUND_LOADS
+        if len(self._doubtful) > _REMEMBERED:
+            self._doubtful.popitem(last=False)
 
     def was_slow(self, key: Key, seconds: float) -> None:
         """A run on the event loop's thread passed its deadline after so much processor time.

@@ -73,9 +73,14 @@ class SandboxPool:
             recycle_runs=recycle_runs,
             recycle_seconds=recycle_seconds,
         )
-        self._stock = Stock(self._shelf, most=stock, rest_seconds=rest_seconds)
         self._lanes = Lanes(threads)
         self._paces = Paces()
+        self._stock = Stock(
+            self._shelf,
+            most=stock,
+            rest_seconds=rest_seconds,
+            is_doubtful=self._paces.loads_badly,
+        )
         self._firsts: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
         # How long runs have held the event loop since it last went around.
         self._spent = 0.0
@@ -119,7 +124,7 @@ class SandboxPool:
                     on_log(line)
             self._stock.sweep_later()
             if key[3]:
-                fresh = partial(self._make, package, key[1], key[2], RunLog(0))
+                fresh = partial(self._make, key, package, RunLog(0))
                 self._stock.ran(key, fresh)
 
     async def run_batch(
@@ -138,7 +143,7 @@ class SandboxPool:
         together. Raises `StageError` where all have to be run by themselves.
         """
         key = (package.digest, params, limits.memory_mb, False)
-        make = partial(self._make, package, key[1], limits.memory_mb, RunLog(limits.log_bytes))
+        make = partial(self._make, key, package, RunLog(limits.log_bytes))
         work = partial(self._run_batch, key, make, batch, limits)
         try:
             async with asyncio.timeout(run_timeout + GRACE_SECONDS):
@@ -181,7 +186,7 @@ class SandboxPool:
         on_wait: Callable[[float], None] | None,
     ) -> Reply:
         """The reply of a run on one of the threads."""
-        make = partial(self._make, package, key[1], limits.memory_mb, log)
+        make = partial(self._make, key, package, log)
         waits = (time.perf_counter(), on_wait)
         work = partial(self._run, key, make, call, limits, log, waits)
         last = None if run_timeout is None else run_timeout + GRACE_SECONDS
@@ -242,11 +247,13 @@ class SandboxPool:
         lane: Lane = "long" if long else "short"
         if key is None:
             return await self._lanes.run(work, lane, within=within)
+        last = self._paces.gives_way(key)
         if overruns := self._paces.overruns(key):
             lane, work = "runaway", partial(self._unless_hopeless, package, key, overruns, work)
+        elif self._paces.loads_badly(key) and not self._shelf.idle(key):
+            lane, last = "runaway", True
         elif not long and self._paces.is_new(key):
             lane = "new"
-        last = self._paces.gives_way(key)
         return await self._lanes.run(work, lane, last=last, within=within)
 
     def _unless_hopeless(
@@ -348,24 +355,34 @@ class SandboxPool:
     def _renew(self, key: Key, sandbox: Sandbox) -> None:
         """Have another sandbox made ahead where one will soon be used up. On any thread."""
         if sandbox.alive and not key[3] and self._shelf.is_ageing(sandbox):
-            make = partial(self._make, sandbox.package, key[1], key[2], RunLog(0))
+            make = partial(self._make, key, sandbox.package, RunLog(0))
             self._stock.renew(key, make)
 
     def _inspect(self, package: Package, params: bytes) -> frozenset[str]:
         limits = Limits()
-        sandbox = self._make(package, params, limits.memory_mb, RunLog(limits.log_bytes))
+        key = (package.digest, params, limits.memory_mb, True)
+        sandbox = self._make(key, package, RunLog(limits.log_bytes))
         sandbox.close()
         return sandbox.entries
 
-    def _make(self, package: Package, params: bytes, memory_mb: int, log: RunLog) -> Sandbox:
-        return Sandbox(
-            self._runtime,
-            package,
-            params,
-            memory_mb=memory_mb,
-            timeout_ms=self._load_timeout_ms,
-            log=log,
-        )
+    def _make(self, key: Key, package: Package, log: RunLog) -> Sandbox:
+        """A new sandbox of `key`; how its load ended is remembered."""
+        _, params, memory_mb, _ = key
+        try:
+            sandbox = Sandbox(
+                self._runtime,
+                package,
+                params,
+                memory_mb=memory_mb,
+                timeout_ms=self._load_timeout_ms,
+                log=log,
+            )
+        except StageError as error:
+            if error.overran:
+                self._paces.load_timed_out(key)
+            raise
+        self._paces.loaded(key)
+        return sandbox
 
 
 def _is_small(call: Call) -> bool:

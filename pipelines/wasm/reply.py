@@ -17,6 +17,8 @@ from pipelines.reorder import reordered
 from pipelines.wasm.call import Call, Limits, Reply
 
 HEADER_BYTES = 1024 * 1024
+REASON_BYTES = 1024
+"""Of a rejection's reason; what is longer is cut."""
 
 _GUEST_KINDS = {"memory", "udf_exception", "invalid_result", "output_too_large", "input_type"}
 
@@ -40,7 +42,7 @@ def split(answer: str, kind: str, most: int = HEADER_BYTES) -> tuple[dict[str, A
     if answer.startswith("{}\n"):
         return {}, answer[3:]
     head, _, rest = answer.partition("\n")
-    if len(head) > most:
+    if byte_length(head) > most:
         raise StageError(
             "output_too_large",
             f"context.state and metadata have more than {HEADER_BYTES} bytes together",
@@ -210,5 +212,5 @@ def _rejected(header: dict[str, Any]) -> tuple[str, int] | None:
         return None
     match given:
         case [str(reason), int(status)] if 400 <= status <= 499:
-            return reason, int(status)
+            return reason.encode()[:REASON_BYTES].decode(errors="ignore"), int(status)
     raise StageError("invalid_result", "it rejected with something else than a reason and 4xx")

@@ -14,10 +14,10 @@ from pipelines.wasm import reply, traps
 from pipelines.wasm.batch import Batch, Document, Prepared
 from pipelines.wasm.call import Call, Limits, Package, Reply
 from pipelines.wasm.codes import BYTES
-from pipelines.wasm.engine import Runtime
+from pipelines.wasm.engine import TICK_SECONDS, Runtime
 from pipelines.wasm.log import RunLog
 from pipelines.wasm.reply import HEADER_BYTES
-from pipelines.wasm.text_call import TextCall, text_call
+from pipelines.wasm.text_call import TextCall, TooLongError, text_call
 
 # the fault of the UDF's own code; the interpreter around it is as sound as before
 _HARMLESS = {"udf_exception", "invalid_result", "output_too_large", "input_too_large", "input_type"}
@@ -74,7 +74,9 @@ class Sandbox:
             self.runs += 1
             if timeout_ms is None:
                 timeout_ms = limits.timeout_ms
-            answer = self._enter(self._run, log, timeout_ms, _encode(call, given, limits))
+            most = HEADER_BYTES + limits.output_bytes
+            text = _encode(call, given, limits)
+            answer = self._enter(self._run, log, timeout_ms, text, most=most)
             header, text = reply.split(answer, "invalid_result")
             if failure := reply.guest_error(header):
                 raise self._failure(*failure)
@@ -99,7 +101,8 @@ class Sandbox:
         try:
             prepared = Prepared(batch, limits)
             self.runs += 1
-            answer = self._enter(self._run, RunLog(0), limits.timeout_ms, prepared.text())
+            text, most = prepared.text(), HEADER_BYTES + prepared.most_bytes
+            answer = self._enter(self._run, RunLog(0), limits.timeout_ms, text, most=most)
             header, lines = reply.split(answer, "invalid_result")
             if failure := reply.guest_error(header):
                 raise self._failure(*failure)
@@ -119,6 +122,7 @@ class Sandbox:
         runtime = self._runtime
         self._store.set_limits(memory_size=self._memory_mb * 1024 * 1024)
         self._store.set_epoch_deadline(runtime.ticker.ticks(timeout_ms))
+        runtime.line.deadline = _deadline(timeout_ms)
         try:
             instance = runtime.linker.instantiate(self._store, runtime.component)
         except WasmtimeError as error:
@@ -154,7 +158,8 @@ class Sandbox:
         self, name: str, log: RunLog, timeout_ms: int, given: str, *, most: int = HEADER_BYTES
     ) -> dict[str, Any]:
         """The header, of `most` bytes, of what an export answers to the source and `given`."""
-        answer = self._enter(self._export(name), log, timeout_ms, self.package.source, given)
+        source = self.package.source
+        answer = self._enter(self._export(name), log, timeout_ms, source, given, most=most + 1)
         header, _ = reply.split(answer, "load", most)
         if failure := reply.guest_error(header):
             raise self._failure(*failure)
@@ -166,17 +171,25 @@ class Sandbox:
                 "load", f"UDF [{self.package}] defines neither {phase}() nor udf_main()"
             )
 
-    def _enter(self, function: TextCall, log: RunLog, timeout_ms: int, *arguments: str) -> str:
-        """Calls into the instance; whatever stops it comes out as a `StageError`."""
+    def _enter(
+        self, function: TextCall, log: RunLog, timeout_ms: int, *arguments: str, most: int
+    ) -> str:
+        """Calls into the instance, which answers with `most` bytes at most.
+
+        Whatever stops it comes out as a `StageError`.
+        """
         line, ticker = self._runtime.line, self._runtime.ticker
-        line.log = log
+        line.log, line.deadline = log, _deadline(timeout_ms)
         try:
             with ticker:
                 deadline = (ticker.ticked, ticker.ticks(timeout_ms))
                 if deadline != self._deadline:
                     self._store.set_epoch_deadline(deadline[1])
                     self._deadline = deadline
-                return function(*arguments)
+                return function(*arguments, most=most)
+        except TooLongError as error:
+            reason = f"its answer has {error.size} bytes, its limits leave {most}"
+            raise StageError("output_too_large", reason) from error
         except WasmtimeError as error:
             self.alive = False
             trap = traps.explain(error)
@@ -202,6 +215,11 @@ class Sandbox:
         if found is None:
             raise StageError("unavailable", "the built sandbox is not ours; clear the cache folder")
         return text_call(self._store, found)
+
+
+def _deadline(timeout_ms: int) -> float:
+    """Until when the host's functions serve; a tick later than the engine's own, which says more"""
+    return time.monotonic() + timeout_ms / 1000 + 2 * TICK_SECONDS
 
 
 def _overran(timeout_ms: int) -> str:

@@ -46,9 +46,18 @@ class Stock:
     needed the sandbox has been answered.
     """
 
-    def __init__(self, shelf: Shelf, *, most: int, rest_seconds: float) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        *,
+        most: int,
+        rest_seconds: float,
+        is_doubtful: Callable[[Key], bool] = lambda key: False,
+    ) -> None:
+        """`is_doubtful` tells of what no sandbox is made ahead: it may not end while it loads."""
         self._shelf = shelf
         self._most = most
+        self._is_doubtful = is_doubtful
         self._rest_seconds = rest_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="querymill-stock")
         self._demands: dict[Key, _Demand] = {}
@@ -69,7 +78,7 @@ class Stock:
 
     def ran(self, key: Key, make: Make) -> None:
         """A run took a sandbox of `key`, or made one: see that there are others."""
-        if self._closed or not self._most:
+        if self._closed or not self._most or self._is_doubtful(key):
             return
         level = self._shelf.idle(key)
         demand = self._demands.get(key)
@@ -87,7 +96,7 @@ class Stock:
 
     def renew(self, key: Key, make: Make) -> None:
         """Have a sandbox made to take the place of one that is ageing. Any thread may call it."""
-        if key not in self._renewing and not self._closed:
+        if key not in self._renewing and not self._closed and not self._is_doubtful(key):
             self._renewing.add(key)
             self._submit(self._renewed, key, make)
 

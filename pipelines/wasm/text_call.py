@@ -7,14 +7,26 @@ are used where they are found as expected, and the public call otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from ctypes import Structure, byref, c_char_p, c_size_t, c_void_p, sizeof, string_at
-from typing import Any
+from typing import Any, Protocol
 
 from wasmtime import Store
 from wasmtime.component import Func, String
 
-TextCall = Callable[..., str]
+
+class TextCall(Protocol):
+    """An exported function. Raises `WasmtimeError` when it traps, `TooLongError` above `most`."""
+
+    def __call__(self, *texts: str, most: int) -> str: ...
+
+
+class TooLongError(Exception):
+    """An answer of so many bytes was left where it was: taking it over would take its time."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"an answer of {size} bytes")
+        self.size = size
+
 
 _NEEDED = (
     "wasm_byte_vec_delete",
@@ -55,16 +67,25 @@ PRIVATE = _private()
 def text_call(store: Store, function: Func) -> TextCall:
     """`function` of `store`, to be called with as many texts as it takes, on one thread at a time.
 
-    The call raises `WasmtimeError` when the function traps. Raises TypeError for a function that
-    takes or gives anything but text.
+    Raises TypeError for a function that takes or gives anything but text.
     """
     kind = function.type(store)
     parameters = [each for _, each in kind.params]
     if not all(isinstance(each, String) for each in [*parameters, kind.result]):
         raise TypeError("an exported function takes or gives something else than text")
     if PRIVATE is None:
-        return lambda *texts: str(function(store, *texts))
+        return _public(store, function)
     return _below(store, function, len(parameters), *PRIVATE)
+
+
+def _public(store: Store, function: Func) -> TextCall:
+    def call(*texts: str, most: int) -> str:
+        answer = str(function(store, *texts))
+        if len(answer) > most:
+            raise TooLongError(len(answer))
+        return answer
+
+    return call
 
 
 def _below(store: Store, function: Func, count: int, ffi: Any, enter: Any) -> TextCall:
@@ -81,10 +102,10 @@ def _below(store: Store, function: Func, count: int, ffi: Any, enter: Any) -> Te
     )
     run, free = ffi.wasmtime_component_func_call, ffi.wasm_byte_vec_delete
 
-    def call(*arguments: str) -> str:
-        if len(arguments) != count:
-            raise TypeError(f"{count} texts are taken, {len(arguments)} were given")
-        for text, argument in zip(texts, arguments, strict=True):
+    def call(*given_texts: str, most: int) -> str:
+        if len(given_texts) != count:
+            raise TypeError(f"{count} texts are taken, {len(given_texts)} were given")
+        for text, argument in zip(texts, given_texts, strict=True):
             raw = argument.encode()
             text.size, text.data = len(raw), raw
         failure = run(function_ref, store._context(), given, count, result_ref, 1)
@@ -94,6 +115,8 @@ def _below(store: Store, function: Func, count: int, ffi: Any, enter: Any) -> Te
         if failure:
             enter(lambda: failure)
         try:
+            if answer.size > most:
+                raise TooLongError(answer.size)
             return string_at(answer.data, answer.size).decode() if answer.size else ""
         finally:
             free(string_ref)

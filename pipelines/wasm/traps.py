@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from wasmtime import WasmtimeError
 
+from pipelines.wasm.grants import OVER_TIME
+
 _IMPORT = re.compile(r"unknown import: `(?P<name>[^`]+)`")
 _WORDS = {
     "wasi:cli/exit": "it ended its process (os._exit)",
@@ -29,7 +31,7 @@ class Trap:
 def explain(error: WasmtimeError) -> Trap:
     """Reads the engine's text; it offers no code for what happens inside a component."""
     cause = str(error).rpartition("Caused by:")[2].strip()
-    if "wasm trap: interrupt" in cause:
+    if "wasm trap: interrupt" in cause or OVER_TIME in cause:
         return Trap(True, "it ran out of time")
     if "call stack exhausted" in cause:
         return Trap(False, "its calls nested too deeply for the stack")

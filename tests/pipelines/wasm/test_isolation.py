@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.wasm import Phase
 from tests.pipelines.wasm.udfs import Runner, udf
 
 VANDAL = """
@@ -114,3 +115,54 @@ def test_digest() -> None:
     assert (
         udf("a", files={"a": b"", "b": b""}).digest == udf("a", files={"b": b"", "a": b""}).digest
     )
+
+
+# name: (what the top level sets, what it reads, what a run sets instead)
+SWITCHES = {
+    "decimal places": ("getcontext().prec = 50", "getcontext().prec", "getcontext().prec = 3"),
+    "decimal traps": (
+        "getcontext().traps[Inexact] = True",
+        "getcontext().traps[Inexact]",
+        "getcontext().traps[Inexact] = False",
+    ),
+    "decimal flags": ("pass", "getcontext().flags[Inexact]", "Decimal(1) / Decimal(3)"),
+    "another decimal context": ("pass", "getcontext().prec", "setcontext(Context(prec=2))"),
+    "recursion": (
+        "sys.setrecursionlimit(700)",
+        "sys.getrecursionlimit()",
+        "sys.setrecursionlimit(600)",
+    ),
+    "digits": (
+        "sys.set_int_max_str_digits(5000)",
+        "sys.get_int_max_str_digits()",
+        "sys.set_int_max_str_digits(0)",
+    ),
+    "a trace function": ("pass", "sys.gettrace() is None", "sys.settrace(lambda *x: None)"),
+    "a profile function": ("pass", "sys.getprofile() is None", "sys.setprofile(lambda *x: None)"),
+    "collecting garbage": ("gc.disable()", "gc.isenabled()", "gc.enable()"),
+    "not collecting garbage": ("pass", "gc.isenabled()", "gc.disable()"),
+    "the output": ("pass", "type(sys.stdout).__name__", "sys.stdout = io.StringIO()"),
+    "the error output": ("pass", "type(sys.stderr).__name__", "sys.stderr = None"),
+}
+
+
+@pytest.mark.parametrize("phase", ["query", "document"])
+@pytest.mark.parametrize("case", SWITCHES)
+async def test_switches_are_put_back(runner: Runner, case: str, phase: Phase) -> None:
+    """What a run does to the interpreter's own switches ends with it; the top level's stays."""
+    at_first, read, then = SWITCHES[case]
+    source = f"""
+    import gc, io, sys
+    from decimal import Context, Decimal, Inexact, getcontext, setcontext
+    runs = 0
+    {at_first}
+    def {phase}(given, context):
+        global runs
+        runs += 1
+        seen = {read}
+        {then}
+        return {{"seen": seen, "runs": runs}}
+    """
+    first, second = [(await runner.run(source, phase=phase)).data for _ in range(2)]
+    assert (first["runs"], second["runs"]) == (1, 2)
+    assert first["seen"] == second["seen"]

@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.errors import StageTimeoutError
 from pipelines.wasm import Limits
+from pipelines.wasm.reply import HEADER_BYTES, REASON_BYTES
 from tests.pipelines.wasm.udfs import Runner
 
 PLENTY = Limits(timeout_ms=5000)
@@ -60,13 +61,40 @@ async def test_output_bytes_violated(runner: Runner, result: str) -> None:
     assert runner.pool.stats()["idle"] == 1
 
 
-async def test_state_bytes_violated(runner: Runner) -> None:
-    """State and metadata have a limit of their own, 1 MiB together."""
-    source = "def query(r, c):\n    c.state['a'] = 'x' * %d\n    return r"
-    assert (await runner.run(source % 1_000_000)).state
-    error = await runner.fails(source % 1_100_000)
+def carrying(member: str, size: int, letter: str) -> str:
+    """Source of a UDF whose `context.state` or `context.metadata` has so many bytes."""
+    text = (size - len(f'{{"{member}":{{"a":""}}}}')) // len(letter.encode())
+    return f"def query(r, c):\n    c.{member}['a'] = {letter!r} * {text}\n    return r"
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "\N{GRINNING FACE}"])
+@pytest.mark.parametrize("member", ["state", "metadata"])
+@pytest.mark.parametrize("size", [HEADER_BYTES - 8, HEADER_BYTES])
+async def test_state_bytes_obeyed(runner: Runner, member: str, letter: str, size: int) -> None:
+    """State and metadata have a limit of their own, 1 MiB together, in any script."""
+    assert getattr(await runner.run(carrying(member, size, letter)), member)
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "\N{GRINNING FACE}"])
+@pytest.mark.parametrize("member", ["state", "metadata"])
+async def test_state_bytes_violated(runner: Runner, member: str, letter: str) -> None:
+    """A character more is too much, counted in bytes."""
+    error = await runner.fails(carrying(member, HEADER_BYTES + 4, letter))
     assert error.kind == "output_too_large"
     assert "context.state" in error.reason
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "\N{GRINNING FACE}"])
+@pytest.mark.parametrize(
+    ("size", "kept"),
+    [(REASON_BYTES - 4, REASON_BYTES - 4), (REASON_BYTES, REASON_BYTES)]
+    + [(size, REASON_BYTES) for size in (REASON_BYTES + 4, HEADER_BYTES, 2 * HEADER_BYTES)],
+)
+async def test_reason_of_a_rejection(runner: Runner, letter: str, size: int, kept: int) -> None:
+    """A reason has 1 KiB; a longer one is cut between two characters, and refuses all the same."""
+    letters = size // len(letter.encode())
+    reply = await runner.run(f"def query(r, c): reject({letter!r} * {letters}, 422)")
+    assert reply.rejected == (letter * (kept // len(letter.encode())), 422)
 
 
 async def test_log_bytes_obeyed(runner: Runner) -> None:

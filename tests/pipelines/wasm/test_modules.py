@@ -108,3 +108,12 @@ async def test_absent_modules(runner: Runner, module: str) -> None:
     """What reaches outside is not there."""
     error = await runner.fails(f"import {module}")
     assert f"No module named '{module}' in the sandbox" in error.reason
+
+
+@pytest.mark.parametrize("name", ["hashlib.pbkdf2_hmac", "hashlib.scrypt", "time.thread_time"])
+async def test_parts_that_are_not_there(runner: Runner, name: str) -> None:
+    """What a module lacks here is said where it is listed."""
+    module, _, part = name.partition(".")
+    assert await runner.value(f"hasattr({module}, '{part}')", before=f"import {module}") is False
+    (row,) = re.findall(rf"^\| `{module}` \|.*$", DOCUMENT.read_text(), flags=re.MULTILINE)
+    assert f"`{part}`" in row

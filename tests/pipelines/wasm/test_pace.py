@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 
 import pytest
 
 from pipelines.errors import StageTimeoutError
-from pipelines.wasm import Call, Limits, SandboxPool
+from pipelines.wasm import Call, Isolation, Limits, SandboxPool
 from pipelines.wasm.pace import (
     INLINE_BYTES,
     LONGEST_PROOF,
     PROOF,
     QUICK_SECONDS,
+    SOUND_LOADS,
     SPARE,
     Paces,
 )
@@ -287,3 +289,47 @@ async def test_a_runaway_gives_way(runner: Runner, monkeypatch: pytest.MonkeyPat
     for _ in range(2):
         await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
     assert policies[3:] == [os.SCHED_OTHER, os.SCHED_IDLE, os.SCHED_OTHER]
+
+
+def test_sound_loads_end_a_doubt() -> None:
+    """After a load that did not end it takes many that did; another one begins the count anew."""
+    paces = Paces()
+    paces.loaded(KEY)
+    assert not paces.loads_badly(KEY)
+    for _ in range(2):
+        paces.load_timed_out(KEY)
+        for _ in range(SOUND_LOADS - 1):
+            paces.loaded(KEY)
+        assert paces.loads_badly(KEY)
+    paces.loaded(KEY)
+    assert not paces.loads_badly(KEY)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="threads have no policy of their own")
+@pytest.mark.parametrize("isolation", ["pooled", "request"])
+async def test_a_load_that_may_not_end_gives_way(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, isolation: Isolation
+) -> None:
+    """Once a load had to be stopped, later ones give way, and none is made ahead."""
+    policies: list[int] = []
+    load = Sandbox._loaded
+
+    def watched(self: Sandbox, *arguments: object) -> object:
+        policies.append(os.sched_getscheduler(0))
+        return load(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Sandbox, "_loaded", watched)
+    sound_from = time.time() + 1.0
+    source = (
+        f"import time\nwhile time.time() < {sound_from}: pass\n"
+        "def query(r, c):\n    return r if r.get('sound') else 1 / 0"
+    )
+    monkeypatch.setattr(runner.pool, "_load_timeout_ms", 200)
+    assert (await runner.fails(source, isolation=isolation)).overran
+    # Sound by then: nothing but the priority tells these loads from others.
+    monkeypatch.setattr(runner.pool, "_load_timeout_ms", 60_000)
+    plenty = Limits(timeout_ms=60_000)
+    for _ in range(3):
+        await runner.run(source, {"sound": True}, limits=plenty, isolation=isolation)
+    loads = 4 if isolation == "request" else 2
+    assert policies == [os.SCHED_OTHER] + [os.SCHED_IDLE] * (loads - 1)

@@ -8,13 +8,16 @@ from runtime.failure import InvalidResult
 from runtime.text import encode
 
 METADATA = "_pipeline_metadata"
+# Of a rejection's reason; the host cuts what is longer.
+_REASON_BYTES = 1024
 
 
 def rejection(reason: str, status: Any) -> str:
     """The header after `reject`."""
     if type(status) is not int or not 400 <= status <= 499:
         raise InvalidResult(f"reject() was given the status {status!r}; it takes 400 to 499")
-    text = reason.encode("utf-8", "backslashreplace").decode()
+    raw = reason[:_REASON_BYTES].encode("utf-8", "backslashreplace")[:_REASON_BYTES]
+    text = raw.decode(errors="ignore")
     return encode({"rejected": [text, status]})
 
 

@@ -22,6 +22,7 @@ from runtime.failure import (
     raised,
     report,
 )
+from runtime.restore import Switches
 from runtime.surroundings import output
 from runtime.text import decode, encode
 
@@ -39,6 +40,7 @@ class Udf:
         self._module = ModuleType("__udf__")
         self._globals = self._module.__dict__
         self._filename = "udf.py"
+        self._switches = Switches()
 
     def compile(self, source: str, name: str) -> str:
         """Compiles `source` and runs nothing of it; answers with its code, or an error."""
@@ -58,6 +60,7 @@ class Udf:
             self._prepare(given, source)
             exec(marshal.loads(binascii.a2b_base64(given["code"])), self._globals)
             output.flush()
+            self._switches.remember(source)
             found = [name for name in _ENTRIES if callable(self._globals.get(name))]
             return encode({"entries": found}) + "\n"
         except BaseException as error:
@@ -147,6 +150,7 @@ class Udf:
                 raise
         finally:
             output.flush()
+            self._switches.put_back()
         if current.rejected is not None:
             return None, rejection(*current.rejected)
         return new, '{"dropped":true}' if current.dropped else ""
