@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
+import codecs
 import re
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import orjson
 
+from pipelines.archive import ArchiveLimits, read_archive
 from pipelines.context import Phase
 from pipelines.errors import ConflictError, DefinitionError, MissingError
 from pipelines.fields import NAME, NAME_RULE, VERSION, VERSION_RULE, Fields
+from pipelines.versions import is_prerelease, version_key
 from pipelines.wasm import Package
 
 SOURCE_MAX = 256 * 1024
@@ -26,7 +26,9 @@ LATEST = "latest"
 
 UploadFormat = Literal["source", "json", "zip"]
 
-_HEADER = re.compile(r"^#\s*@udf:\s*([A-Za-z_]+)\s*=\s*(.*?)\s*$", re.MULTILINE)
+_HEADER_SIGN = "@udf:"
+_HEADER_KEY = re.compile(r"[A-Za-z_]{1,100}")
+_SHOWN = 100
 _CATEGORIES: Mapping[str, Phase] = {
     "query_pipeline": "query",
     "document_pipeline": "document",
@@ -37,8 +39,16 @@ _CATEGORIES: Mapping[str, Phase] = {
 def source_headers(source: str) -> dict[str, str]:
     """The ``# @udf: key=value`` lines of a source; the first of a key counts."""
     headers: dict[str, str] = {}
-    for key, value in _HEADER.findall(source):
-        headers.setdefault(key, value)
+    # Line by line, each part found once: a pattern over the whole would try all ways to split it.
+    for line in source.split("\n"):
+        if not line.startswith("#"):
+            continue
+        text = line[1:].lstrip()
+        if not text.startswith(_HEADER_SIGN):
+            continue
+        key, sign, value = text[len(_HEADER_SIGN) :].partition("=")
+        if sign and _HEADER_KEY.fullmatch(key := key.strip()):
+            headers.setdefault(key, value.strip())
     return headers
 
 
@@ -50,10 +60,11 @@ def category_phase(package: Package) -> Phase | None:
 def read_package(
     name: str, body: bytes, *, format: UploadFormat, version: str | None = None
 ) -> Package:
-    """Read an upload of plain source, JSON (``{"source", "files", "version"}``) or a zip.
+    """Read an upload of plain source, JSON (``{"name", "version", "source", "files"}``) or a zip.
 
-    `version` is the one asked for beside the body; it may not differ from the one inside. Raises
-    `DefinitionError` naming the part at fault.
+    `version` is the one asked for beside the body; neither it nor the name may differ from those
+    inside. A byte order mark before the source is no part of it. Raises `DefinitionError` naming
+    the part at fault. Takes a while for what is large: not for the event loop.
     """
     if not NAME.fullmatch(name):
         raise DefinitionError("name", f"[{name[:100]}] {NAME_RULE}")
@@ -62,7 +73,7 @@ def read_package(
     if format == "source":
         source = _text(body, "source")
     elif format == "json":
-        source, files, inside = _read_json(body)
+        source, files, inside = _read_json(name, body)
     else:
         source, files = _read_zip(body)
     if len(source.encode("utf-8", "surrogatepass")) > SOURCE_MAX:
@@ -73,11 +84,12 @@ def read_package(
         raise DefinitionError("source", "contains a null character")
     headers = source_headers(source)
     if headers.get("name", name) != name:
-        reason = f"the header says [{headers['name']}], the upload is for [{name}]"
+        reason = f"the header says [{headers['name'][:_SHOWN]}], the upload is for [{name}]"
         raise DefinitionError("source", reason)
     versions = {v for v in (version, inside, headers.get("version")) if v is not None}
     if len(versions) > 1:
-        raise DefinitionError("version", f"is given differently: {', '.join(sorted(versions))}")
+        given = ", ".join(sorted(each[:_SHOWN] for each in versions))
+        raise DefinitionError("version", f"is given differently: {given}")
     chosen = versions.pop() if versions else "1.0.0"
     if not VERSION.fullmatch(chosen) or chosen == LATEST:
         raise DefinitionError("version", f"[{chosen[:100]}] {VERSION_RULE}")
@@ -102,18 +114,23 @@ def package_of(name: str, body: Mapping[str, Any]) -> Package:
 
 def _text(body: bytes, path: str) -> str:
     try:
-        return body.decode()
+        return body.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
-        raise DefinitionError(path, f"is not UTF-8 at byte {error.start}") from error
+        reason = f"is not UTF-8 at byte {error.start}; save it as UTF-8"
+        raise DefinitionError(path, reason) from error
 
 
-def _read_json(body: bytes) -> tuple[str, Mapping[str, bytes], str | None]:
+def _read_json(name: str, body: bytes) -> tuple[str, Mapping[str, bytes], str | None]:
     try:
-        value = orjson.loads(body)
+        value = orjson.loads(body.removeprefix(codecs.BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise DefinitionError("", f"the body is not valid JSON: {error}") from error
-    fields = Fields(value, "", ("source", "files", "version"))
-    source = fields.string("source", longest=SOURCE_MAX)
+    fields = Fields(value, "", ("name", "source", "files", "version"))
+    own_name = fields.string("name", default=name)
+    if own_name != name:
+        reason = f"[{own_name[:_SHOWN]}] differs from the [{name}] it is uploaded to"
+        raise DefinitionError("name", reason)
+    source = fields.string("source", longest=SOURCE_MAX + 1).removeprefix("\ufeff")
     version = fields.string("version", default=None, longest=64)
     entries = fields.object("files", default={})
     files = {name: _file(name, content) for name, content in entries.items()}
@@ -147,36 +164,22 @@ def _checked_files(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
 
 
 def _read_zip(body: bytes) -> tuple[str, Mapping[str, bytes]]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            members = [info for info in archive.infolist() if not info.is_dir()]
-            # Sizes are checked before anything is inflated, and again while inflating.
-            if len(members) > FILES_MAX + 1:
-                raise DefinitionError("zip", f"has {len(members)} files; {FILES_MAX} are allowed")
-            if sum(info.file_size for info in members) > PACKAGE_MAX + SOURCE_MAX:
-                raise DefinitionError("zip", f"inflates to more than {PACKAGE_MAX} bytes")
-            content = {info.filename: archive.read(info) for info in members}
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
-        raise DefinitionError("zip", f"cannot be read: {error}") from error
+    limits = ArchiveLimits(files=FILES_MAX, total=PACKAGE_MAX, source=SOURCE_MAX)
+    content = read_archive(body, limits)
     sources = [name for name in content if name in SOURCE_NAMES] or [
         name for name in content if name.endswith(".py")
     ]
     if len(sources) != 1:
-        reason = f"needs exactly one source: udf.py, main.py or a single .py; found {sources}"
+        found = ", ".join(each[:_SHOWN] for each in sources[:10]) or "none"
+        reason = f"needs exactly one source: udf.py, main.py or a single .py; found {found}"
         raise DefinitionError("zip", reason)
-    source = _text(content.pop(sources[0]), f"zip[{sources[0]}]")
+    source = _text(content.pop(sources[0]), f"zip[{sources[0][:_SHOWN]}]")
     return source, _checked_files(content)
 
 
-def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Orders versions: numbers by value, words after nothing and before numbers (1.0-rc1 < 1.0)."""
-    parts = re.split(r"[.+_-]", version)
-    keys: list[tuple[int, int, str]] = []
-    for part in parts:
-        match = re.fullmatch(r"(\d+)(.*)", part)
-        keys.append((2, int(match[1]), match[2]) if match else (0, 0, part))
-    # A closing marker that sorts between a word and a number makes 1.0-rc1 < 1.0 < 1.0.1.
-    return (*keys, (1, 0, ""))
+def missing_udf(name: str) -> MissingError:
+    """No version of a UDF is there."""
+    return MissingError("udf", name, f"upload it with PUT /_udf/{name}")
 
 
 class UdfRegistry:
@@ -203,16 +206,25 @@ class UdfRegistry:
             self._packages.setdefault(package.name, {})[package.version] = package
 
     def get(self, name: str, version: str = LATEST) -> Package:
-        """A version, or the highest one for ``latest``. Raises `MissingError`."""
+        """A version; for ``latest`` the highest that is no pre-release. Raises `MissingError`."""
         versions = self._packages.get(name)
         if not versions:
-            raise MissingError("udf", name, f"upload it with PUT /_udf/{name}")
+            raise missing_udf(name)
+        known = ", ".join(self.versions(name)[:_SHOWN])
         if version == LATEST:
-            version = max(versions, key=version_key)
+            found = self.latest(name)
+            if found is None:
+                advice = f"there are only pre-releases, which have to be named: {known}"
+                raise MissingError("udf", f"{name}@{version}", advice)
+            version = found
         if version not in versions:
-            known = ", ".join(self.versions(name))
             raise MissingError("udf", f"{name}@{version}", f"its versions are {known}")
         return versions[version]
+
+    def latest(self, name: str) -> str | None:
+        """The highest version that is no pre-release, None where there is none."""
+        releases = [each for each in self._packages.get(name, ()) if not is_prerelease(each)]
+        return max(releases, key=version_key, default=None)
 
     def versions(self, name: str) -> list[str]:
         """The versions of a UDF, lowest first; empty when there is none."""

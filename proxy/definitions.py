@@ -14,7 +14,7 @@ from pipelines.definition import PipelineDefinition
 from pipelines.errors import ConflictError, DefinitionError, StageError
 from pipelines.registry import Registry, StoredPipeline
 from pipelines.stages.python import PythonConfig
-from pipelines.udf import UdfRegistry, package_body, package_of
+from pipelines.udf import LATEST, UdfRegistry, missing_udf, package_body, package_of
 from pipelines.wasm import Package, SandboxPool
 from proxy.backend import BackendRefusedError
 from proxy.store import ClusterStore, Credentials
@@ -174,8 +174,14 @@ class Definitions:
         """Delete one version, or all; refused while a pipeline needs it, unless forced."""
         async with self._writing:
             await self._catch_up()
-            self.registry.udfs.get(name, version or "latest")
             versions = self.registry.udfs.versions(name)
+            if not versions:
+                raise missing_udf(name)
+            if version == LATEST:
+                reason = "[latest] is whichever is the highest; name the version to delete"
+                raise DefinitionError("version", reason)
+            if version is not None:
+                self.registry.udfs.get(name, version)
             doomed = versions if version is None else [version]
             # `latest` still resolves as long as one version stays.
             whole = len(doomed) == len(versions)

@@ -195,6 +195,8 @@ class Sandbox:
             trap = traps.explain(error)
             if trap.interrupted:
                 raise StageTimeoutError(_overran(timeout_ms), overran=True) from error
+            if trap.exhausted:
+                raise self._failure("memory", "", "") from error
             raise StageError("trap", f"the sandbox was stopped: {trap.reason}") from error
         finally:
             line.log = None

@@ -22,10 +22,11 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """Why a sandbox was stopped. `interrupted`: by its deadline."""
+    """Why a sandbox was stopped: `interrupted` by its deadline, `exhausted` its memory, or else."""
 
     interrupted: bool
     reason: str
+    exhausted: bool = False
 
 
 def explain(error: WasmtimeError) -> Trap:
@@ -39,6 +40,9 @@ def explain(error: WasmtimeError) -> Trap:
         name = found["name"]
         reason = _WORDS.get(name.partition("@")[0])
         return Trap(False, reason or f"it asked for what a sandbox does not have ({name})")
+    if "beyond end of memory" in cause:
+        # It could not make room for what was to be handed to it.
+        return Trap(False, "its memory ran out", exhausted=True)
     if "unreachable" in cause:
         return Trap(False, "it aborted (os.abort), or the interpreter did for want of memory")
     return Trap(False, (cause.splitlines() or ["the engine gave no reason"])[-1].strip())

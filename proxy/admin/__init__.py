@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import codecs
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +15,13 @@ from aiohttp import web
 
 from pipelines.json_text import parse
 from proxy.admin.parameters import Parameters, read_parameters
-from proxy.bodies import inflate
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.filter_path import FilterPath
 from proxy.formats import content_type, from_json
 from proxy.query_string import QueryString
 from proxy.store import Credentials
+from proxy.transform import PARSE_INLINE, inflated
 
 DEFINITION_MAX = 1024 * 1024
 UPLOAD_MAX = 16 * 1024 * 1024
@@ -60,22 +62,14 @@ class AdminCall:
 
     async def body(self, limit: int) -> bytes:
         """The body without its Content-Encoding; a 413 above `limit` bytes."""
-        encoding = self.exchange.headers.get("Content-Encoding", "")
-        return inflate(await self.exchange.body(limit), encoding, limit)
+        return await inflated(self.exchange, limit)
 
     async def json(self, limit: int = DEFINITION_MAX) -> Any:
         """The body as JSON; a 400 says where it is broken."""
         body = await self.body(limit)
-        if not body.strip():
-            raise ErrorAnswer(400, "parse_exception", "the body is empty; send a JSON object")
-        try:
-            value = orjson.loads(body)
-            # What cannot be written again (nested too deeply) must not be taken in.
-            orjson.dumps([[[[[[[[value]]]]]]]])
-        except (orjson.JSONDecodeError, TypeError) as error:
-            reason = f"the body is not usable JSON: {error}"
-            raise ErrorAnswer(400, "parse_exception", reason) from error
-        return value
+        if len(body) <= PARSE_INLINE:
+            return _read_json(body)
+        return await asyncio.to_thread(_read_json, body)
 
     def answer(self, data: Any, status: int = 200) -> web.StreamResponse:
         """`data` in the form that the caller wants it in (see `parameters.COMMON`)."""
@@ -91,6 +85,20 @@ class AdminCall:
             return self.exchange.respond_json(status, body)
         body = from_json(body.decode(), format)
         return self.exchange.respond(status, {"Content-Type": content_type(format)}, body)
+
+
+def _read_json(body: bytes) -> Any:
+    body = body.removeprefix(codecs.BOM_UTF8)
+    if not body.strip():
+        raise ErrorAnswer(400, "parse_exception", "the body is empty; send a JSON object")
+    try:
+        value = orjson.loads(body)
+        # What cannot be written again (nested too deeply) must not be taken in.
+        orjson.dumps([[[[[[[[value]]]]]]]])
+    except (orjson.JSONDecodeError, TypeError) as error:
+        reason = f"the body is not usable JSON: {error}"
+        raise ErrorAnswer(400, "parse_exception", reason) from error
+    return value
 
 
 Handler = Callable[[AdminCall], Awaitable[web.StreamResponse]]

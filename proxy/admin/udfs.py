@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
-from pipelines.udf import UdfRegistry, UploadFormat, package_body, read_package
+from pipelines.udf import UdfRegistry, UploadFormat, missing_udf, package_body, read_package
 from proxy.admin import UPLOAD_MAX, AdminCall
 from proxy.bodies import media_type
 from proxy.definitions import Definitions
@@ -39,11 +41,10 @@ class UdfCalls:
                 " (source), application/json or application/zip"
             )
             raise ErrorAnswer(415, "media_type_header_exception", reason)
-        package = read_package(
-            call.name,
-            await call.body(UPLOAD_MAX),
-            format=format,
-            version=call.text("version"),
+        body = await call.body(UPLOAD_MAX)
+        version = call.text("version")
+        package = await asyncio.to_thread(
+            read_package, call.name, body, format=format, version=version
         )
         created = await self._definitions.put_udf(package, call.credentials)
         return call.answer(
@@ -65,7 +66,7 @@ class UdfCalls:
         listed = [
             {
                 "name": name,
-                "latest": self._udfs.get(name).version,
+                "latest": self._udfs.latest(name),
                 "versions": self._udfs.versions(name),
                 "used_by": self._definitions.registry.udf_users(name),
             }
@@ -75,10 +76,11 @@ class UdfCalls:
 
     async def versions(self, call: AdminCall) -> web.StreamResponse:
         await self._definitions.store.check_access(call.credentials)
-        latest = self._udfs.get(call.name).version
-        return call.answer(
-            {"name": call.name, "latest": latest, "versions": self._udfs.versions(call.name)}
-        )
+        versions = self._udfs.versions(call.name)
+        if not versions:
+            raise missing_udf(call.name)
+        latest = self._udfs.latest(call.name)
+        return call.answer({"name": call.name, "latest": latest, "versions": versions})
 
     async def delete(self, call: AdminCall) -> web.StreamResponse:
         deleted = await self._definitions.delete_udf(

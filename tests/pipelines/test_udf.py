@@ -23,7 +23,7 @@ from pipelines.udf import (
     package_body,
     package_of,
     read_package,
-    version_key,
+    source_headers,
 )
 from pipelines.wasm import Package
 
@@ -60,6 +60,63 @@ def test_headers_of_a_plain_source_are_read() -> None:
     package = upload(SOURCE)
     assert (package.name, package.version) == ("expander", "1.2.0")
     assert category_phase(package) == "query"
+
+
+def test_headers_are_lines_of_their_own() -> None:
+    """The first of a key counts, white space around its parts does not, and nothing else is one."""
+    lines = [
+        "  # @udf: a=indented",
+        "x = 1  # @udf: b=behind code",
+        "#\t @udf:  c =  one two = three  \r",
+        "# @udf: c=again",
+        "#@udf:d=",
+        "# @udf: e-f=no name",
+        "# @udf: no value",
+        "#",
+        "@udf: g=no comment",
+        "# @udf: h=last",
+    ]
+    expected = {"c": "one two = three", "d": "", "h": "last"}
+    assert source_headers("\n".join(lines)) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "# @udf: a=x{}y",
+        "#{}@udf: a=x",
+        "# @udf:{}a=x",
+        "# @udf: a{}=x",
+        "# @udf: a={}",
+        "{}",
+        "#{}",
+    ],
+)
+@pytest.mark.parametrize("filling", [" ", "\t", "\r", "=", "#", "a", "\n", "#\n", "# @udf: a=\n"])
+def test_a_source_of_any_shape_is_read_in_one_pass(line: str, filling: str) -> None:
+    """Whatever fills a line, up to the limit of a source; twice as much takes twice as long."""
+    source = line.format(filling * ((SOURCE_MAX - len(line)) // len(filling))) + "\n"
+    assert len(source_headers(source)) <= 1
+    assert len(source_headers(source * 4)) <= 1
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_source() -> None:
+    """In every form of upload; the package is the one without it."""
+    plain = upload(SOURCE)
+    marked = BOM + SOURCE.encode()
+    as_json = orjson.dumps({"source": marked.decode()})
+    for package in (
+        upload(marked),
+        upload(as_json, "json"),
+        upload(BOM + as_json, "json"),
+        upload(zipped({"udf.py": marked}), "zip"),
+    ):
+        assert package == plain
+        assert package.digest == plain.digest
+    assert upload(zipped({"udf.py": PLAIN, "a": BOM}), "zip").files == {"a": BOM}
 
 
 def test_a_source_without_headers_gets_the_version_asked_for_or_the_first() -> None:
@@ -123,7 +180,12 @@ def test_json_uploads_carry_text_and_binary_files() -> None:
         (b"[]", "must be an object, not an array"),
         (b"{}", "source: required"),
         (b'{"source": 1}', "source: must be a string, not a number"),
-        (b'{"source": "x", "extra": 1}', "extra: unknown key; known are files, source, version"),
+        (b'{"source": "x", "name": "other"}', "name: [other] differs from the [expander]"),
+        (b'{"source": "x", "name": 1}', "name: must be a string"),
+        (
+            b'{"source": "x", "extra": 1}',
+            "extra: unknown key; known are files, name, source, v",
+        ),
         (b'{"sorce": "x"}', "sorce: unknown key; did you mean source? known are"),
         (b'{"source": "x", "files": []}', "files: must be an object"),
         (b'{"source": "x", "files": {"a": 1}}', "files[a]: must be a string, or"),
@@ -213,13 +275,6 @@ def test_any_bytes_are_read_or_refused(body: bytes, format: UploadFormat) -> Non
         assert upload(body, format).source
 
 
-def test_versions_order_by_their_numbers() -> None:
-    """Ten comes after nine, and a pre-release before its release."""
-    versions = ["1.0.1", "1.10", "1.0-rc1", "2", "1.9", "1.0", "1.0-beta"]
-    ordered = ["1.0-beta", "1.0-rc1", "1.0", "1.0.1", "1.9", "1.10", "2"]
-    assert sorted(versions, key=version_key) == ordered
-
-
 def version(number: str, source: str = PLAIN) -> Package:
     return Package(name="u", version=number, source=source, files={})
 
@@ -232,6 +287,19 @@ def test_latest_is_the_highest_version_whatever_the_order_of_uploads() -> None:
     assert registry.get("u").version == "1.10.0"
     assert registry.get("u", "1.0.0").version == "1.0.0"
     assert registry.versions("u") == ["1.0.0", "1.9.0", "1.10.0"]
+
+
+def test_latest_is_never_a_pre_release() -> None:
+    """Where there is nothing else, it has to be named."""
+    registry = UdfRegistry()
+    registry.put(version("2.0.0-rc1"))
+    with pytest.raises(MissingError, match=r"only pre-releases, which have to be named: 2\.0"):
+        registry.get("u")
+    assert registry.get("u", "2.0.0-rc1").version == "2.0.0-rc1"
+    assert registry.latest("u") is None
+    registry.put(version("1.0.0"))
+    registry.put(version("2.0.dev1"))
+    assert registry.get("u").version == registry.latest("u") == "1.0.0"
 
 
 def test_a_version_never_changes() -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.errors import StageTimeoutError
-from pipelines.wasm import Limits
+from pipelines.errors import StageError, StageTimeoutError
+from pipelines.wasm import Limits, Package, SandboxPool
 from pipelines.wasm.reply import HEADER_BYTES, REASON_BYTES
 from tests.pipelines.wasm.udfs import Runner
 
@@ -141,6 +141,14 @@ async def test_memory_mb_below_the_interpreter(runner: Runner) -> None:
     assert error.kind == "memory"
     assert "does not fit in 4 MB" in error.reason
     assert runner.pool.stats()["live"] == 0
+
+
+async def test_memory_for_what_is_handed_over(pool: SandboxPool) -> None:
+    """Files that do not fit are told like any other memory that ran out."""
+    files = {"zeros": bytes(10 * 1024 * 1024)}
+    package = Package(name="u", version="1", source=SAME, files=files)
+    with pytest.raises(StageError, match="it ran out of memory, its limit is 64 MB"):
+        await pool.inspect(package, {})
 
 
 async def test_timeout_obeyed(runner: Runner) -> None:
