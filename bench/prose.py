@@ -102,7 +102,8 @@ pipeline's index.""",
 ends, with default deadlines; {loop_rounds} rounds, one worker, in each round a UDF that is new to
 it, and the same one in a new revision of its pipeline. Once that pipeline is turned off its clients
 are answered at once and send as fast as they can, so that their load alone is there for comparison:
-the same two clients of a UDF that ends.
+the same two clients of a UDF that ends. Beside these, one that needs a new sandbox for each run and
+does not end in three of ten while it is loaded there.
 
 Where the machine has two cores or more, the proxy has one for itself, loops and event loop
 together; clients and backend share another, as the system would have them wait, too, for a loop

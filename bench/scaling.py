@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final
 
 from bench import material, udfs
@@ -29,7 +30,14 @@ _OTHERS_RATE: Final = 200
 _OTHERS_CONNECTIONS: Final = 8
 _LOOPS: Final = 2
 # What is beside the others, and the index its clients ask.
-_BESIDE: Final = {"a loop": "loop", "the same loop again": "loop", "a UDF that ends": "ending"}
+_BESIDE: Final = {
+    "a loop": "loop",
+    "the same loop again": "loop",
+    "a UDF that hangs at random while it is loaded": "loading",
+    "a UDF that ends": "ending",
+}
+# Of an upload, which loads the UDF as well.
+_UPLOADS: Final = 20
 # Calls at once that make indices.
 _MAKERS: Final = 4
 # The proxy's definitions, in the backend.
@@ -58,6 +66,7 @@ def _endless_loop(setting: Setting) -> Iterator[Reading]:
         server = Server(front.address)
         for name, source in udf_of.items():
             server.make_with(index_of[name], f"bench-{name}", source)
+        index_of["loading"] = _made_with_hanging_loads(server)
         asks = searches(index_of["others"], material.searches())
         measured = Route(case=_CASE, address=front.address, asks=asks, rate=_OTHERS_RATE)
         with setting.apart([front], [clients]):
@@ -87,6 +96,30 @@ def _loop_pipeline(number: int, revision: str) -> dict[str, Any]:
     """With the default deadlines."""
     stage = {"name": "loop", "type": "python", "config": {"udf_name": f"bench-loop-{number}"}}
     return {"type": "query", "description": revision, "stages": [stage]}
+
+
+def _made_with_hanging_loads(server: Server) -> str:
+    """An index whose searches run a UDF in new sandboxes, some of which it is never loaded in."""
+    index, name = material.static_index(10, "loading"), "bench-loading"
+    _uploaded(partial(server.store_udf, name, udfs.HANGS_LOADING))
+    config = {"udf_name": name, "isolation": "request"}
+    stage = {"name": "loading", "type": "python", "config": config}
+    definition = {"type": "query", "stages": [stage]}
+    _uploaded(partial(server.call, "PUT", f"/_pipeline/{name}", definition))
+    server.make(index, {"query": name})
+    return index
+
+
+def _uploaded(upload: Callable[[], object]) -> None:
+    """Raises ServerError where it does not succeed in so many tries."""
+    for _ in range(_UPLOADS):
+        try:
+            upload()
+        except ServerError as error:
+            refused = error
+        else:
+            return
+    raise refused
 
 
 def _many_pipelines(setting: Setting) -> Iterator[Reading]:

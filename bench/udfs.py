@@ -46,6 +46,16 @@ LONGER_WORK: Final = _WORK.format(turns=40_000)
 
 ENDLESS: Final = "def query(request, context):\n    while True:\n        pass\n"
 
+# Ends well in most of the sandboxes that it is loaded in, and never in the others.
+HANGS_LOADING: Final = f"""\
+import random
+
+if random.random() < 0.3:
+    while True:
+        pass
+
+{IDENTITY}"""
+
 # The same as DOCUMENT_PAINLESS.
 DOCUMENT: Final = """\
 import math
