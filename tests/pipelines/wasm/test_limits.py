@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipelines.errors import StageError, StageTimeoutError
-from pipelines.wasm import Limits, Package, SandboxPool
+from pipelines.wasm import Limits, Package, Runtime, SandboxPool
 from pipelines.wasm.reply import HEADER_BYTES, REASON_BYTES
 from tests.pipelines.wasm.udfs import Runner
 
@@ -143,12 +143,14 @@ async def test_memory_mb_below_the_interpreter(runner: Runner) -> None:
     assert runner.pool.stats()["live"] == 0
 
 
-async def test_memory_for_what_is_handed_over(pool: SandboxPool) -> None:
+async def test_memory_for_what_is_handed_over(runtime: Runtime) -> None:
     """Files that do not fit are told like any other memory that ran out."""
+    pool = SandboxPool(runtime, load_timeout_ms=20_000)
     files = {"zeros": bytes(10 * 1024 * 1024)}
     package = Package(name="u", version="1", source=SAME, files=files)
     with pytest.raises(StageError, match="it ran out of memory, its limit is 64 MB"):
         await pool.inspect(package, {})
+    await pool.close()
 
 
 async def test_timeout_obeyed(runner: Runner) -> None:
