@@ -1,5 +1,33 @@
-"""``python -m proxy`` is the command ``querymill``."""
+"""``python -m proxy`` is the command ``querymill``; it can be stopped while it is still loading."""
 
-from proxy.cli import main
+import os
+import signal
+import sys
+from types import FrameType
 
-main(prog_name="querymill")
+_SERVES = sys.argv[1:2] == ["serve"]
+_BEFORE = {
+    number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+}
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    # Nothing is there to clean up yet. An exception could be lost in a callback of the importer.
+    os._exit(0 if _SERVES else 128 + number)
+
+
+def main() -> None:
+    """Load the command and run it."""
+    for number in _BEFORE:
+        signal.signal(number, _leave)
+    # What takes the time.
+    from proxy.cli import main as command
+
+    if not _SERVES:
+        for number, handler in _BEFORE.items():
+            signal.signal(number, handler)
+    command(prog_name="querymill")
+
+
+if __name__ == "__main__":
+    main()

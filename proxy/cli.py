@@ -23,6 +23,7 @@ from proxy.server import ProxyServer
 from proxy.setting import Setting
 from proxy.settings import SETTINGS, Settings, SettingsError, load
 from proxy.sources import CONFIG_VARIABLE, check_variables
+from proxy.stop_signals import leaving_on_signals
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -176,7 +177,8 @@ def prepare(cache_dir: Path | None) -> None:
     console = Console(stderr=True)
     try:
         settings = load({"cache_dir": cache_dir and str(cache_dir)}, os.environ)
-        build_runtime(settings, console)
+        with leaving_on_signals():
+            build_runtime(settings, console)
         folder = cache_folder(settings.cache_dir)
     except SettingsError as exc:
         raise click.UsageError(str(exc)) from exc

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from pipelines.wasm import Runtime, build
 from proxy.server import ProxyServer
 from proxy.settings import Settings
+from proxy.stop_signals import leaving_on_signals
 from proxy.workers.supervisor import supervise
 
 Ready = Callable[[ProxyServer], None]
@@ -22,10 +23,12 @@ def run(read: Callable[[], Settings], console: Console, ready: Ready) -> None:
     `read` gives the settings, again for each SIGHUP. Raises SettingsError, ListenError, BuildError,
     and DefinitionError for a cache folder that cannot be used; ends with SystemExit.
     """
-    settings = read()
-    # The workers find it in the cache: no engine may exist in a process that forks.
-    build_runtime(settings, console)
-    supervise(read, settings, ready)
+    # Until the supervisor has handlers of its own.
+    with leaving_on_signals(0):
+        settings = read()
+        # The workers find it in the cache: no engine may exist in a process that forks.
+        build_runtime(settings, console)
+        supervise(read, settings, ready)
 
 
 def open_runtime(settings: Settings, console: Console) -> Runtime:

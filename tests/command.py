@@ -6,26 +6,48 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """The command, killed with its workers if the test leaves it."""
+def started(
+    *arguments: str, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process group of its own, killed with its workers if the test leaves it."""
     process = subprocess.Popen(
         [sys.executable, "-m", "proxy", *arguments],
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"COLUMNS": "300"},
+        env=os.environ | {"COLUMNS": "300"} | dict(env or {}),
         start_new_session=True,
     )
     try:
         yield process
     finally:
-        if process.poll() is None:
+        # Workers are in it also when their supervisor is gone.
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, 9)
         process.communicate()
+
+
+def is_gone(process: subprocess.Popen[str]) -> bool:
+    """Whether no process of the command's group is left."""
+    process.poll()
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def wait_until_gone(process: subprocess.Popen[str], seconds: float) -> None:
+    """Wait for the last process of the command's group; fails where it takes longer."""
+    deadline = time.monotonic() + seconds
+    while not is_gone(process):
+        assert time.monotonic() < deadline, "a process is left"
+        time.sleep(0.02)
 
 
 def read_until(process: subprocess.Popen[str], pattern: str) -> re.Match[str]:

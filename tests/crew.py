@@ -59,11 +59,15 @@ class Crew:
 
 @contextmanager
 def crew_of(url: str, config: Path) -> Iterator[Crew]:
-    """Two workers in front of a backend, their settings in a file; they have to end well."""
+    """Two workers in front of a backend, their settings in a file.
+
+    They have to end well, unless the test has ended them.
+    """
     config.write_text(f'backend = "{url}"\nworkers = 2\nlisten = "127.0.0.1:0"\n')
     with started("serve", "--config", str(config)) as process:
         match = read_until(process, r"querymill \S+ on (127\.0\.0\.1:\d+), backend")
         yield Crew(process, f"http://{match[1]}")
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
-        assert process.returncode == 0
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+            assert process.returncode == 0

@@ -34,7 +34,16 @@ _COMPILING = "compiling the sandbox for this machine"
 _EXPECTED_SECONDS = 10.0
 _PREFIX = "sandbox-"
 _OLD_SECONDS = 30 * 24 * 3600
-_COMPONENTIZE = "import sys; from componentize_py import script; sys.exit(script())"
+# A step ends with who began it, also where that is killed: the kernel does it (1 is
+# PR_SET_PDEATHSIG), and the look at the parent is for one that died before it was asked to.
+_TIED = """import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+if os.getppid() != int(sys.argv.pop(1)):
+    os._exit(1)
+"""
+_COMPONENTIZE = _TIED + "from componentize_py import script; sys.exit(script())"
+_PRECOMPILE = _TIED + "from pipelines.wasm.precompile import main; main(*sys.argv[1:])"
 
 
 class BuildError(PipelineError):
@@ -82,12 +91,14 @@ def _componentize(target: Path, tell: Progress) -> None:
         shutil.copytree(GUEST, guest, ignore=shutil.ignore_patterns("__pycache__"))
         # without this it would offer the guest our own site-packages
         (empty / "lib" / "python3" / "site-packages").mkdir(parents=True)
-        command = [sys.executable, "-c", _COMPONENTIZE]
+        command = [sys.executable, "-c", _COMPONENTIZE, str(os.getpid())]
         command += ["-d", str(guest / "world.wit"), "-w", "udf", "componentize", "app"]
         command += ["-p", str(guest), "-o", str(target)]
         # a backtrace would push the reason out of what is told of a failure
         quiet = {"RUST_BACKTRACE": "0", "RUST_LIB_BACKTRACE": "0"}
-        _step(command, _BUILDING, tell, {"VIRTUAL_ENV": str(empty), **quiet})
+        # what it leaves when it is ended goes with the folder
+        places = {"VIRTUAL_ENV": str(empty), "TMPDIR": scratch}
+        _step(command, _BUILDING, tell, {**places, **quiet})
     try:
         target.write_bytes(immortal.make_immortal(target.read_bytes()))
     except immortal.SnapshotError as error:
@@ -95,7 +106,7 @@ def _componentize(target: Path, tell: Progress) -> None:
 
 
 def _compile(component: Path, target: Path, tell: Progress) -> None:
-    command = [sys.executable, "-m", "pipelines.wasm.precompile", str(component), str(target)]
+    command = [sys.executable, "-c", _PRECOMPILE, str(os.getpid()), str(component), str(target)]
     _step(command, _COMPILING, tell, {"PYTHONPATH": str(Path(__file__).parents[2])})
 
 

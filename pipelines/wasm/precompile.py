@@ -1,12 +1,11 @@
-"""Compiles the interpreter to this machine's code: `python -m pipelines.wasm.precompile IN OUT`.
+"""Compiles the interpreter to this machine's code.
 
-A process of its own, since the compiler takes hundreds of megabytes and a serving process would
+In a process of its own, since the compiler takes hundreds of megabytes and a serving process would
 keep them, and since an engine must not exist in a process that is still going to fork.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from wasmtime import Config, Engine
@@ -29,7 +28,3 @@ def main(source: str, target: str) -> None:
     engine = Engine(engine_config())
     component = Component(engine, Path(source).read_bytes())
     Path(target).write_bytes(component.serialize())
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])

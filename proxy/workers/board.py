@@ -1,7 +1,8 @@
 """A piece of memory that all workers of a host share: what changed, who is ready and holds what.
 
 Made before the first fork. Each number has one writer, the worker that holds the slot (the
-generation: the supervisor), so nothing needs a lock; aligned eight bytes are read whole.
+generation: the supervisor), so nothing needs a lock; aligned eight bytes are read whole. That all
+are to end is only ever set.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Board:
     """
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _HELD_END + _COUNT.size)
+        self._memory = mmap.mmap(-1, _HELD_END + 2 * _COUNT.size)
 
     @property
     def generation(self) -> int:
@@ -41,6 +42,15 @@ class Board:
     def next_generation(self) -> None:
         """Begin to replace all workers. For the supervisor."""
         self._set(_HELD_END, self.generation + 1)
+
+    @property
+    def ending(self) -> bool:
+        """Whether all workers are to end, with nobody to take their place."""
+        return bool(self._get(_HELD_END + _COUNT.size))
+
+    def end(self) -> None:
+        """Say that all workers are to end. For the supervisor, and who finds it gone."""
+        self._set(_HELD_END + _COUNT.size, 1)
 
     def set_ready(self, slot: int, generation: int) -> None:
         """Say that the worker in `slot`, of that generation, serves."""

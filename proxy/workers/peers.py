@@ -95,7 +95,9 @@ class Peers:
         if self._server is None:
             return
         await self._tasks.close()
-        await asyncio.to_thread(_write, self._folder / f"{self._name}.figures", self._own())
+        # Another worker may have removed the folder, if their supervisor is gone.
+        with suppress(FileNotFoundError):
+            await asyncio.to_thread(_write, self._folder / f"{self._name}.figures", self._own())
         (self._folder / f"{self._name}{_NOTE}").unlink(missing_ok=True)
         self._server.close()
         with suppress(FileNotFoundError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from proxy.server import ProxyServer
 from proxy.settings import Settings
 from proxy.workers.board import Board
+from proxy.workers.lifeline import Lifeline
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,3 +24,4 @@ class Plan:
     folder: Path
     say_ready: Callable[[ProxyServer], None]
     board: Board = field(default_factory=Board)
+    lifeline: Lifeline = field(default_factory=Lifeline)

@@ -25,6 +25,7 @@ from gunicorn.glogging import Logger
 from proxy.door import BACKLOG, listen_on
 from proxy.server import ProxyServer
 from proxy.settings import Settings, SettingsError
+from proxy.workers.arbiter import ProxyArbiter
 from proxy.workers.board import SLOTS
 from proxy.workers.peers import fold, salvage
 from proxy.workers.plan import Plan
@@ -56,7 +57,8 @@ def supervise(
     supervisor = os.getpid()
     plan = Plan(settings=settings, count=_count(settings), folder=folder, say_ready=say_ready)
     try:
-        Arbiter(_Supervisor(plan, read, listeners)).run()
+        app = _Supervisor(plan, read, listeners)
+        ProxyArbiter(app, read_again=app.read_again, ending=plan.board.end).run()
     finally:
         # A worker leaves by the same way.
         if os.getpid() == supervisor:
@@ -79,14 +81,10 @@ class _Supervisor(BaseApplication):
         self._bound = [f"fd://{listener.detach()}" for listener in listeners]
         self._slots = deque(range(SLOTS))
         self._deaths: deque[float] = deque(maxlen=16)
-        self._loaded = False
         super().__init__()
 
     def load_config(self) -> None:
-        """Set the arbiter up; the second time, for a reload, read the settings again."""
-        if self._loaded:
-            self._reload()
-        self._loaded = True
+        """Set the arbiter up, by the settings in force."""
         for name, value in {
             "bind": self._bound,
             "backlog": BACKLOG,
@@ -106,12 +104,13 @@ class _Supervisor(BaseApplication):
         """There is no WSGI application."""
         return None
 
-    def _reload(self) -> None:
+    def read_again(self) -> bool:
+        """Read the settings for a reload, and say whether there is something to reload with."""
         try:
             settings = self._read()
         except SettingsError as error:
             _log.error("the settings cannot be used; the old ones stay", reason=str(error))
-            settings = self._plan.settings
+            return False
         old = self._plan.settings
         if (settings.listen, settings.admin_listen) != (old.listen, old.admin_listen):
             _log.warning("listen and admin_listen change with a restart, not with a reload")
@@ -119,6 +118,7 @@ class _Supervisor(BaseApplication):
         self._plan.board.next_generation()
         self._deaths.clear()
         _log.info("replacing the workers", workers=self._plan.count)
+        return True
 
     def _before_fork(self, arbiter: Arbiter, worker: ProxyWorker) -> None:
         worker.plan = self._plan

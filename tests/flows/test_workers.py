@@ -8,7 +8,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import aiohttp
@@ -17,7 +17,7 @@ import pytest
 
 from proxy.embedded import EmbeddedCluster
 from tests.client import Client
-from tests.command import read_until
+from tests.command import read_until, wait_until_gone
 from tests.crew import Crew, crew_of
 
 MARK = "def result(r, c):\n    return {**r, 'marked': %d}\n"
@@ -191,9 +191,37 @@ async def test_reload_of_wrong_settings(crew: Crew, tmp_path: Path) -> None:
     old = crew.workers
     os.kill(crew.process.pid, signal.SIGHUP)
     read_until(crew.process, r"the old ones stay.*log_level: expected")
+    config.write_text(config.read_text().replace("loud", "error"))
+    os.kill(crew.process.pid, signal.SIGHUP)
+    # The next one, with settings that can be used, is the first that replaces workers.
     await asyncio.to_thread(psutil.wait_procs, old, timeout=40)
     async with crew.client() as client:
-        assert (await client.get("/_pipeline")).status == 200
+        assert (await client.get("/_pipeline")).status == 401
+
+
+SPIN = "def result(r, c):\n    while True:\n        pass\n"
+
+
+async def test_workers_end_with_their_supervisor(crew: Crew, index_name: str) -> None:
+    """Killed, it takes workers along that are in the middle of an endless loop."""
+    async with crew.client_of_each() as clients:
+        await clients[0].index(index_name, {"1": {"n": 1}})
+        long = {"timeout_ms": 30_000}
+        await clients[0].define("spin", "result", SPIN, stage=long, **long)
+        async with asyncio.TaskGroup() as group:
+
+            async def spin(client: Client) -> None:
+                with suppress(aiohttp.ClientError):
+                    await client.post(f"/{index_name}/_search?pipeline=spin", {})
+
+            for client in clients:
+                group.create_task(spin(client))
+            running = f"querymill_in_flight_requests {len(clients)}.0\n".encode()
+            async with crew.client() as client:
+                while running not in (await client.get("/_querymill/metrics")).body:
+                    pass
+            crew.process.kill()
+            await asyncio.to_thread(wait_until_gone, crew.process, 10)
 
 
 async def test_connections_go_to_who_holds_fewer(crew: Crew) -> None:
