@@ -268,6 +268,43 @@ SAFE_ON_CLUSTER: Final = frozenset(
 """The same for requests that name no index."""
 
 
+NAMES_AT: Final[Mapping[tuple[str, str], int]] = {
+    ("_cat", "count"): 2,
+    ("_cat", "indices"): 2,
+    ("_cat", "recovery"): 2,
+    ("_cat", "segments"): 2,
+    ("_cat", "shards"): 2,
+    ("_cluster", "health"): 2,
+    ("_cluster", "state"): 3,
+    ("_list", "indices"): 2,
+    ("_list", "shards"): 2,
+    ("_resolve", "cluster"): 2,
+    ("_resolve", "index"): 2,
+}
+"""Where names of indices stand in paths that begin with neither: the number of the segment."""
+
+TAKES_NAMES: Final = frozenset(
+    {
+        "_alias",
+        "_cache",
+        "_field_caps",
+        "_flush",
+        "_forcemerge",
+        "_mapping",
+        "_mappings",
+        "_recovery",
+        "_refresh",
+        "_search_shards",
+        "_segments",
+        "_settings",
+        "_shard_stores",
+        "_stats",
+        "_upgrade",
+    }
+)
+"""Calls on all indices that take the parameter ``index`` for fewer."""
+
+
 def _by_shape() -> Mapping[tuple[int, str], tuple[Endpoint, ...]]:
     shapes: dict[tuple[int, str], tuple[Endpoint, ...]] = {}
     for endpoint in ENDPOINTS:

@@ -56,12 +56,16 @@ class Exchange:
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = request.raw_headers
         if request.version not in (HttpVersion11, HttpVersion10):
             raise MalformedRequest("the protocol has to be HTTP/1.1 or HTTP/1.0")
-        self.target = request_target(request.raw_path, self.headers.get("Host", ""))
-        self.raw_path, mark, query = self.target.partition("?")
-        self.query: str | None = query if mark else None
+        self.ask(request_target(request.raw_path, self.headers.get("Host", "")))
         self.length = self._length()
         # The client waits with the body until it is told to go on.
         self._expects = self._expectation()
+
+    def ask(self, target: str) -> None:
+        """From here on, the request is for this path and query."""
+        self.target = target
+        self.raw_path, mark, query = target.partition("?")
+        self.query: str | None = query if mark else None
 
     @property
     def has_body(self) -> bool:

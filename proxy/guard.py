@@ -4,55 +4,49 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
 from typing import Any
 
 import orjson
 
-from proxy.errors import ErrorAnswer
+from proxy.reach import check_name, expands_hidden, narrowed, reaches_store, refusal
 from proxy.store import INDEX
-from proxy.target import Operation, Target
+from proxy.target import Target, with_names
 
 # Members of bodies that hold index names, wherever they stand.
 _INDEX_MEMBERS = frozenset({"index", "indices", "_index"})
-# Reads that show what exists, not what is in it: expanding to the store does no harm there.
-_METADATA = frozenset(
-    {"_settings", "_mapping", "_mappings", "_alias", "_stats", "_segments", "_recovery"}
-)
-# Requests of which nobody knows which segments are names.
-_NAMES_ANYWHERE = frozenset({Operation.SAFE, Operation.OTHER})
 # Without one of these a body cannot name the store: its name, its letters, patterns, date math.
 _SIGNS = (b"querymill", b"\\u", b"*", b'"<')
 # In a format that is not read: its name, date math, or what makes patterns reach it.
 _UNREAD_SIGNS = (b"querymill", b"<", b"xpand")
 # A text, or part of a list, that is date math or a pattern of hidden names.
 _MADE_NAME = re.compile(rb'[",](?:<|\.[^",]*\*)')
-_QUOTED = re.compile(r"\\(.)")
-_DATE = re.compile(r"\{.*\}")
 
 
-def check_target(method: str, target: Target) -> None:
-    """Refuse (403) a request whose path or ``index`` parameter reaches the store."""
-    for segment in (*target.segments, *target.names):
-        for expression in segment.split(","):
-            if expression == INDEX or expression.startswith(f"{INDEX}:"):
-                raise _refusal(expression)
-    if method in ("GET", "HEAD") and not _METADATA.isdisjoint(target.segments):
-        return
-    check_names(target.names)
-    if target.operation in _NAMES_ANYWHERE:
-        check_names(name for name in target.segments if "<" in name)
-    if target.names or target.bypasses | target.phases:
-        check_expansion(target.names, target.query.get("expand_wildcards"))
+def check_target(target: Target) -> Target:
+    """The request without the store: a pattern that reaches it is narrowed.
+
+    Refuses (403) one whose path or ``index`` parameter names the store, or that would reach it in a
+    way that cannot be narrowed.
+    """
+    for place, segment in enumerate(target.segments):
+        # An id may be any text.
+        if place == target.place or segment != target.id:
+            for expression in segment.split(","):
+                check_name(expression)
+    hidden = expands_hidden(target.query.get("expand_wildcards"))
+    if target.place is None and target.parameter is None:
+        check_names(target.names)
+        if target.names or target.bypasses | target.phases:
+            check_expansion(target.names, target.query.get("expand_wildcards"))
+        return target
+    more = narrowed(target.names or (("*",) if hidden else ()), hidden=hidden)
+    return with_names(target, more) if more else target
 
 
 def check_expansion(names: Iterable[str], expand: str | None) -> None:
     """Refuse index expressions (none: all) that, with this ``expand_wildcards``, mean the store."""
-    if {"hidden", "all"}.isdisjoint((expand or "").split(",")):
-        return
-    for expression in tuple(names) or ("*",):
-        if expression == "_all" or _reaches(expression):
-            raise _refusal(expression)
+    if expands_hidden(expand) and narrowed(tuple(names) or ("*",), hidden=True):
+        raise refusal(",".join(names) or "*")
 
 
 def check_names(names: Iterable[object]) -> None:
@@ -60,8 +54,9 @@ def check_names(names: Iterable[object]) -> None:
     for name in names:
         if isinstance(name, str):
             for expression in name.split(","):
-                if expression.startswith((".", "<")) and _reaches(expression):
-                    raise _refusal(expression)
+                check_name(expression)
+                if reaches_store(expression, hidden=False):
+                    raise refusal(expression)
 
 
 def check_body(body: bytes) -> None:
@@ -87,7 +82,7 @@ def check_broken(body: bytes) -> None:
     """
     text = _without_zeroes(body)
     if b"querymill" in text or b"\\u" in text or _MADE_NAME.search(text) is not None:
-        raise _refusal(INDEX)
+        raise refusal(INDEX)
 
 
 def can_name_store(body: bytes) -> bool:
@@ -105,7 +100,7 @@ def check_unread(body: bytes) -> None:
     """Refuse a body in a format that is not read here, if it could name the store."""
     for sign in _UNREAD_SIGNS:
         if sign in body:
-            raise _refusal(sign.decode())
+            raise refusal(sign.decode())
 
 
 def named_in(body: bytes) -> list[str]:
@@ -143,19 +138,3 @@ def _index_names(value: Any) -> Iterable[object]:
         for key, member in each.items():
             if key in _INDEX_MEMBERS:
                 yield from member if isinstance(member, list) else [member]
-
-
-def _reaches(expression: str) -> bool:
-    if expression.startswith("<"):
-        # Date math: a backslash quotes what follows it, and a date can be any text.
-        expression = _DATE.sub("*", _QUOTED.sub(r"\1", expression.strip("<>")))
-    return fnmatchcase(INDEX, expression.replace("[", "[[]").replace("?", "[?]"))
-
-
-def _refusal(expression: str) -> ErrorAnswer:
-    return ErrorAnswer(
-        403,
-        "security_exception",
-        f"[{expression[:200]}] reaches the proxy's own index [{INDEX}]; definitions are managed"
-        " through /_pipeline and /_udf",
-    )

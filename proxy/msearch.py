@@ -18,9 +18,10 @@ from proxy.bodies import is_json, is_ndjson
 from proxy.cursors import PREFIX, Memory
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
-from proxy.guard import check_broken, check_expansion, check_names, check_unread
+from proxy.guard import check_broken, check_unread
 from proxy.headers import Headers, request_headers
 from proxy.msearch_body import MsearchItem, MsearchSyntaxError, read_msearch, write_msearch
+from proxy.reach import ALL, expands_hidden, narrowed, refusal
 from proxy.relay import Relay
 from proxy.runs import Runs
 from proxy.scroll import ScrollTraffic
@@ -76,16 +77,17 @@ class MsearchTraffic:
         untouched = asked is None and self._selector.idle and b'"pipeline"' not in body
         untouched = untouched and PREFIX.encode() not in body
         if untouched or not body:
-            self._check_unread(body, exchange, target)
-            return await self._send_untouched(exchange)
+            return await self._send_untouched(exchange, self._unread(body, exchange, target))
         body = await read_json_body(exchange, self._max_bytes, lines=True)
         try:
             items = await asyncio.to_thread(read_msearch, body)
         except MsearchSyntaxError as error:
             raise ErrorAnswer(400, "illegal_argument_exception", str(error)) from error
-        _check(items, target)
+        kept_out = [_narrowed(item, target) for item in items]
         templated = target.segments[-1] == "template"
-        works = [await self._prepare(item, exchange, target, asked) for item in items]
+        works = [await self._prepare(item, exchange, target, asked) for item in kept_out]
+        for item, work in zip(items, works, strict=True):
+            work.touched = work.touched or work.item.header != item.header
         await _each(works, lambda work: self._rewrite(work, exchange, templated))
         return await self._send(exchange, target, works, templated)
 
@@ -246,19 +248,27 @@ class MsearchTraffic:
         text = work.runs.with_metadata(result.text)
         return self._scroll.rewrap(text, work.memory) if work.memory else text
 
-    def _check_unread(self, body: bytes, exchange: Exchange, target: Target) -> None:
-        """Refuse a body that names the store, however broken it is or whatever its format."""
+    def _unread(self, body: bytes, exchange: Exchange, target: Target) -> bytes | None:
+        """The body without the store, where a pattern in it reaches that; else None.
+
+        Refuses one that names the store, however broken it is or whatever its format.
+        """
         try:
-            _check(read_msearch(body), target)
+            items = read_msearch(body)
+            kept_out = [_narrowed(item, target) for item in items]
         except MsearchSyntaxError:
             # The backend refuses it too, unless it takes for JSON what is none here.
             content_type = exchange.headers.get("Content-Type", "")
             is_ours = is_json(content_type) or is_ndjson(content_type)
             (check_broken if is_ours else check_unread)(body)
+            return None
+        changed = any(new is not old for new, old in zip(kept_out, items, strict=True))
+        return write_msearch(kept_out) if changed else None
 
-    async def _send_untouched(self, exchange: Exchange) -> web.StreamResponse:
+    async def _send_untouched(self, exchange: Exchange, body: bytes | None) -> web.StreamResponse:
         raw = await exchange.body(self._max_bytes) if exchange.has_body else None
-        with await self._relay.send(exchange, body=raw) as response:
+        headers = None if body is None else new_body_headers(exchange)
+        with await self._relay.send(exchange, headers=headers, body=body or raw) as response:
             return await self._relay.answer(exchange, response)
 
 
@@ -295,8 +305,14 @@ def _together(works: list[_Work]) -> Runs:
     return first
 
 
-def _check(items: list[MsearchItem], target: Target) -> None:
-    for item in items:
-        check_names(item.names)
-        expand = item.expand or target.query.get("expand_wildcards")
-        check_expansion(item.names or target.names, expand)
+def _narrowed(item: MsearchItem, target: Target) -> MsearchItem:
+    """The item without the store; itself where it does not reach that."""
+    names = item.names or target.names or ("*",)
+    hidden = expands_hidden(item.expand or target.query.get("expand_wildcards"))
+    more = narrowed(names, hidden=hidden)
+    if not more:
+        return item
+    if {"index", "indices"} <= item.meta.keys():
+        # Which of them counts is for the backend to say.
+        raise refusal(",".join(item.names))
+    return item.with_names([*("*" if name == ALL else name for name in names), *more])

@@ -54,6 +54,12 @@ class MsearchItem:
     def with_body(self, text: str) -> MsearchItem:
         return replace(self, body=text.encode())
 
+    def with_names(self, names: Sequence[str]) -> MsearchItem:
+        """This item on these index expressions."""
+        key = "indices" if "indices" in self.meta and "index" not in self.meta else "index"
+        meta = {**self.meta, key: list(names)}
+        return replace(self, meta=meta, header=orjson.dumps(meta))
+
     def without_pipeline(self) -> MsearchItem:
         """This item less its `pipeline`, which the backend would refuse."""
         meta = {key: value for key, value in self.meta.items() if key != "pipeline"}

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from urllib.parse import unquote
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote, unquote
 
 from pipelines.context import Phase
-from proxy.endpoints import SAFE_BELOW_INDEX, SAFE_ON_CLUSTER, Operation, find_endpoint
+from proxy.endpoints import (
+    NAMES_AT,
+    SAFE_BELOW_INDEX,
+    SAFE_ON_CLUSTER,
+    TAKES_NAMES,
+    Endpoint,
+    Operation,
+    find_endpoint,
+)
 from proxy.query_string import QueryString
 from proxy.remember import remembered
 
@@ -23,8 +31,10 @@ class Target:
     """A request's operation, the index expressions it names (none: all), and a document's id.
 
     `path` is the raw path, `query` the raw query string; both go on as they came. `segments` are
-    the parts of the path, decoded once. `phases` are those whose pipelines run on the endpoint,
-    `bypasses` those a mere pass-through would get past.
+    the parts of the path, decoded once; `place` is the number of the one with the names, if any is.
+    `parameter` is the one that names indices where the path does not; None where none can.
+    `narrowed` says that more stands there than the client wrote. `phases` are those whose pipelines
+    run on the endpoint, `bypasses` those a mere pass-through would get past.
     """
 
     operation: Operation
@@ -35,6 +45,14 @@ class Target:
     values: Mapping[str, str] = field(default_factory=dict)
     phases: frozenset[Phase] = frozenset()
     bypasses: frozenset[Phase] = frozenset()
+    place: int | None = None
+    parameter: str | None = None
+    narrowed: bool = False
+
+    @property
+    def line(self) -> str:
+        """The path and query of the request line."""
+        return self.query.after(self.path)
 
     @property
     def id(self) -> str | None:
@@ -58,28 +76,70 @@ def read_target(method: str, raw_target: str) -> Target:
     # Segments are told apart before they are decoded: an id may hold an encoded slash.
     segments = tuple(unquote(part) for part in path.split("/") if part)
     index, rest = _split_index(segments)
-    names = expressions(index or "")
-    if not names and "index" in raw_query:
-        names = expressions(query.get("index") or "")
     found = find_endpoint(method, _untyped(rest) if index else rest, has_index=index is not None)
-    if found is None:
-        harmless = not rest or rest[0] in (SAFE_BELOW_INDEX if index else SAFE_ON_CLUSTER)
-        operation = Operation.SAFE if harmless else Operation.OTHER
-        bypasses = frozenset[Phase]() if harmless else _ALL_PHASES
-        return Target(operation, path, query, names, segments, bypasses=bypasses)
-    endpoint, values = found
-    if "index" in values:
-        names = expressions(values["index"])
-    return Target(
-        endpoint.operation,
-        path,
-        query,
-        names,
-        segments,
-        values,
-        endpoint.phases,
-        endpoint.bypasses,
-    )
+    place = 0 if index is not None else _place(found[0] if found else None, segments)
+    parameter = _parameter(found[0] if found else None, segments) if place is None else None
+    names: tuple[str, ...] = ()
+    if place is not None:
+        names = expressions(segments[place])
+    elif raw_query:
+        names = expressions(query.get(parameter or "index") or "")
+    target = Target(Operation.OTHER, path, query, names, segments, place=place, parameter=parameter)
+    if found is not None:
+        endpoint, values = found
+        return replace(
+            target,
+            operation=endpoint.operation,
+            values=values,
+            phases=endpoint.phases,
+            bypasses=endpoint.bypasses,
+        )
+    if not rest or rest[0] in (SAFE_BELOW_INDEX if index else SAFE_ON_CLUSTER):
+        return replace(target, operation=Operation.SAFE)
+    return replace(target, bypasses=_ALL_PHASES)
+
+
+def with_names(target: Target, more: Iterable[str]) -> Target:
+    """The request on its index expressions (none: all) and `more`; nothing else of it changes.
+
+    Only where the path has names, or a parameter can.
+    """
+    added = ",".join(more)
+    names = (*(target.names or ("*",)), *expressions(added))
+    if names[0] == "_all":
+        # In a list it is no name of the backend's.
+        names = ("*", *names[1:])
+    if target.place is None:
+        assert target.parameter is not None
+        query = target.query.without({target.parameter})
+        query = query.with_parameter(target.parameter, ",".join(names))
+        return replace(target, query=query, names=names, narrowed=True)
+    parts = target.path.split("/")
+    position = [number for number, part in enumerate(parts) if part][target.place]
+    written = "*" if target.names == ("_all",) else parts[position]
+    parts[position] = f"{written},{quote(added, safe=',*:')}"
+    segments = list(target.segments)
+    segments[target.place] = ",".join(names)
+    path = "/".join(parts)
+    return replace(target, path=path, names=names, segments=tuple(segments), narrowed=True)
+
+
+def _place(endpoint: Endpoint | None, segments: tuple[str, ...]) -> int | None:
+    """The number of the segment with names, in a path that does not begin with them."""
+    if endpoint is not None and "{index}" in endpoint.path:
+        return endpoint.path.index("{index}")
+    if len(segments) < 3:
+        return None
+    place = NAMES_AT.get((segments[0], segments[1]))
+    return place if place is not None and place < len(segments) else None
+
+
+def _parameter(endpoint: Endpoint | None, segments: tuple[str, ...]) -> str | None:
+    """The parameter that can name the indices of a call on all of them."""
+    if len(segments) > 1 and (segments[0], segments[1]) in NAMES_AT:
+        return "indices" if segments[1] == "state" else "index"
+    optional = endpoint is not None and endpoint.index == "optional"
+    return "index" if optional or (segments and segments[0] in TAKES_NAMES) else None
 
 
 def expressions(text: str) -> tuple[str, ...]:

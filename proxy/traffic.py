@@ -52,13 +52,12 @@ _RENAMING = frozenset({"_alias", "_aliases", "_data_stream", "_rollover", "_shri
 
 @remembered
 def _read_line(method: str, raw_target: str) -> tuple[Target, bool]:
-    """What a request line asks for, and whether it keeps clear of the store."""
+    """What a request line asks for, the store left out; False with one that names the store."""
     target = read_target(method, raw_target)
     try:
-        check_target(method, target)
+        return check_target(target), True
     except ErrorAnswer:
         return target, False
-    return target, True
 
 
 class Traffic:
@@ -140,7 +139,9 @@ class Traffic:
             if self._keep_up.due:
                 await self._keep_up()
             if not allowed:
-                check_target(exchange.method, target)
+                check_target(target)
+            if target.narrowed:
+                exchange.ask(target.line)
             self._check_source(exchange, target)
             if self._selector.guarded(*target.bypasses):
                 await self._check_bypass(exchange, target)

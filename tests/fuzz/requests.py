@@ -52,7 +52,7 @@ def run_target(data: bytes) -> None:
     added = query.with_parameter("a b", "c&,\u00e9")
     assert added.get("a b") == "c&,\u00e9"
     assert added.without({"a b"}).get("a b") is None
-    refused(check_target, method, target)
+    refused(check_target, target)
     resolve_target(target.names, query.get("expand_wildcards"))
     for merge in (merge_url, merge_query):
         merged, left = merge({"query": {}}, query)
