@@ -73,9 +73,10 @@ class Batches:
         index: str,
         headers: dict[str, str],
         new_id: Callable[[], str],
+        request_id: str = "",
     ) -> BatchRun:
         """Run document pipelines one after the other. Never raises for what a UDF did."""
-        course = _Course(documents, new_id)
+        course = _Course(documents, new_id, request_id)
         for pipeline in pipelines:
             context = Context(id="", phase="document", index=index, headers=headers)
             if course.over or not await course.follow(pipeline, context):
@@ -86,14 +87,17 @@ class Batches:
 class _Course:
     """One batch on its way through its pipelines."""
 
-    def __init__(self, documents: Sequence[Document], new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, documents: Sequence[Document], new_id: Callable[[], str], request_id: str
+    ) -> None:
+        self._request_id = request_id
         self._run = BatchRun(ends=[None] * len(documents))
         self._new_id = new_id
         self._legs: list[_Leg] = []
         # The places of the documents that are on their way, and these as they are now.
         self._places = list(range(len(documents)))
         self._now = list(documents)
-        self._logs: dict[int, list[tuple[str, str, Sequence[str]]]] = {}
+        self._logs: dict[int, list[tuple[CompiledPipeline, ObservedStage, Sequence[str]]]] = {}
 
     @property
     def over(self) -> bool:
@@ -139,8 +143,15 @@ class _Course:
         for place, logs in self._logs.items():
             if run.ends[place] is not None:
                 id = run.ids.setdefault(place, self._new_id())
-                for label, stage, lines in logs:
-                    log_lines(id, label, stage, lines)
+                for pipeline, stage, lines in logs:
+                    log_lines(
+                        pipeline,
+                        stage.name,
+                        lines,
+                        udf=stage.udf,
+                        id=id,
+                        request_id=self._request_id,
+                    )
         return run
 
     async def _step(self, stage: ObservedStage, context: Context, leg: _Leg) -> None:
@@ -156,8 +167,7 @@ class _Course:
             if document is None:
                 continue
             if document.log:
-                told = (leg.pipeline.definition.label, stage.name, document.log)
-                self._logs.setdefault(place, []).append(told)
+                self._logs.setdefault(place, []).append((leg.pipeline, stage, document.log))
             if document.rejected is not None or document.dropped:
                 self._stop(place, document, leg.pipeline, step)
             else:

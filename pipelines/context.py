@@ -14,6 +14,8 @@ PHASES: tuple[Phase, ...] = ("query", "document", "result")
 class Context:
     """One run's surroundings.
 
+    `id` is the run's (or, with those before and after it, its request's), `request_id` what the
+    client calls its request; both are for the log.
     `state` and `metadata` are shared by all runs of one request (query stages to result stages).
     `headers` are the request headers a UDF may see, in lower case. `request` is the JSON text of
     the search request behind a response (result phase). `document_id` is the id of the document
@@ -25,6 +27,7 @@ class Context:
     id: str
     phase: Phase
     index: str
+    request_id: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     request: str | None = None
     document_id: str | None = None

@@ -43,6 +43,11 @@ class CompiledPipeline:
     def name(self) -> str:
         return self.definition.name
 
+    @property
+    def label(self) -> str:
+        """``name@version#revision``, as headers and warnings show it."""
+        return f"{self.definition.label}#{self.revision}"
+
 
 @dataclass(slots=True, kw_only=True)
 class Run:
@@ -160,25 +165,60 @@ def _turned_off(run: Run) -> bool:
     return isinstance(run.error, StageError) and run.error.kind == "breaker"
 
 
-def log_lines(id: str, pipeline: str, stage: str, lines: Sequence[str]) -> None:
-    """Write what a UDF logged in one run; `pipeline` with its version."""
+def log_lines(
+    pipeline: CompiledPipeline,
+    stage: str,
+    lines: Sequence[str],
+    *,
+    udf: str,
+    id: str,
+    request_id: str,
+) -> None:
+    """Write what a UDF logged in one run."""
     for line in lines:
-        _log.info("udf", id=id, pipeline=pipeline, stage=stage, message=line)
+        _log.info(
+            "udf",
+            id=id,
+            request_id=request_id or None,
+            pipeline=pipeline.name,
+            version=pipeline.definition.version,
+            revision=pipeline.revision,
+            stage=stage,
+            udf=udf or None,
+            message=line,
+        )
 
 
 def _write_log(run: Run, context: Context) -> None:
     """One line for a run that was not done, and what its UDFs logged."""
-    label = run.pipeline.definition.label
     for report in run.stages:
-        log_lines(context.id, label, report.name, report.log)
-    if isinstance(run.error, StageError):
-        _log.warning(
-            "run " + run.outcome,
+        log_lines(
+            run.pipeline,
+            report.name,
+            report.log,
+            udf=report.udf,
             id=context.id,
-            pipeline=label,
-            stage=run.error.stage,
-            index=context.index,
-            kind=run.error.kind,
-            reason=run.error.reason,
-            detail=run.error.detail or None,
+            request_id=context.request_id,
         )
+    if isinstance(run.error, StageError):
+        log_failure(run, run.error, context)
+
+
+def log_failure(run: Run, error: StageError, context: Context) -> None:
+    """One line for a run that came to `error`."""
+    pipeline = run.pipeline
+    udfs = {stage.name: stage.udf for _, stage in pipeline.stages if stage is not None}
+    _log.warning(
+        "run " + run.outcome,
+        id=context.id,
+        request_id=context.request_id or None,
+        pipeline=pipeline.name,
+        version=pipeline.definition.version,
+        revision=pipeline.revision,
+        stage=error.stage,
+        udf=udfs.get(error.stage),
+        index=context.index,
+        kind=error.kind,
+        reason=error.reason,
+        detail=error.detail or None,
+    )

@@ -39,10 +39,14 @@ class BatchStage(Stage, Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class StageReport:
-    """What one stage did in one run. `before` and `after` are kept for traced runs only."""
+    """What one stage did in one run. `before` and `after` are kept for traced runs only.
+
+    `udf` is the name and version of what it ran.
+    """
 
     name: str
     outcome: StageOutcome
+    udf: str = ""
     took_ms: float = 0.0
     tries: int = 0
     error: StageError | None = None
@@ -52,10 +56,13 @@ class StageReport:
 
 
 class ObservedStage:
-    """A stage with its name, its tries and its figures."""
+    """A stage with its name, its tries and its figures. `udf` is ``name@version`` of its code."""
 
-    def __init__(self, stage: Stage, *, name: str, timeout_ms: int, tries: int) -> None:
+    def __init__(
+        self, stage: Stage, *, name: str, timeout_ms: int, tries: int, udf: str = ""
+    ) -> None:
         self.name = name
+        self.udf = udf
         self.stage = stage
         self._timeout_ms = timeout_ms
         self._tries = tries
@@ -82,7 +89,7 @@ class ObservedStage:
         Returns the payload to go on with (the input, unless it succeeded), the report, and the
         UDF's own decision to stop if it made one.
         """
-        report = StageReport(name=self.name, outcome="failure")
+        report = StageReport(name=self.name, outcome="failure", udf=self.udf)
         context.stage = self.name
         context.stage_budget_ms = self._timeout_ms
         context.stage_waited = 0.0

@@ -306,9 +306,13 @@ class Registry:
     def _observed(self, stage: StageDefinition) -> ObservedStage | None:
         if not stage.enabled:
             return None
+        built = self._build(stage)
+        assert isinstance(stage.config, PythonConfig)
+        wanted = f"{stage.config.udf_name}@{stage.config.udf_version}"
         return ObservedStage(
-            self._build(stage),
+            built,
             name=stage.name,
+            udf=str(built.package) if isinstance(built, PythonStage) else wanted,
             timeout_ms=stage.timeout_ms,
             tries=stage.retries + 1,
         )

@@ -30,7 +30,6 @@ from proxy.transform import (
     new_body_headers,
     parse,
     read_json_body,
-    visible_headers,
 )
 from proxy.upstream import UpstreamResponse
 
@@ -82,7 +81,7 @@ class AsyncSearchTraffic:
         if not (selection or point or guarded):
             return await self._pass(exchange, query.after(target.path))
         runs = self._runs(exchange, names)
-        runs.warnings += selection.warnings
+        runs.warnings.extend(selection.warnings)
         body = await read_json_body(exchange, self._max_bytes)
         request, remaining = await merged_request(
             opened or body or body_in_url(query) or b"{}", query
@@ -233,13 +232,13 @@ class AsyncSearchTraffic:
             if memory.final:
                 hint = f"; the final pipeline [{memory.final[0]}] needs it, use _search"
                 raise ErrorAnswer(413, "content_too_long_exception", reason + hint)
-            runs.warnings.append(f"{reason}; pipelines do not see it on later answers")
+            runs.warnings.add(f"{reason}; pipelines do not see it on later answers")
             memory = replace(memory, **{part: nothing})
         return memory
 
     def _runs(self, exchange: Exchange, names: tuple[str, ...]) -> Runs:
-        visible = visible_headers(exchange, self._visible)
-        return Runs(self._executor, index=",".join(names), headers=visible)
+        index = ",".join(names)
+        return Runs.of(exchange, self._executor, index=index, visible=self._visible)
 
     async def _pass(self, exchange: Exchange, target: str | None = None) -> web.StreamResponse:
         body = await request_body(exchange)

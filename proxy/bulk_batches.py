@@ -12,7 +12,8 @@ from pipelines.wasm import Document
 from proxy.bulk import BulkItem
 from proxy.documents import item_error, noop
 from proxy.errors import ErrorAnswer
-from proxy.runs import Runs, answer_of, new_id
+from proxy.request_id import new_id
+from proxy.runs import Runs, answer_of
 from proxy.selection import Chosen
 
 BATCH_BYTES: Final = 256 * 1024
@@ -57,7 +58,12 @@ class BulkBatches:
                 if not taken:
                     continue
                 run = await self._batches.run(
-                    chosen, documents, index=index, headers=headers, new_id=new_id
+                    chosen,
+                    documents,
+                    index=index,
+                    headers=headers,
+                    new_id=new_id,
+                    request_id=runs.request_id,
                 )
                 _settle(items, taken, run, index, left)
                 for pipeline, took_ms in run.took_ms:

@@ -26,8 +26,8 @@ from proxy.bulk import (
     write_bulk,
 )
 from proxy.bulk_batches import BulkBatches
-from proxy.documents import item_error, noop, pipeline_left
-from proxy.errors import ErrorAnswer, answer_for
+from proxy.documents import item_answer, item_error, noop, pipeline_left
+from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.failures import Failures
 from proxy.guard import can_name_store, check_broken, check_names
@@ -153,7 +153,7 @@ class BulkTraffic:
                 try:
                     found[index, own] = await self._select(index, own, places, done, target, runs)
                 except (ErrorAnswer, PipelineError, UpstreamError) as error:
-                    answer = answer_for(error)
+                    answer = item_answer(error, runs.request_id)
                     for place in places:
                         item = done[place]
                         done[place] = item.answered(item_error(index, item.id, answer))
@@ -174,7 +174,7 @@ class BulkTraffic:
         asked = target.query.get("pipeline") if own is None else own
         warnings: list[str] = []
         chosen, rest = await self._selector.for_document(index, asked, warnings)
-        runs.warnings += [text for text in warnings if text not in runs.warnings]
+        runs.warnings.extend(warnings)
         if own is not None and rest != own:
             for place in places:
                 done[place] = done[place].without_pipeline(rest)
@@ -191,7 +191,8 @@ class BulkTraffic:
         except RunFailedError as failure:
             return await self._settled(item, index, failure, exchange)
         except (ErrorAnswer, PipelineError, UpstreamError) as error:
-            return item.answered(item_error(index, item.id, answer_for(error)))
+            answer = item_answer(error, exchange.request_id)
+            return item.answered(item_error(index, item.id, answer))
         finally:
             all_runs.take(runs)
 
@@ -235,7 +236,8 @@ class BulkTraffic:
                 credentials=credentials_of(exchange),
             )
         except (ErrorAnswer, UpstreamError) as error:
-            return item.answered(item_error(index, item.id, answer_for(error)))
+            answer = item_answer(error, exchange.request_id)
+            return item.answered(item_error(index, item.id, answer))
         return item.answered({**noop(index, item.id), **told, "status": 200})
 
     async def _send(
@@ -278,8 +280,7 @@ class BulkTraffic:
             return await form.respond(exchange, response, merged, runs.answer_headers())
 
     def _runs(self, exchange: Exchange, index: str) -> Runs:
-        visible = visible_headers(exchange, self._visible)
-        return Runs(self._executor, index=index, headers=visible)
+        return Runs.of(exchange, self._executor, index=index, visible=self._visible)
 
 
 async def _at_once(work: Callable[[], Coroutine[None, None, None]], count: int) -> None:

@@ -11,7 +11,7 @@ from aiohttp import web
 from pipelines.errors import DroppedError
 from pipelines.executor import Executor
 from proxy.backend import Backend
-from proxy.errors import ErrorAnswer
+from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
 from proxy.failures import Failures
 from proxy.headers import Headers, request_headers
@@ -25,7 +25,6 @@ from proxy.transform import (
     new_body_headers,
     parse,
     read_json_body,
-    visible_headers,
 )
 from proxy.updates import Merged, Updates
 
@@ -102,13 +101,16 @@ class DocumentTraffic:
         return await self._send(exchange, target, runs, query, headers, sent)
 
     async def _begin(self, exchange: Exchange, target: Target) -> tuple[Runs, Chosen, QueryString]:
-        runs = Runs(
+        runs = Runs.of(
+            exchange,
             self._executor,
             index=target.index,
-            headers=visible_headers(exchange, self._visible),
+            visible=self._visible,
         )
         asked = target.query.get("pipeline")
-        chosen, rest = await self._selector.for_document(target.index, asked, runs.warnings)
+        warnings: list[str] = []
+        chosen, rest = await self._selector.for_document(target.index, asked, warnings)
+        runs.warnings.extend(warnings)
         return runs, chosen, pipeline_left(target.query, asked, rest)
 
     async def _send(
@@ -227,6 +229,14 @@ def item_error(index: str, document_id: object, answer: ErrorAnswer) -> dict[str
         "status": answer.status,
         "error": {"type": answer.type, "reason": answer.reason, **answer.extra},
     }
+
+
+def item_answer(error: Exception, request_id: str) -> ErrorAnswer:
+    """`answer_for` an item of a bulk: a 500 only where sending the item again may help."""
+    if isinstance(error, RunFailedError) and (status := error.item_status) < 500:
+        # The log has the run.
+        return ErrorAnswer(status, error.type, error.reason, extra=error.extra)
+    return answer_for(error, request_id)
 
 
 def _left_out(

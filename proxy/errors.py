@@ -103,6 +103,23 @@ HEADERS: Final[Mapping[type[Exception], Mapping[str, str]]] = {
     UpstreamBusy: {"Retry-After": "1"},
 }
 
+# kind of a `StageError` -> the status of the bulk item whose document met it. Shippers send an item
+# with a 500 again, for ever if need be: only where trying again may help. 400 is what the backend's
+# own processors give.
+ITEM_STATUS: Final[Mapping[str, int]] = {
+    "timeout": 500,
+    "unavailable": 500,
+    "breaker": 500,
+    "memory": 400,
+    "input_too_large": 400,
+    "output_too_large": 400,
+    "invalid_result": 400,
+    "udf_exception": 400,
+    "trap": 400,
+    "load": 400,
+    "input_type": 400,
+}
+
 # After these the next byte on the client's connection cannot be told from the last body.
 _CLOSING: Final = (MalformedRequest, SlowClient)
 
@@ -121,7 +138,7 @@ def envelope(status: int, type: str, reason: str, *, extra: Mapping[str, object]
     )
 
 
-def answer_for(error: Exception) -> ErrorAnswer:
+def answer_for(error: Exception, request_id: str = "") -> ErrorAnswer:
     """Return the answer to a request that ended in `error`; call it once a request.
 
     Every status from 500 on has an ``id`` and a line in the log with the same id; a bug of ours is
@@ -138,6 +155,7 @@ def answer_for(error: Exception) -> ErrorAnswer:
         status=answer.status,
         type=answer.type,
         reason=str(error),
+        request_id=request_id or None,
         exc_info=None if expected else error,
         **{name: value for name, value in extra.items() if name not in _LOG_FIELDS},
     )
@@ -149,6 +167,11 @@ def answer_for(error: Exception) -> ErrorAnswer:
         headers=answer.headers,
         close=answer.close,
     )
+
+
+def item_status(error: StageError) -> int:
+    """The status of a bulk item whose document met `error`."""
+    return 500 if error.overran else ITEM_STATUS.get(error.kind, 400)
 
 
 def status_of(error: Exception) -> int:

@@ -17,6 +17,7 @@ from proxy.compat import ElasticClient, elastic_client, vendor_answer
 from proxy.errors import ErrorAnswer, MalformedRequest, SlowClient
 from proxy.headers import Fields, Headers, as_fields
 from proxy.remember import remembered
+from proxy.request_id import REQUEST_ID, request_id
 
 JSON: Final = "application/json; charset=UTF-8"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -51,6 +52,9 @@ class Exchange:
         self._answer: StreamedAnswer | None = None
         self._client: ElasticClient | None = None
         self._client_known = False
+        self._request_id = ""
+        # Whether the answer tells the request's id: where pipelines have a part in it.
+        self.tells_id = False
         self.method = request.method
         self.headers: CIMultiDictProxy[str] = request.headers
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = request.raw_headers
@@ -79,6 +83,13 @@ class Exchange:
             self._client = elastic_client(self.headers)
             self._client_known = True
         return self._client
+
+    @property
+    def request_id(self) -> str:
+        """What the client calls this request, or a name made for it."""
+        if not self._request_id:
+            self._request_id = request_id(self.headers.get("X-Opaque-Id"))
+        return self._request_id
 
     @property
     def answer(self) -> web.StreamResponse | None:
@@ -156,7 +167,8 @@ class Exchange:
 
     def fail(self, error: ErrorAnswer) -> WholeAnswer:
         """Return the answer that tells the client of `error`."""
-        answer = self.respond_json(error.status, error.body(), error.headers)
+        told = {REQUEST_ID: self.request_id} if self.tells_id else {}
+        answer = self.respond_json(error.status, error.body(), {**error.headers, **told})
         if error.close:
             answer.force_close()
         return answer

@@ -29,7 +29,7 @@ from proxy.selection import Selection, Selector
 from proxy.spans import elements, member, replaced
 from proxy.target import Target
 from proxy.templates import Templates
-from proxy.transform import inflated, new_body_headers, read_json_body, visible_headers
+from proxy.transform import inflated, new_body_headers, read_json_body
 
 ANSWER_MAX = 200 * 1024 * 1024
 # Items that are under way at once; more would only wait for the same sandboxes.
@@ -98,12 +98,13 @@ class MsearchTraffic:
         try:
             opened, memory = self._opened(item)
         except ErrorAnswer as error:
-            failure = _failure(error)
+            failure = _failure(error, exchange.request_id)
         names = memory.names if memory else item.names or target.names
-        runs = Runs(
+        runs = Runs.of(
+            exchange,
             self._executor,
             index=",".join(names),
-            headers=visible_headers(exchange, self._visible),
+            visible=self._visible,
         )
         work = _Work(opened, Selection(), runs, failure=failure, memory=memory)
         work.touched = opened is not item
@@ -114,8 +115,8 @@ class MsearchTraffic:
                 expand=item.expand or target.query.get("expand_wildcards"),
             )
         except (ErrorAnswer, PipelineError) as error:
-            work.failure = work.failure or _failure(error)
-        runs.warnings += work.selection.warnings
+            work.failure = work.failure or _failure(error, exchange.request_id)
+        runs.warnings.extend(work.selection.warnings)
         if item.pipeline is not None:
             work.item, work.touched = work.item.without_pipeline(), True
         return work
@@ -144,7 +145,7 @@ class MsearchTraffic:
             request = _parse(text, work.item.line + 1)
             rewritten = await work.runs.run(selection.query, "query", request)
         except (ErrorAnswer, PipelineError, UnicodeDecodeError) as error:
-            work.failure = _failure(error)
+            work.failure = _failure(error, exchange.request_id)
             return
         work.request = rewritten.text
         if rewritten.changed:
@@ -244,7 +245,7 @@ class MsearchTraffic:
                 work.selection.result, "result", payload, request=work.request
             )
         except (ErrorAnswer, PipelineError) as error:
-            return orjson.dumps(_failure(error)).decode()
+            return orjson.dumps(_failure(error, work.runs.request_id)).decode()
         text = work.runs.with_metadata(result.text)
         return self._scroll.rewrap(text, work.memory) if work.memory else text
 
@@ -292,9 +293,9 @@ def _parse(text: str, line: int) -> Payload:
         raise ErrorAnswer(400, "parse_exception", reason) from error
 
 
-def _failure(error: Exception) -> dict[str, Any]:
+def _failure(error: Exception, request_id: str) -> dict[str, Any]:
     """An item's answer to an error, as the backend gives it."""
-    answered: dict[str, Any] = orjson.loads(answer_for(error).body())
+    answered: dict[str, Any] = orjson.loads(answer_for(error, request_id).body())
     return answered
 
 

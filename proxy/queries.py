@@ -19,7 +19,7 @@ from proxy.search_request import body_in_url, merge_query
 from proxy.selection import Selection, Selector
 from proxy.spans import member, replaced
 from proxy.target import Operation, Target
-from proxy.transform import new_body_headers, parse, read_json_body, visible_headers
+from proxy.transform import new_body_headers, parse, read_json_body
 
 
 class QueryTraffic:
@@ -77,10 +77,11 @@ class QueryTraffic:
     async def _run(
         self, exchange: Exchange, target: Target, query: QueryString, selection: Selection
     ) -> web.StreamResponse:
-        runs = Runs(
+        runs = Runs.of(
+            exchange,
             self._executor,
             index=target.index,
-            headers=visible_headers(exchange, self._visible),
+            visible=self._visible,
             warnings=selection.warnings,
         )
         body = await read_json_body(exchange, self._max_bytes)

@@ -22,7 +22,6 @@ from proxy.runs import Runs
 from proxy.selection import Chosen, Selector, bypass_refused
 from proxy.spans import Span, elements, member, replaced
 from proxy.target import Operation, Target
-from proxy.transform import visible_headers
 from proxy.upstream import UpstreamResponse
 
 ANSWER_MAX = 200 * 1024 * 1024
@@ -142,7 +141,7 @@ class ReadTraffic:
             chosen = await self._chosen((index,), target)
             result = await self._run(own, chosen, text)
         except (ErrorAnswer, PipelineError) as error:
-            answer = orjson.loads(answer_for(error).body())["error"]
+            answer = orjson.loads(answer_for(error, own.request_id).body())["error"]
             return orjson.dumps({"_index": index, "_id": doc_id, "error": answer}).decode()
         finally:
             runs.take(own)
@@ -191,8 +190,7 @@ class ReadTraffic:
         return result.text[found[0].start : found[0].end] if found else None
 
     def _runs(self, exchange: Exchange, index: str) -> Runs:
-        visible = visible_headers(exchange, self._visible)
-        return Runs(self._executor, index=index, headers=visible)
+        return Runs.of(exchange, self._executor, index=index, visible=self._visible)
 
 
 def _source_hit(target: Target, source: str) -> str:

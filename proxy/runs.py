@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final, Self
 
 import orjson
 
@@ -12,14 +11,14 @@ from pipelines.context import Context, Phase
 from pipelines.errors import DroppedError, PipelineError, RejectedError, StageError
 from pipelines.executor import CompiledPipeline, Executor, Run
 from pipelines.payload import Payload
-from proxy.errors import ErrorAnswer
+from proxy.errors import ErrorAnswer, item_status
+from proxy.exchange import Exchange
+from proxy.request_id import REQUEST_ID, new_id
+from proxy.transform import visible_headers
+from proxy.warnings import Warnings
 
-_NONE = Payload("{}", {})
-
-
-def new_id() -> str:
-    """An id for runs. For finding them in the log, and no secret: a better generator costs more."""
-    return f"{random.getrandbits(64):016x}"
+LABELS_MAX: Final = 1024
+"""Of the pipelines' labels in ``Querymill-Pipelines``."""
 
 
 class RunFailedError(ErrorAnswer):
@@ -28,6 +27,12 @@ class RunFailedError(ErrorAnswer):
     def __init__(self, answer: ErrorAnswer, run: Run) -> None:
         super().__init__(answer.status, answer.type, answer.reason, extra=answer.extra)
         self.run = run
+
+    @property
+    def item_status(self) -> int:
+        """The status where this is the error of an item of a bulk."""
+        error = self.run.error
+        return item_status(error) if isinstance(error, StageError) else self.status
 
 
 class Runs:
@@ -39,18 +44,41 @@ class Runs:
         *,
         index: str,
         headers: dict[str, str],
+        request_id: str,
         warnings: Iterable[str] = (),
         trace: bool = False,
     ) -> None:
         self.id = new_id()
-        self.done: list[Run] = []
+        self.request_id = request_id
+        self.warnings = Warnings(warnings)
         self.state: dict[str, Any] = {}
         self.metadata: dict[str, Any] = {}
-        self.warnings = list(warnings)
+        # By the pipeline's label; runs themselves hold the documents of all items.
+        self._took_ms: dict[str, float] = {}
         self._executor = executor
         self._index = index
         self._headers = headers
         self._trace = trace
+
+    @classmethod
+    def of(
+        cls,
+        exchange: Exchange,
+        executor: Executor,
+        *,
+        index: str,
+        visible: frozenset[str],
+        warnings: Iterable[str] = (),
+    ) -> Self:
+        """The runs of one request, or of one item of it. Its answer tells its id from now on."""
+        exchange.tells_id = True
+        return cls(
+            executor,
+            index=index,
+            headers=visible_headers(exchange, visible),
+            request_id=exchange.request_id,
+            warnings=warnings,
+        )
 
     async def run(
         self,
@@ -68,6 +96,7 @@ class Runs:
         for pipeline in pipelines:
             context = Context(
                 id=self.id,
+                request_id=self.request_id,
                 phase=phase,
                 index=self._index,
                 headers=self._headers,
@@ -77,7 +106,9 @@ class Runs:
                 metadata=self.metadata,
             )
             run = await self._executor.run(pipeline, payload, context, trace=self._trace)
-            self.done.append(run)
+            self.add(pipeline, run.took_ms)
+            if run.outcome == "degraded":
+                self.warnings.add(_degraded(run))
             if run.outcome in ("failed", "rejected", "dropped"):
                 assert run.error is not None
                 error = answer_of(run.error, self.id)
@@ -98,9 +129,7 @@ class Runs:
                 error = StageError("input_type", f"it could not run: {reason}")
                 error.pipeline = pipeline.name
                 raise answer_of(error, self.id)
-        self.warnings += [
-            f"pipeline [{p.definition.label}] did not run: {reason}" for p in pipelines
-        ]
+            self.warnings.add(f"pipeline [{pipeline.label}] did not run: {reason}")
 
     def with_metadata(self, text: str) -> str:
         """A response's text with ``_pipeline_metadata`` at its top, if there is any."""
@@ -112,61 +141,75 @@ class Runs:
         return f'{{"_pipeline_metadata":{metadata}{comma}{rest}'
 
     def take(self, other: Runs) -> None:
-        """Add what the runs of one item of a bulk came to; equal warnings are told once."""
-        self.done += other.done
-        self.warnings += [text for text in other.warnings if text not in self.warnings]
+        """Add what the runs of one item of a request came to."""
+        for label, took_ms in other._took_ms.items():
+            self._took_ms[label] = self._took_ms.get(label, 0.0) + took_ms
+        self.warnings.take(other.warnings)
 
     def add(self, pipeline: CompiledPipeline, took_ms: float) -> None:
-        """Add what a batch of runs took that did not fail."""
-        run = Run(pipeline=pipeline, outcome="done", payload=_NONE, took_ms=took_ms)
-        self.done.append(run)
+        """Add what a run took, or a batch of runs that did not fail."""
+        label = pipeline.label
+        self._took_ms[label] = self._took_ms.get(label, 0.0) + took_ms
 
     def answer_headers(self) -> list[tuple[str, str]]:
-        """``Querymill-Pipelines``, ``Server-Timing`` and a ``Warning`` for all that degraded."""
+        """``Querymill-Pipelines``, ``Server-Timing``, and a few ``Warning`` fields."""
         headers: list[tuple[str, str]] = []
-        if self.done:
-            labels = dict.fromkeys(run.pipeline.definition.label for run in self.done)
-            headers.append(("Querymill-Pipelines", ", ".join(labels)))
-            headers.append(("Server-Timing", self._timing()))
-        degraded = (_degraded(run) for run in self.done if run.outcome == "degraded")
-        headers.extend(
-            ("Warning", f'299 querymill "{_quoted(text)}"')
-            for text in dict.fromkeys([*self.warnings, *degraded])
-        )
+        if self._took_ms or self.warnings:
+            headers.append((REQUEST_ID, self.request_id))
+        if self._took_ms:
+            shown, left = _shown(self._took_ms)
+            more = f", and {len(left)} more" if left else ""
+            headers.append(("Querymill-Pipelines", ", ".join(shown) + more))
+            headers.append(("Server-Timing", self._timing(shown, left)))
+        headers += self.warnings.fields()
         return headers
 
-    def _timing(self) -> str:
+    def _timing(self, shown: Sequence[str], left: Sequence[str]) -> str:
         totals: dict[str, float] = {}
-        for run in self.done:
-            totals[run.pipeline.name] = totals.get(run.pipeline.name, 0.0) + run.took_ms
-        return ", ".join(f"{name};dur={total:.3f}" for name, total in totals.items())
+        for label in shown:
+            name = label.partition("@")[0]
+            totals[name] = totals.get(name, 0.0) + self._took_ms[label]
+        parts = [f"{name};dur={total:.3f}" for name, total in totals.items()]
+        if left:
+            rest = sum(self._took_ms[label] for label in left)
+            parts.append(f'others;desc="{len(left)} more";dur={rest:.3f}')
+        return ", ".join(parts)
+
+
+def _shown(labels: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The labels that fit into a header field, and those that do not."""
+    every = list(labels)
+    size = 0
+    for place, label in enumerate(every):
+        size += len(label) + 2
+        if size > LABELS_MAX:
+            return every[:place], every[place:]
+    return every, []
 
 
 def answer_of(
     error: StageError | RejectedError | DroppedError, id: str
 ) -> PipelineError | ErrorAnswer:
-    """What the client gets for a run that did not let its request go on."""
+    """What the client gets for a run that did not let its request go on.
+
+    The reason names the pipeline and the stage: typed clients show nothing beside it.
+    """
     if isinstance(error, DroppedError):
         return error
     where: dict[str, object] = {"pipeline": error.pipeline, "stage": error.stage, "id": id}
+    place = f"pipeline [{error.pipeline}]" + (f" stage [{error.stage}]" if error.stage else "")
     if isinstance(error, RejectedError):
-        return ErrorAnswer(error.status, "pipeline_rejected_exception", error.reason, extra=where)
-    place = f"stage [{error.stage}] of " if error.stage else ""
-    reason = f"{place}pipeline [{error.pipeline}] failed: {error.reason}"
+        reason = f"{place}: {error.reason}"
+        return ErrorAnswer(error.status, "pipeline_rejected_exception", reason, extra=where)
     where["kind"] = error.kind
+    reason = f"{place} failed ({error.kind}): {error.reason}"
     return ErrorAnswer(500, "pipeline_execution_exception", reason, extra=where)
 
 
 def _degraded(run: Run) -> str:
     error = run.error
-    label = run.pipeline.definition.label
+    label = run.pipeline.label
     if isinstance(error, StageError):
         where = f"stage [{error.stage}] failed ({error.kind})" if error.stage else error.kind
         return f"pipeline [{label}] degraded: {where}: {error.reason}"
     return f"pipeline [{label}] degraded"
-
-
-def _quoted(text: str) -> str:
-    """A quoted-string's content (RFC 9110, 5.6.4) of printable ASCII, cut to 500 characters."""
-    plain = "".join(c if 32 <= ord(c) < 127 else "?" for c in text[:500])
-    return plain.replace("\\", "/").replace('"', "'")

@@ -23,7 +23,7 @@ from proxy.runs import Runs
 from proxy.selection import Chosen, Selection, Selector
 from proxy.spans import Span, elements, member, replaced
 from proxy.target import Target
-from proxy.transform import inflated, new_body_headers, read_json_body, visible_headers
+from proxy.transform import inflated, new_body_headers, read_json_body
 
 BODY_MAX = 16 * 1024 * 1024
 ANSWER_MAX = 100 * 1024 * 1024
@@ -64,10 +64,11 @@ class ScrollTraffic:
         query, headers = form.ask(target.query, headers)
         whole = replace(target, query=query)
         sent_target, sent_body = self._with_id(whole, body, inner, backend_id)
-        runs = Runs(
+        runs = Runs.of(
+            exchange,
             self._executor,
             index=",".join(memory.names),
-            headers=visible_headers(exchange, self._visible),
+            visible=self._visible,
         )
         runs.state = dict(memory.state)
         chosen = self.remembered(memory, runs)
@@ -200,11 +201,11 @@ class ScrollTraffic:
                 if name in memory.final:
                     reason = f"the final pipeline [{name}] of this search is not there any more"
                     raise ErrorAnswer(500, "pipeline_execution_exception", reason)
-                runs.warnings.append(f"pipeline [{name}@{version}] did not run: it was deleted")
+                runs.warnings.add(f"pipeline [{name}@{version}] did not run: it was deleted")
                 continue
             if pipeline.definition.version != version:
                 now = pipeline.definition.version
-                runs.warnings.append(
+                runs.warnings.add(
                     f"pipeline [{name}] was {version} when the search began, is {now}"
                 )
             chosen.append(replace(pipeline, final=name in memory.final))

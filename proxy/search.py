@@ -30,7 +30,6 @@ from proxy.transform import (
     new_body_headers,
     parse,
     read_json_body,
-    visible_headers,
 )
 from proxy.upstream import UpstreamResponse
 
@@ -126,10 +125,11 @@ class SearchTraffic:
 
     async def _run(self, exchange: Exchange, search: _Search) -> web.StreamResponse:
         target, query, selection = search.target, search.query, search.selection
-        runs = Runs(
+        runs = Runs.of(
+            exchange,
             self._executor,
             index=",".join(search.names),
-            headers=visible_headers(exchange, self._visible),
+            visible=self._visible,
             warnings=selection.warnings,
         )
         body = await read_json_body(exchange, self._max_bytes)
@@ -159,7 +159,7 @@ class SearchTraffic:
         """The answer to `asked`, read and written again in the form the client wants it in."""
         form = await AnswerForm.of(exchange, asked.query, self._relay)
         if form.format == "smile" and not (search.selection.result or self._carries(search)):
-            runs.warnings.append("_pipeline_metadata was left out: the answer is SMILE")
+            runs.warnings.add("_pipeline_metadata was left out: the answer is SMILE")
             with await self._send(exchange, asked) as response:
                 return await self._pass(exchange, response, runs)
         form.check()

@@ -194,10 +194,10 @@ class ProxyServer:
             if exchange.answer is not None:
                 # The head is out: the only way left to tell the client is to break off.
                 if not isinstance(exc, ConnectionError):
-                    answer_for(exc)
+                    answer_for(exc, _told_id(exchange))
                 exchange.abort()
                 return exchange.answer
-            return exchange.fail(answer_for(exc))
+            return exchange.fail(answer_for(exc, _told_id(exchange)))
         finally:
             self._in_flight -= 1
             if not self._in_flight:
@@ -223,6 +223,10 @@ def is_admin(raw_path: str) -> bool:
         return False
     parts = raw_path.split("/", 2)
     return len(parts) > 1 and not parts[0] and parts[1] in ADMIN_SEGMENTS
+
+
+def _told_id(exchange: Exchange) -> str:
+    return exchange.request_id if exchange.tells_id else ""
 
 
 def _not_here(why: str) -> ErrorAnswer:

@@ -134,6 +134,7 @@ def _shown_stage(report: StageReport, verbose: bool) -> dict[str, Any]:
         "outcome": report.outcome,
         "took_ms": round(report.took_ms, 3),
         "tries": report.tries,
+        **({"udf": report.udf} if report.udf else {}),
         "log": report.log,
     }
     if report.error is not None:

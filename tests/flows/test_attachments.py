@@ -239,7 +239,7 @@ async def test_date_math_is_what_it_comes_to(proxy: Client, index_name: str) -> 
     await proxy.attach(index_name, query="one")
     answer = await proxy.get(f"/%3C{index_name}%3E/_search")
     assert (len(answer.ids), answer.headers.get("Warning")) == (1, None)
-    assert answer.headers["Querymill-Pipelines"] == "one@1.0.0"
+    assert answer.headers["Querymill-Pipelines"] == "one@1.0.0#1"
 
 
 async def test_settings_are_shown_in_the_form_that_is_asked_for(

@@ -14,9 +14,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from proxy.embedded import EmbeddedCluster
+from tests.client import Client
 from tests.clients.installed import javascript_clients, lacks_node, python_client
 from tests.conftest import StartOn
 from tests.documents import ROOT
@@ -124,3 +126,29 @@ async def test_javascript_clients(
     servers = await servers_of(program)
     proxied, direct = await told(["node", f"{program}.mjs", INDEX, *servers], javascript)
     check(proxied, direct, same_backend=each_backend.url == servers[1])
+
+
+async def test_javascript_clients_while_pipelines_fail(
+    servers_of: ServersOf, each_backend: EmbeddedCluster, javascript: Path
+) -> None:
+    """Hundreds of failures in one bulk change nothing for them: nothing is lost or sent again."""
+    program = "elastic" if each_backend.options.distribution == "elasticsearch" else "opensearch"
+    proxy, direct = await servers_of(program)
+    async with aiohttp.ClientSession(proxy) as session:
+        client = Client(session)
+        raising = "raise ValueError(str(value)[:300])\n"
+        await client.define(
+            "all-fail", "document", f"def document(value, c):\n    {raising}", on_error="pass"
+        )
+        await client.define("no-query", "query", f"def query(value, c):\n    {raising}")
+        await client.define(
+            "no-result",
+            "result",
+            f"def result(value, c):\n    {raising}",
+            applies_to=["search", "get"],
+        )
+        await client.attach(f"{INDEX}*", document="all-fail", query="no-query", result="no-result")
+        proxied, straight = await told(["node", f"{program}.mjs", INDEX, proxy, direct], javascript)
+        stats = (await client.get("/_pipeline/all-fail/_stats")).data
+    check(proxied, straight, same_backend=each_backend.url == direct)
+    assert stats["degraded"] >= 300

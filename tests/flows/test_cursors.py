@@ -41,7 +41,7 @@ async def test_every_page_of_a_scroll_has_its_pipelines(
             assert answer.status == 200, answer.body
             assert (answer.data["marked"], answer.data["wanted"]) == ("yes", 1)
             assert answer.ids == [expected]
-            assert answer.headers["Querymill-Pipelines"] == "mark@1.0.0"
+            assert answer.headers["Querymill-Pipelines"] == "mark@1.0.0#1"
             return str(answer.data["_scroll_id"])
 
         body = {"scroll": "1m", "scroll_id": scroll_id}

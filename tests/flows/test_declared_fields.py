@@ -25,7 +25,7 @@ async def test_a_reranker_that_declares_its_fields(proxy: Client, index_name: st
     before = (await proxy.post(f"/{index_name}/_search?pipeline=_none", query)).data
     answer = await proxy.post(f"/{index_name}/_search?pipeline=rerank", query)
     assert "Warning" not in answer.headers
-    assert answer.headers["Querymill-Pipelines"] == "rerank@1.0.0"
+    assert answer.headers["Querymill-Pipelines"] == "rerank@1.0.0#1"
     assert answer.ids == ["2", "3", "1"]
     old = {hit["_id"]: hit for hit in before["hits"]["hits"]}
     for hit in answer.data["hits"]["hits"]:

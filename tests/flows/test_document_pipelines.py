@@ -44,7 +44,7 @@ async def test_what_is_stored_is_enriched(proxy: Client, index_name: str) -> Non
     await attached(proxy, index_name)
     put = await proxy.put(f"/{index_name}/_doc/1", {"title": "a b"})
     assert (put.status, put.data["result"], put.data["_id"]) == (201, "created", "1")
-    assert put.headers["Querymill-Pipelines"] == "enrich@1.0.0"
+    assert put.headers["Querymill-Pipelines"] == "enrich@1.0.0#1"
     post = await proxy.post(f"/{index_name}/_doc", {"title": "a b c"})
     assert post.status == 201
     assert (await proxy.put(f"/{index_name}/_create/2", {"title": "a"})).status == 201
@@ -67,7 +67,7 @@ async def test_a_first_style_udf_enriches(proxy: Client, index_name: str) -> Non
     await proxy.define("upper", "document", source)
     document = {"title": "lamp", "maker": {"name": "Acme"}}
     answer = await proxy.put(f"/{index_name}/_doc/1?pipeline=upper", document)
-    assert answer.headers["Querymill-Pipelines"] == "upper@1.0.0"
+    assert answer.headers["Querymill-Pipelines"] == "upper@1.0.0#1"
     assert await stored(proxy, index_name) == {"1": {"title": "LAMP", "maker": "Acme"}}
 
 
@@ -77,7 +77,9 @@ async def test_a_rejected_document_is_not_stored(proxy: Client, index_name: str)
     answer = await proxy.put(f"/{index_name}/_doc/1", {"title": "x", "secret": True})
     assert answer.status == 400
     assert answer.error["type"] == "pipeline_rejected_exception"
-    assert answer.error["reason"] == "secrets are not stored here"
+    assert answer.error["reason"] == (
+        "pipeline [enrich] stage [enrich]: secrets are not stored here"
+    )
     assert await stored(proxy, index_name) == {}
     assert (await proxy.get("/_pipeline/enrich/_stats")).data["rejected"] == 1
 
@@ -136,7 +138,7 @@ async def test_a_bulk_with_bad_items_indexes_the_others(proxy: Client, index_nam
         "update",
         "index",
     ]
-    assert [item["status"] for _, item in items] == [201, 500, 201, 200, 400, 200, 200, 201]
+    assert [item["status"] for _, item in items] == [201, 400, 201, 200, 400, 200, 200, 201]
     assert [item.get("_id") for _, item in items][:7] == ["1", "2", "3", "9", "4", "5", "1"]
     assert items[1][1]["error"]["type"] == "pipeline_execution_exception"
     assert items[4][1]["error"]["type"] == "pipeline_rejected_exception"
@@ -165,7 +167,7 @@ async def test_a_bulk_without_any_good_item_never_reaches_the_backend(
         {"title": "x", "skip": True},
     )
     answer = await proxy.post(f"/{index_name}/_bulk", body)
-    assert [item["index"]["status"] for item in answer.data["items"]] == [500, 200]
+    assert [item["index"]["status"] for item in answer.data["items"]] == [400, 200]
     assert (answer.data["errors"], answer.data["took"]) == (True, 0)
     assert await stored(proxy, index_name) == {}
 

@@ -68,8 +68,10 @@ async def test_every_hint_of_the_demo_works(url: str, start_proxy: StartProxy) -
         if "Querymill-Pipelines" in answer.headers
     }
     assert ran == {
-        "the same with synonyms": "synonym-expansion@1.0.0",
-        "a misspelt search that names no pipeline": "spell-correction@1.0.0, ml-reranking@1.0.0",
+        "the same with synonyms": "synonym-expansion@1.0.0#1",
+        "a misspelt search that names no pipeline": (
+            "spell-correction@1.0.0#1, ml-reranking@1.0.0#1"
+        ),
     }
     assert all("Warning" not in answer.headers for answer in answers)
 

@@ -126,8 +126,8 @@ async def test_finals_of_all_targets_run(proxy: Client, index_name: str) -> None
     await final(proxy, f"{index_name}-a", query="mine")
     answer = await proxy.get(f"/{index_name}-a/_search")
     assert sorted(answer.headers["Querymill-Pipelines"].split(", ")) == [
-        "mine@1.0.0",
-        "small@1.0.0",
+        "mine@1.0.0#1",
+        "small@1.0.0#1",
     ]
     both = await proxy.get(f"/{index_name}-a,{index_name}-b/_search")
     assert len(both.ids) == 1
@@ -153,7 +153,7 @@ async def test_reads_by_id_run_a_final_result_pipeline_that_applies(
     document = await proxy.get(f"/{index_name}/_doc/1")
     assert document.data["_source"] == {"owner": "me"}
     assert document.data["found"] is True
-    assert document.headers["Querymill-Pipelines"] == "redact@1.0.0"
+    assert document.headers["Querymill-Pipelines"] == "redact@1.0.0#2"
     assert (await proxy.get(f"/{index_name}/_source/1")).data == {"owner": "me"}
     gone = await proxy.get(f"/{index_name}/_doc/3")
     assert (gone.status, gone.data["found"]) == (404, False)

@@ -107,7 +107,7 @@ async def test_document_pipelines_enrich_reject_and_fail(proxy: Client, index_na
     answer = await proxy.post(f"{url}/_bulk?refresh=true", b"\n".join([*lines, b""]))
     items = [item["index"] for item in answer.data["items"]]
     assert [item["_id"] for item in items] == ["3", "4", "5", "6", "7"]
-    assert [item["status"] for item in items] == [201, 500, 400, 200, 201]
+    assert [item["status"] for item in items] == [201, 400, 400, 200, 201]
     assert (await proxy.get(f"{url}/_source/7")).data["seen"] is True
 
 

@@ -270,7 +270,9 @@ async def test_a_final_pipeline_that_is_off_lets_nothing_pass(
         errors = [(await client.get(f"/{index_name}/_search")).error for _ in range(2)]
     assert [error["kind"] for error in errors] == ["timeout", "breaker"]
     assert errors[1]["type"] == "pipeline_execution_exception"
-    assert errors[1]["reason"].startswith("pipeline [endless] failed: pipeline [endless] is turned")
+    assert errors[1]["reason"].startswith(
+        "pipeline [endless] failed (breaker): pipeline [endless] is turned"
+    )
     assert errors[1]["id"]
 
 

@@ -113,7 +113,7 @@ async def test_a_search_without_an_index_has_the_default_of_all(
     await proxy.attach(index_name, query=None)
     await proxy.attach("*", query="narrow")
     same = await proxy.get(target)
-    assert same.headers["Querymill-Pipelines"] == "narrow@1.0.0"
+    assert same.headers["Querymill-Pipelines"] == "narrow@1.0.0#1"
     assert {hit["_source"]["n"] for hit in same.data["hits"]["hits"]} == {1}
 
 

@@ -25,7 +25,7 @@ async def test_a_query_pipeline_changes_what_is_found(proxy: Client, index_name:
     await proxy.attach(index_name, query="notebooks")
     answer = await proxy.post(f"/{index_name}/_search", body)
     assert sorted(answer.ids) == ["1", "2"]
-    assert answer.headers["Querymill-Pipelines"] == "notebooks@1.0.0"
+    assert answer.headers["Querymill-Pipelines"] == "notebooks@1.0.0#1"
     assert answer.headers["Server-Timing"].startswith("notebooks;dur=")
 
 
@@ -78,7 +78,7 @@ async def test_the_pipeline_parameter_replaces_the_default_and_none_turns_it_off
     assert len((await proxy.get(f"/{index_name}/_search?pipeline=_none")).ids) == 2
     both = await proxy.get(f"/{index_name}/_search?pipeline=one,none")
     assert both.ids == []
-    assert both.headers["Querymill-Pipelines"] == "one@1.0.0, none@1.0.0"
+    assert both.headers["Querymill-Pipelines"] == "one@1.0.0#1, none@1.0.0#1"
 
 
 async def test_a_failing_query_stage_leaves_the_query_as_it_was(
@@ -91,7 +91,7 @@ async def test_a_failing_query_stage_leaves_the_query_as_it_was(
     answer = await proxy.post(f"/{index_name}/_search?pipeline=broken", body)
     assert (answer.status, answer.ids) == (200, ["1"])
     assert answer.headers["Warning"].startswith(
-        '299 querymill "pipeline [broken@1.0.0] degraded: stage [broken] failed (udf_exception)'
+        '299 querymill "pipeline [broken@1.0.0#1] degraded: stage [broken] failed (udf_exception)'
     )
     assert "no luck" in answer.headers["Warning"]
     stats = (await proxy.get("/_pipeline/broken/_stats")).data
@@ -128,7 +128,10 @@ async def test_a_udf_can_refuse_a_search(proxy: Client, index_name: str) -> None
     answer = await proxy.get(f"/{index_name}/_search?pipeline=strict")
     assert answer.status == 422
     assert answer.error["type"] == "pipeline_rejected_exception"
-    assert (answer.error["reason"], answer.error["stage"]) == ("too broad", "strict")
+    assert (answer.error["reason"], answer.error["stage"]) == (
+        "pipeline [strict] stage [strict]: too broad",
+        "strict",
+    )
 
 
 async def test_metadata_of_a_query_pipeline_reaches_the_client_and_not_the_backend(

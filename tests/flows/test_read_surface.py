@@ -58,7 +58,7 @@ async def test_msearch_runs_the_pipelines_of_each_item(proxy: Client, index_name
     assert (ids(third), "marked" in third) == (["1"], True)
     assert (len(ids(fourth)), "marked" in fourth) == (2, False)
     assert fifth["status"] == 404
-    assert answer.headers["Querymill-Pipelines"] == "seen@1.0.0, mark@1.0.0"
+    assert answer.headers["Querymill-Pipelines"] == "seen@1.0.0#1, mark@1.0.0#1"
 
 
 async def test_a_bad_item_of_an_msearch_fails_alone(proxy: Client, index_name: str) -> None:
@@ -146,7 +146,7 @@ async def test_count_explain_and_validate_run_query_pipelines(
     async def ask(endpoint: str, extra: str = "") -> Any:
         answer = await proxy.post(f"/{index_name}/{endpoint}{q}{extra}", body)
         assert answer.status == 200, answer.body
-        assert answer.headers["Querymill-Pipelines"] == "sized@1.0.0"
+        assert answer.headers["Querymill-Pipelines"] == "sized@1.0.0#1"
         return answer.data
 
     assert (await ask("_count"))["count"] == 1
@@ -167,7 +167,7 @@ async def test_what_changes_by_query_runs_pipelines_only_by_name(
     body = {"query": {"term": {"kind": "unseen"}}}
     url = f"/{index_name}/_delete_by_query"
     named = await proxy.post(f"{url}?refresh=true&pipeline=seen", body)
-    assert (named.data["deleted"], named.headers["Querymill-Pipelines"]) == (1, "seen@1.0.0")
+    assert (named.data["deleted"], named.headers["Querymill-Pipelines"]) == (1, "seen@1.0.0#1")
     plain = await proxy.post(f"{url}?refresh=true&conflicts=proceed", body)
     assert plain.data["deleted"] == 2
     await proxy.index(index_name, {"5": {"kind": "seen"}, "6": {"kind": "unseen"}})
@@ -188,5 +188,5 @@ async def test_a_source_is_given_whole_whatever_its_filter(
     target = f"/{index_name}/_source/1?filter_path=title"
     own = await direct.get(target)
     passed = await proxy.get(f"{target}&pipeline=same")
-    assert passed.headers["Querymill-Pipelines"] == "same@1.0.0"
+    assert passed.headers["Querymill-Pipelines"] == "same@1.0.0#1"
     assert passed.body == own.body

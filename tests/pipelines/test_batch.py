@@ -271,7 +271,7 @@ async def test_a_log_is_told_once_and_by_document(core: Core, mixed: CompiledPip
             (last, "two"),
         ]
     )
-    assert {line["pipeline"] for line in logs} == {"p@1.0.0"}
+    assert {line["pipeline"] for line in logs} == {"p"}
     assert {line["stage"] for line in logs} == {"mixed"}
 
 

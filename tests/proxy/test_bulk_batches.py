@@ -52,7 +52,7 @@ class Bulk:
         """Gives the places that were left; all others are marked, if they were to be."""
         before = [item(size, mark) for size in sizes]
         items = list(before)
-        runs = Runs(self.executor, index="i", headers={})
+        runs = Runs(self.executor, index="i", headers={}, request_id="r")
         left = await BulkBatches(self.batches, max_bytes=max_bytes).run(
             items, range(len(items)), self.chosen, index="i", headers={}, runs=runs
         )
@@ -122,7 +122,7 @@ async def test_few_documents_are_left(bulk: Bulk, over: int) -> None:
 async def test_what_is_no_text_is_left(bulk: Bulk) -> None:
     """Alone it is refused with the reason."""
     items = [item(20, 0)] * LEAST_DOCUMENTS + [BulkItem(1, "index", {}, b"", b'{"\xff":1}')]
-    runs = Runs(bulk.executor, index="i", headers={})
+    runs = Runs(bulk.executor, index="i", headers={}, request_id="r")
     left = await BulkBatches(bulk.batches, max_bytes=100).run(
         items, range(len(items)), bulk.chosen, index="i", headers={}, runs=runs
     )
