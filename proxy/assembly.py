@@ -38,6 +38,7 @@ from proxy.search import SearchTraffic
 from proxy.selection import Selector
 from proxy.server import ProxyServer
 from proxy.settings import Settings
+from proxy.sniffing import Sniffing
 from proxy.store import ClusterStore
 from proxy.tasks import Tasks
 from proxy.templates import Templates
@@ -170,6 +171,7 @@ async def open_proxy(
             admission,
             Lookups(selector, templates, max_body=settings.max_request_bytes),
             keep_up,
+            Sniffing(relay, settings.public_address),
             max_body=settings.max_request_bytes,
         )
         gather = metrics.gather

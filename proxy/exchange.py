@@ -92,6 +92,13 @@ class Exchange:
         return self._request_id
 
     @property
+    def socket(self) -> tuple[str, int]:
+        """The host and port of the proxy's end of the connection."""
+        transport = self._request.transport
+        host, port, *_ = (transport and transport.get_extra_info("sockname")) or ("", 0)
+        return str(host), int(port)
+
+    @property
     def answer(self) -> web.StreamResponse | None:
         """The streamed answer, once its head has gone to the client."""
         return self._answer

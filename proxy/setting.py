@@ -122,7 +122,6 @@ def _origins(setting: Setting, value: object) -> tuple[str, ...]:
 
 
 def _address(setting: Setting, value: object) -> Address:
-    del setting
     host, colon, port = _text(value).rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
@@ -132,6 +131,8 @@ def _address(setting: Setting, value: object) -> Address:
         raise BadValueError(
             f"expected HOST:PORT such as 127.0.0.1:9280 or [::1]:9280, got {value!r}"
         )
+    if int(port) < setting.minimum:
+        raise BadValueError(f"expected a port from {setting.minimum:g} to 65535, got {value!r}")
     return Address(host, int(port))
 
 

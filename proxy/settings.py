@@ -34,6 +34,14 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "HOST:PORT for administration alone; the main address then refuses those calls.",
     ),
     Setting(
+        "public_address",
+        "address",
+        None,
+        "HOST:PORT that clients which ask for the cluster's nodes are told; without it, the one "
+        "by which they came.",
+        minimum=1,
+    ),
+    Setting(
         "workers",
         "count",
         0,
@@ -291,6 +299,7 @@ class Settings:
     backend: tuple[str, ...]
     listen: Address
     admin_listen: Address | None
+    public_address: Address | None
     workers: int
     admin_token: str | None
     backend_authorization: str | None

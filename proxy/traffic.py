@@ -29,6 +29,7 @@ from proxy.scroll import ScrollTraffic
 from proxy.search import SearchTraffic
 from proxy.search_request import body_in_url
 from proxy.selection import Selector
+from proxy.sniffing import Sniffing
 from proxy.target import Operation, Target, read_target
 from proxy.transform import inflated
 
@@ -84,6 +85,7 @@ class Traffic:
         admission: Admission,
         lookups: Lookups,
         keep_up: KeepUp,
+        sniffing: Sniffing,
         *,
         max_body: int,
     ) -> None:
@@ -125,6 +127,8 @@ class Traffic:
             Operation.VALIDATE: queries,
             Operation.BY_QUERY: queries,
             Operation.REINDEX: self._checked,
+            Operation.NODES: sniffing.nodes,
+            Operation.CAT_NODES: sniffing.cat,
         }
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
