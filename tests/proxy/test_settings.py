@@ -241,3 +241,13 @@ def test_rows_describe_themselves() -> None:
     assert BY_NAME["max_request_bytes"].metavar == "SIZE"
     assert not BY_NAME["admin_token"].on_command_line
     assert str(Address("::1", 3)) == "[::1]:3"
+
+
+def test_the_public_address_has_a_port_somebody_can_connect_to() -> None:
+    """Unlike that of an address to listen on, it cannot be 0."""
+    assert load({"public_address": "search.example:1"}, {}).public_address == Address(
+        "search.example", 1
+    )
+    assert load({"listen": "127.0.0.1:0"}, {}).listen == Address("127.0.0.1", 0)
+    with pytest.raises(SettingsError, match=r"expected a port from 1 to 65535, got '.*:0'"):
+        load({"public_address": "search.example:0"}, {})
