@@ -23,6 +23,7 @@ from proxy.cursors import Cursors
 from proxy.definitions import Definitions
 from proxy.documents import DocumentTraffic
 from proxy.failures import Failures
+from proxy.headers import ADMIN_TOKEN
 from proxy.indices import IndexTraffic
 from proxy.keep_up import KeepUp
 from proxy.lookups import Lookups
@@ -116,7 +117,9 @@ async def open_proxy(
         )
         relay = Relay(upstream, BackendInfo(upstream), compat=settings.compat == "auto")
         executor = Executor(stats)
+        # The admin token is for the proxy alone, whatever the settings say.
         visible = frozenset(name.lower() for name in settings.pipeline_headers)
+        visible -= {ADMIN_TOKEN.lower()}
         templates = Templates(backend)
         updates, failures = Updates(backend), Failures(backend)
         cursors = Cursors(lambda: definitions.secret)

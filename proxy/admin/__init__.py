@@ -19,13 +19,13 @@ from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.filter_path import FilterPath
 from proxy.formats import content_type, from_json
+from proxy.headers import ADMIN_TOKEN
 from proxy.query_string import QueryString
 from proxy.store import Credentials
 from proxy.transform import PARSE_INLINE, inflated
 
 DEFINITION_MAX = 1024 * 1024
 UPLOAD_MAX = 16 * 1024 * 1024
-TOKEN_HEADER = "Querymill-Admin-Token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +164,9 @@ def check_token(exchange: Exchange, token: str | None) -> None:
     """Refuse (401) a call of administration without the admin token, where one is set."""
     if token is None:
         return
-    given = exchange.headers.get(TOKEN_HEADER, "")
+    given = exchange.headers.get(ADMIN_TOKEN, "")
     if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode()):
-        reason = f"administration needs the admin token in the header {TOKEN_HEADER}"
+        reason = f"administration needs the admin token in the header {ADMIN_TOKEN}"
         raise ErrorAnswer(401, "security_exception", reason)
 
 
