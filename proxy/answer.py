@@ -20,13 +20,26 @@ class WholeAnswer(web.StreamResponse):
     """An answer with its whole body; head and body leave in one write.
 
     `fields` are written as they are; the length is corrected to that of `body`. To HEAD, a
-    Content-Length among them stays and no body is sent.
+    Content-Length among them stays and no body is sent. With `refuses` it says HTTP/1.1 and ends
+    the connection, for it answers what may have been in no version of HTTP.
     """
 
-    def __init__(self, status: int, reason: str | None, fields: Fields, body: bytes) -> None:
+    def __init__(
+        self,
+        status: int,
+        reason: str | None,
+        fields: Fields,
+        body: bytes,
+        *,
+        refuses: bool = False,
+    ) -> None:
         super().__init__(status=status, reason=reason)
         self._fields = fields
         self._whole = body
+        self._refuses = refuses
+        self._written = False
+        if refuses:
+            self.force_close()
 
     @property
     def body(self) -> bytes:
@@ -34,7 +47,13 @@ class WholeAnswer(web.StreamResponse):
         return self._whole
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write all of it. Raises ConnectionResetError when the client is gone."""
+        """Write all of it, and wait until the client took most; the second time, do nothing.
+
+        Raises ConnectionResetError when the client is gone.
+        """
+        if self._written:
+            return request.writer
+        self._written = True
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the client is gone")
@@ -60,7 +79,7 @@ class WholeAnswer(web.StreamResponse):
     def _head(
         self, request: web.BaseRequest, keep_alive: bool, length: int, *, bodiless: bool
     ) -> bytes:
-        new = request.version >= HttpVersion11
+        new = self._refuses or request.version >= HttpVersion11
         key = (self._fields, self._status, self._reason, length, bodiless, keep_alive, new)
         if not isinstance(self._fields, tuple):
             return _head(*key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -11,35 +12,51 @@ import structlog
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage, StreamWriter
 
-from proxy.errors import MalformedRequest, answer_for, envelope
-from proxy.exchange import JSON, first_line, refusal
+from proxy.exchange import first_line, refusal
+from proxy.head_limits import LARGE, LATE, MAX_FIELD, MAX_FIELDS, MAX_HEAD, MAX_LINE, refused
+from proxy.pace import Outflow, Patience
 from proxy.workers.share import Share
 
 _log = structlog.get_logger("proxy.client_connection")
 
 _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-_SLOW_BODY: Final = envelope(
-    408, "request_timeout_exception", "the head of the request did not come in time"
-)
-_SLOW: Final = (
-    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n"
-    b"Content-Type: " + JSON.encode() + b"\r\n"
-    b"Content-Length: " + str(len(_SLOW_BODY)).encode() + b"\r\n\r\n" + _SLOW_BODY
-)
+# How long a client may go on sending behind its last request.
+_PART_SECONDS: Final = 1.0
+_READ_BUFFER: Final = 64 * 1024
+_HEAD_END: Final = b"\r\n\r\n"
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: *([0-9]{1,10})\r\n", re.IGNORECASE)
 
 
 class ClientConnection(web.RequestHandler):
-    """One connection of a client. The head of each request has to come in `header_timeout` s."""
+    """One connection of a client; closed where nothing comes for the keep-alive timeout.
 
-    __slots__ = ("_ends", "_header_timeout", "_received", "_watchdog")
+    The head of each request has to come within `header_timeout` s of its first byte, and an answer
+    that waits for the client to take it is closed as `patience` says.
+    """
 
-    def __init__(self, manager: web.Server, *, header_timeout: float, **kwargs: Any) -> None:
-        super().__init__(manager, **kwargs)
+    __slots__ = ("_begun", "_ends", "_header_timeout", "_outflow", "_payload", "_watchdog")
+
+    def __init__(
+        self, manager: web.Server, *, header_timeout: float, patience: Patience, **kwargs: Any
+    ) -> None:
+        super().__init__(
+            manager,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_FIELD,
+            max_headers=MAX_FIELDS,
+            read_bufsize=_READ_BUFFER,
+            auto_decompress=False,
+            **kwargs,
+        )
         self._header_timeout = header_timeout
         self._watchdog: asyncio.TimerHandle | None = None
-        self._received = False
+        # How much there is of a head whose end has not come.
+        self._begun = 0
         self._ends = False
+        # The body of the last request that came.
+        self._payload: StreamReader | None = None
+        self._outflow = Outflow(patience, self._too_slow)
 
     @property
     def ends(self) -> bool:
@@ -53,11 +70,29 @@ class ClientConnection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._watch()
+        self._watch(self._keepalive_timeout)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._unwatch()
+        self._outflow.end()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not take its answer as fast as it comes."""
+        super().pause_writing()
+        if self.transport is not None:
+            self._outflow.begin(self.transport)
+
+    def resume_writing(self) -> None:
+        """It took it."""
+        self._outflow.end()
+        super().resume_writing()
+
+    def _too_slow(self, reason: str) -> None:
+        _log.warning("client does not take its answer", peer=self.peername, reason=reason)
+        if self.transport is not None:
+            self.transport.abort()
+        self.force_close()
 
     async def start(self) -> None:
         """Answer requests one after the other, in the connection's own task.
@@ -87,8 +122,21 @@ class ClientConnection(web.RequestHandler):
         if not self._force_close:
             self._task_handler = None
             if self.transport is not None:
-                self.transport.close()
+                self._part(self.transport)
         return None
+
+    def _part(self, transport: asyncio.Transport) -> None:
+        """Close once the client did, or soon: at once could take the answer from under its eyes.
+
+        For the system answers with a reset to what comes when nobody listens (RFC 9112, 9.6).
+        """
+        self._close = True
+        if transport.is_closing() or not transport.can_write_eof():
+            transport.close()
+            return
+        transport.write_eof()
+        self._resume_transport_reading()
+        self._watch(_PART_SECONDS)
 
     def _make_room(self) -> None:
         """A request was taken from the queue: the parser may go on, and the transport read."""
@@ -147,16 +195,41 @@ class ClientConnection(web.RequestHandler):
             )
 
     def data_received(self, data: bytes) -> None:
+        if self._close:
+            return
         before = self._request_count
         idle = not self.busy
-        super().data_received(data)
+        between = self._payload is None or self._payload.is_eof()
+        if between:
+            self._feed(data)
+        else:
+            super().data_received(data)
         if self._request_count != before:
             self._unwatch()
             self._look_at_last(data if idle and self._request_count == before + 1 else b"")
-        elif not self.busy:
-            self._received = True
-            if self._watchdog is None:
-                self._watch()
+        elif data and idle and between:
+            self._look_at_beginning(len(data))
+
+    def _feed(self, data: bytes) -> None:
+        """Parse a piece, and where it is more than one request, a head at a time.
+
+        For the parser gives nothing of a piece in which anything is wrong, and what came whole
+        before that is to be answered.
+        """
+        start, end = 0, data.find(_HEAD_END) + 4
+        if not 4 <= end < len(data) or _is_whole(data, end):
+            super().data_received(data)
+            return
+        while start < len(data):
+            before = self._request_count
+            super().data_received(data[start:end])
+            message, payload = self._messages[-1] if self._messages else (None, None)
+            if isinstance(message, RawRequestMessage) and self._request_count != before:
+                self._payload = payload
+                if message.upgrade:
+                    self._look_behind_upgrade(message, data[start:])
+            start, at = end, data.find(_HEAD_END, end)
+            end = at + 4 if at >= 0 and not self._buffer_paused else len(data)
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Read on; readers say so each time they were given something."""
@@ -174,8 +247,7 @@ class ClientConnection(web.RequestHandler):
         if request.writer.output_size > 0 or status != 400 or exc is None:
             raise ConnectionError("the connection cannot be used any further") from exc
         _log.debug("bad request", peer=request.remote, reason=first_line(exc))
-        error = answer_for(MalformedRequest(f"not a valid HTTP/1.1 request: {first_line(exc)}"))
-        return refusal(error)
+        return refusal(refused(exc))
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
         """Log what aiohttp could not handle; a body whose framing broke was answered already."""
@@ -184,12 +256,24 @@ class ClientConnection(web.RequestHandler):
             _log.error("connection failed", exc_info=error)
 
     def _look_at_last(self, data: bytes) -> None:
-        """See to the last message in the queue where it is no usual request."""
-        message = self._messages[-1][0] if self._messages else None
+        """See to the last message in the queue, most of all where it is no usual request."""
+        message, payload = self._messages[-1] if self._messages else (None, None)
         if not isinstance(message, RawRequestMessage):
             self._tell_reader(message)
-        elif message.upgrade:
+            return
+        self._payload = payload
+        if message.upgrade:
             self._look_behind_upgrade(message, data)
+
+    def _look_at_beginning(self, size: int) -> None:
+        """A head has begun, or goes on."""
+        if not self._begun:
+            # Its own timeout holds from here on.
+            self._next_keepalive_close_time = self._loop.time() + 2 * self._header_timeout
+            self._watch(self._header_timeout)
+        self._begun += size
+        if self._begun > MAX_HEAD:
+            self._refuse(LARGE)
 
     def _look_behind_upgrade(self, message: RawRequestMessage, data: bytes) -> None:
         """End the connection where bytes behind a request to change the protocol may be lost.
@@ -206,44 +290,72 @@ class ClientConnection(web.RequestHandler):
         self._ends = self._ends or web_socket or not alone
 
     def _tell_reader(self, message: Any) -> None:
-        """Wake whoever reads a body whose framing broke; aiohttp queues the error behind it."""
-        request = self._current_request
-        if request is not None and message is not None and not request.content.is_eof():
-            request.content.set_exception(web.RequestPayloadError(message.message))
+        """Tell of a body whose framing broke whoever reads it; aiohttp queues the error behind."""
+        payload = self._payload
+        if payload is not None and message is not None and not payload.is_eof():
+            payload.set_exception(web.RequestPayloadError(message.message))
 
-    def _watch(self) -> None:
-        self._watchdog = self._loop.call_later(self._header_timeout, self._expired)
+    def _watch(self, seconds: float) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self._watchdog = self._loop.call_later(seconds, self._expired)
 
     def _unwatch(self) -> None:
-        self._received = False
+        self._begun = 0
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
 
     def _expired(self) -> None:
         self._watchdog = None
-        if self.busy:
+        if self.busy and not self._close:
             return
-        if self._received and self.transport is not None:
-            self.transport.write(_SLOW)
+        if self._begun and not self._close:
+            self._refuse(LATE)
+        else:
+            self.force_close()
+
+    def _refuse(self, answer: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(answer)
         self.force_close()
+
+
+def _is_whole(data: bytes, end: int) -> bool:
+    """Whether a piece is one request with a body of the length that its head, till `end`, tells.
+
+    A guess that saves work: both ways of reading the piece come to the same.
+    """
+    found = _LENGTH.search(data, 0, end)
+    return found is not None and int(found[1]) == len(data) - end
 
 
 class ClientServer(web.Server):
     """Makes a ClientConnection of each connection it gets; `options` are aiohttp's."""
 
     def __init__(
-        self, handler: Any, *, header_timeout: float, share: Share, **options: Any
+        self,
+        handler: Any,
+        *,
+        header_timeout: float,
+        patience: Patience,
+        share: Share,
+        **options: Any,
     ) -> None:
         super().__init__(handler, handler_cancellation=True)
         self._share = share
         self._header_timeout = header_timeout
+        self._patience = patience
         self._options = options
         self._lost: asyncio.Future[None] | None = None
 
     def __call__(self) -> web.RequestHandler:
         return ClientConnection(
-            self, header_timeout=self._header_timeout, loop=self._loop, **self._options
+            self,
+            header_timeout=self._header_timeout,
+            patience=self._patience,
+            loop=self._loop,
+            **self._options,
         )
 
     async def empty(self) -> None:

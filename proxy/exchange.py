@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
-from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
 
@@ -16,6 +16,7 @@ from proxy.bodies import BodyTooLargeError
 from proxy.compat import ElasticClient, elastic_client, vendor_answer
 from proxy.errors import ErrorAnswer, MalformedRequest, SlowClient
 from proxy.headers import Fields, Headers, as_fields
+from proxy.pace import Pace, Patience
 from proxy.remember import remembered
 from proxy.request_id import REQUEST_ID, request_id
 
@@ -41,15 +42,16 @@ class Exchange:
         request: web.BaseRequest,
         *,
         max_body: int,
-        body_timeout: float,
+        patience: Patience,
         closing: Callable[[], bool] = lambda: False,
     ) -> None:
         self._request = request
         self.max_body = max_body
-        self._body_timeout = body_timeout
+        self._patience = patience
+        self._pace: Pace | None = None
         self._closing = closing
         self._body: bytes | None = None
-        self._answer: StreamedAnswer | None = None
+        self._answer: web.StreamResponse | None = None
         self._client: ElasticClient | None = None
         self._client_known = False
         self._request_id = ""
@@ -62,6 +64,8 @@ class Exchange:
             raise MalformedRequest("the protocol has to be HTTP/1.1 or HTTP/1.0")
         self.ask(request_target(request.raw_path, self.headers.get("Host", "")))
         self.length = self._length()
+        if self.length != 0 and (broken := request.content.exception()) is not None:
+            raise _framed_wrongly(broken) from broken
         # The client waits with the body until it is told to go on.
         self._expects = self._expectation()
 
@@ -100,7 +104,7 @@ class Exchange:
 
     @property
     def answer(self) -> web.StreamResponse | None:
-        """The streamed answer, once its head has gone to the client."""
+        """The answer, once its head has gone to the client."""
         return self._answer
 
     def at_hand(self) -> bytes | None:
@@ -195,6 +199,15 @@ class Exchange:
         await answer.prepare(self._request)
         return answer
 
+    async def deliver(self, answer: web.StreamResponse) -> None:
+        """Send a whole answer, and wait until its client took it; a streamed one was sent.
+
+        For callers that hold something until then. Raises ConnectionError when the client is gone.
+        """
+        if self._answer is None:
+            self._answer = answer
+            await answer.prepare(self._request)
+
     def abort(self) -> None:
         """Break the client's connection, so that it cannot take half an answer for a whole one."""
         if (transport := self._request.transport) is not None:
@@ -261,18 +274,37 @@ class Exchange:
         try:
             if payload.is_eof():
                 return await payload.readany()
-            async with asyncio.timeout(self._body_timeout):
-                return await payload.readany()
-        except TimeoutError as exc:
-            raise SlowClient(
-                f"no byte of the request body came for {self._body_timeout:g} s (body_timeout)"
-            ) from exc
+            return await self._paced(payload)
         except (web.RequestPayloadError, HttpProcessingError) as exc:
-            raise MalformedRequest(
-                f"the request body is framed wrongly: {first_line(exc)}"
-            ) from exc
+            raise _framed_wrongly(exc) from exc
         except (ConnectionError, RuntimeError) as exc:
             raise MalformedRequest("the client went away before its request was complete") from exc
+
+    async def _paced(self, payload: StreamReader) -> bytes:
+        """The next piece of a body that still comes. Raises SlowClient."""
+        if self._pace is None:
+            self._pace = Pace(self._patience)
+        pace, silence = self._pace, self._patience.body
+        clock = asyncio.get_running_loop().time
+        since = clock()
+        try:
+            async with asyncio.timeout(min(silence, pace.left)):
+                chunk = await payload.readany()
+        except TimeoutError as exc:
+            if pace.left > silence:
+                reason = f"no byte of the request body came for {silence:g} s (body_timeout)"
+            else:
+                reason = (
+                    f"the request body came with less than {self._patience.rate} bytes a second "
+                    "(client_min_rate)"
+                )
+            raise SlowClient(reason) from exc
+        pace.moved(len(chunk), clock() - since)
+        return chunk
+
+
+def _framed_wrongly(error: BaseException) -> MalformedRequest:
+    return MalformedRequest(f"the request body is framed wrongly: {first_line(error)}")
 
 
 Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
@@ -281,9 +313,7 @@ Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 def refusal(error: ErrorAnswer) -> WholeAnswer:
     """Return the answer to a request of which no exchange could be made; ends its connection."""
     headers = Headers({"Content-Type": JSON, **error.headers})
-    answer = WholeAnswer(error.status, None, as_fields(headers), error.body())
-    answer.force_close()
-    return answer
+    return WholeAnswer(error.status, None, as_fields(headers), error.body(), refuses=True)
 
 
 @remembered

@@ -45,7 +45,7 @@ class Relay:
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
         """Answer `exchange` with what the backend says. Raises UpstreamError and BodyError."""
-        body = exchange.at_hand() or await request_body(exchange)
+        body = await request_body(exchange)
         with await self.send(exchange, body=body) as response:
             return await self.answer(exchange, response)
 
@@ -155,6 +155,14 @@ async def _translate_back(translation: Translation, response: UpstreamResponse) 
     response.replace(*translation.answered(response.status, body))
 
 
+async def small_body(exchange: Exchange) -> bytes | None:
+    """The body of `exchange`, read to its end, if it announces a small one."""
+    body = exchange.at_hand()
+    if body is None and exchange.length and exchange.length <= SMALL:
+        return await exchange.body(SMALL)
+    return body
+
+
 async def request_body(exchange: Exchange) -> bytes | AsyncIterator[bytes] | None:
     """Return the body of `exchange` for the upstream: whole where it is small, else as it comes.
 
@@ -163,8 +171,8 @@ async def request_body(exchange: Exchange) -> bytes | AsyncIterator[bytes] | Non
     """
     if not exchange.has_body:
         return None
-    if exchange.length is not None and exchange.length <= SMALL:
-        return await exchange.body(SMALL)
+    if (body := await small_body(exchange)) is not None:
+        return body
     if exchange.length is not None and exchange.length > exchange.max_body:
         raise BodyTooLargeError(exchange.max_body)
     return exchange.stream()

@@ -17,6 +17,7 @@ from proxy.door import Door, ListenError, listen_on
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange, Handler, refusal
 from proxy.keep_up import KeepUp
+from proxy.pace import Patience
 from proxy.place import Place
 from proxy.settings import Address, Settings
 
@@ -27,10 +28,6 @@ _HEALTH: Final = "/_querymill/"
 
 # TRACE would show a client's credentials, and the proxy is no tunnel.
 _REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT"})
-# The backend has its own, lower limits and says so in its own words; these only bound memory.
-_MAX_LINE: Final = 64 * 1024
-_MAX_FIELDS: Final = 256
-_READ_BUFFER: Final = 64 * 1024
 # How long the rest of a body is read that nobody wants, so that the client gets to see the answer.
 _LINGER_SECONDS: Final = 2.0
 # Time for a last answer to leave the socket, after its handler is done.
@@ -61,6 +58,12 @@ class ProxyServer:
         place: Place | None = None,
     ) -> None:
         self.settings = settings
+        self._patience = Patience(
+            body=settings.body_timeout,
+            answer=settings.write_timeout,
+            rate=settings.client_min_rate,
+            grace=settings.client_grace,
+        )
         self._traffic = traffic
         self._admin = admin
         self._keep_up = keep_up
@@ -130,13 +133,9 @@ class ProxyServer:
             partial(self._handle, route),
             share=self._place.share,
             header_timeout=self.settings.header_timeout,
+            patience=self._patience,
             keepalive_timeout=self.settings.keepalive_timeout,
             access_log=None,
-            auto_decompress=False,
-            max_line_size=_MAX_LINE,
-            max_field_size=_MAX_LINE,
-            max_headers=_MAX_FIELDS,
-            read_bufsize=_READ_BUFFER,
             lingering_time=_LINGER_SECONDS,
         )
         if self._place.listeners:
@@ -171,7 +170,7 @@ class ProxyServer:
             exchange = Exchange(
                 request,
                 max_body=self.settings.max_request_bytes,
-                body_timeout=self.settings.body_timeout,
+                patience=self._patience,
                 closing=lambda: self._stopping or ends_with(request),
             )
             if exchange.method in _REFUSED_METHODS:

@@ -139,7 +139,8 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "keepalive_timeout",
         "seconds",
         75.0,
-        "Seconds an idle client connection is kept open.",
+        "Seconds a client connection on which nothing comes is kept open, before its first request "
+        "as after others.",
         minimum=1,
         maximum=3600,
     ),
@@ -147,7 +148,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "header_timeout",
         "seconds",
         10.0,
-        "Seconds a client has to send the head of a request.",
+        "Seconds a client has to send the head of a request, from its first byte.",
         minimum=0.1,
         maximum=300,
     ),
@@ -156,6 +157,31 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "seconds",
         60.0,
         "Seconds without a byte from a client whose request body is awaited.",
+        minimum=0.1,
+        maximum=3600,
+    ),
+    Setting(
+        "write_timeout",
+        "seconds",
+        60.0,
+        "Seconds in which a client takes nothing of its answer before its connection is closed.",
+        minimum=0.1,
+        maximum=3600,
+    ),
+    Setting(
+        "client_min_rate",
+        "bytes",
+        500,
+        "Bytes a second a client has to manage, sending a body (else 408) or taking an answer "
+        "(else its connection is closed); 0 sets no limit.",
+        minimum=0,
+        maximum=_MB,
+    ),
+    Setting(
+        "client_grace",
+        "seconds",
+        20.0,
+        "Seconds a client may be behind that rate.",
         minimum=0.1,
         maximum=3600,
     ),
@@ -316,6 +342,9 @@ class Settings:
     keepalive_timeout: float
     header_timeout: float
     body_timeout: float
+    write_timeout: float
+    client_min_rate: int
+    client_grace: float
     shutdown_timeout: float
     max_request_bytes: int
     max_transform_bytes: int

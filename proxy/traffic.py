@@ -22,7 +22,7 @@ from proxy.metrics import Metrics
 from proxy.msearch import MsearchTraffic
 from proxy.queries import QueryTraffic
 from proxy.reads import ReadTraffic
-from proxy.relay import Relay
+from proxy.relay import Relay, small_body
 from proxy.remember import remembered
 from proxy.resolver import Resolver
 from proxy.scroll import ScrollTraffic
@@ -137,6 +137,9 @@ class Traffic:
         status = 500
         admitted = False
         try:
+            if exchange.has_body:
+                # A body that drips in takes no place while it does.
+                await small_body(exchange)
             if not self._admission.enter(names):
                 await self._admission.wait(names)
             admitted = True
@@ -155,7 +158,12 @@ class Traffic:
                 await self._lookups.check(exchange, target)
             answer = await self._answers.get(target.operation, self._other)(exchange, target)
             status = answer.status
+            # An answer has its place until the client took it.
+            await exchange.deliver(answer)
             return answer
+        except ConnectionError:
+            # The client is gone.
+            raise
         except Exception as error:
             status = status_of(error)
             raise

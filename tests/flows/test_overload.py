@@ -43,7 +43,10 @@ async def metric(client: Client, name: str) -> float:
 
 
 class Held:
-    """A search that is in flight for as long as its client holds back the end of its body."""
+    """A search that is in flight for as long as its client holds back the end of its body.
+
+    The body comes in chunks: one of a small length takes no place before all of it is there.
+    """
 
     def __init__(self, raw: RawClient) -> None:
         self.raw = raw
@@ -51,13 +54,13 @@ class Held:
     @classmethod
     async def begin(cls, raw: RawClient, watch: Client, target: str, count: int = 1) -> Held:
         """Send all but the end; gives it once `count` requests are in flight."""
-        await raw.send(request(target, "POST", BODY, JSON)[:-1])
+        await raw.send(request(target, "POST", b"", JSON, "Transfer-Encoding: chunked"))
         while await metric(watch, "querymill_in_flight_requests") < count:
             continue
         return cls(raw)
 
     async def end(self) -> Message:
-        await self.raw.send(BODY[-1:])
+        await self.raw.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY))
         return await self.raw.answer("POST")
 
 

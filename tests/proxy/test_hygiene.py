@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import orjson
 import pytest
 from aiohttp import web
 
@@ -30,15 +31,17 @@ def fields(count: int) -> bytes:
 
 
 LIMITS = [
-    pytest.param(long_target, KB64, id="target"),
-    pytest.param(long_value, KB64, id="value"),
-    pytest.param(fields, 256, id="fields"),
+    pytest.param(long_target, KB64, 414, id="target"),
+    pytest.param(long_value, 2 * KB64, 431, id="value"),
+    pytest.param(fields, 1024, 431, id="fields"),
 ]
 MakeRequest = Callable[[int], bytes]
 
 
-@pytest.mark.parametrize(("make", "limit"), LIMITS)
-async def test_head_limits_obeyed(start_proxy: StartProxy, make: MakeRequest, limit: int) -> None:
+@pytest.mark.parametrize(("make", "limit", "status"), LIMITS)
+async def test_head_limits_obeyed(
+    start_proxy: StartProxy, make: MakeRequest, limit: int, status: int
+) -> None:
     """A head one below its limit, and one at it, are taken as they are."""
     seen: list[int] = []
 
@@ -52,12 +55,13 @@ async def test_head_limits_obeyed(start_proxy: StartProxy, make: MakeRequest, li
     assert seen[0] < seen[1]
 
 
-@pytest.mark.parametrize(("make", "limit"), LIMITS)
+@pytest.mark.parametrize(("make", "limit", "status"), LIMITS)
 async def test_head_limits_violated(
-    backend: ScriptedBackend, client: Client, make: MakeRequest, limit: int
+    backend: ScriptedBackend, client: Client, make: MakeRequest, limit: int, status: int
 ) -> None:
-    """One byte or field above the limit is a 400, and the connection ends."""
-    assert (await client.ask(make(limit + 1))).status == 400
+    """One byte or field above the limit is a 414 or 431, and the connection ends."""
+    got = await client.ask(make(limit + 1))
+    assert (got.status, orjson.loads(got.body)["status"]) == (status, status)
     assert await client.at_end()
     assert backend.received == []
 
@@ -74,6 +78,19 @@ async def test_head_without_an_end(backend: ScriptedBackend, client: Client) -> 
     except ConnectionError:
         pass
     assert sent < 100_000
+    assert backend.received == []
+
+
+async def test_large_head_is_cut_off_before_its_end(
+    backend: ScriptedBackend, client: Client
+) -> None:
+    """However its lines are cut, a head above 256 KB is a 431 before all of it has come."""
+    await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"")
+    for number in range(4):
+        await client.send(b"X-%d: " % number + b"a" * 70_000 + b"\r\n")
+    got = await client.answer()
+    assert (got.status, b"262144 bytes" in got.body) == (431, True)
+    assert await client.at_end()
     assert backend.received == []
 
 

@@ -72,7 +72,7 @@ async def test_bad_framing(backend: ScriptedBackend, client: Client, data: bytes
     never hears of it."""
     await client.send(data)
     got = await client.answer()
-    assert got.status == 400
+    assert got.first_line == b"HTTP/1.1 400 Bad Request"
     error = orjson.loads(got.body)
     assert error["status"] == 400
     assert error["error"]["root_cause"][0]["reason"] == error["error"]["reason"]
@@ -146,9 +146,88 @@ async def test_slow_head_is_cut_off(start_proxy: StartProxy) -> None:
 
 
 async def test_silent_connection_is_closed(start_proxy: StartProxy) -> None:
-    """A connection without a first request is closed after header_timeout, without a word."""
-    proxy = await start_proxy(header_timeout=0.2)
+    """A connection without a first request is closed after keepalive_timeout, without a word."""
+    proxy = await start_proxy(keepalive_timeout=1, header_timeout=300)
     assert await (await proxy.client()).at_end()
+
+
+async def test_silent_connection_outlives_the_header_timeout(
+    backend: ScriptedBackend, start_proxy: StartProxy
+) -> None:
+    """The time for a head begins with its first byte, so that clients may connect ahead."""
+    proxy = await start_proxy(header_timeout=0.1)
+    early, late = await proxy.client(), await proxy.client()
+    await late.send(b"GET")
+    assert (await late.answer()).status == 408
+    assert (await early.ask(request("/"))).status == 200
+
+
+async def test_head_begun_on_an_idle_connection(start_proxy: StartProxy) -> None:
+    """A head that begins shortly before keepalive_timeout has its own time, and its 408."""
+    proxy = await start_proxy(keepalive_timeout=1, header_timeout=2)
+    client = await proxy.client()
+    assert (await client.ask(request("/"))).status == 200
+    await client.send(b"GET")
+    assert (await client.answer()).status == 408
+
+
+@pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/0.9", b"HTTP/3.7", b"HTCPCP/1.0"])
+async def test_refusals_are_in_the_proxys_own_version(client: Client, version: bytes) -> None:
+    """What is malformed is told so in HTTP/1.1, whatever version it claims to be."""
+    await client.send(b"GET /a b " + version + b"\r\n\r\n")
+    got = await client.answer()
+    assert (got.first_line, got.get("connection")) == (b"HTTP/1.1 400 Bad Request", b"close")
+
+
+async def test_good_request_in_an_old_version(client: Client) -> None:
+    """HTTP/1.0 is answered in kind."""
+    await client.send(b"GET / HTTP/1.0\r\n\r\n")
+    assert (await client.answer()).first_line == b"HTTP/1.0 200 OK"
+    assert await client.at_end()
+
+
+GOOD = b"POST /good HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+CHUNKED = (
+    b"POST /good HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+)
+BROKEN = {
+    "nonsense": b"\x00\x01\x02",
+    "words": b"stray bytes",
+    "bad line": b"GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
+    "bad field": b"GET / HTTP/1.1\r\nHost: x\r\nA B: c\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\n"
+    b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.parametrize("good", [GOOD, CHUNKED, request("/good")], ids=["body", "chunks", "get"])
+async def test_what_came_before_a_broken_request_is_answered(
+    backend: ScriptedBackend, client: Client, good: bytes, broken: bytes
+) -> None:
+    """Whole requests in the same piece have their answers; then comes the 400, and the end."""
+    await client.send(good + b"\r\n" + good + broken)
+    got = [await client.answer() for _ in range(3)]
+    assert [each.status for each in got] == [200, 200, 400]
+    assert await client.at_end()
+    assert backend.targets == ["/good", "/good"]
+
+
+async def test_bytes_behind_the_last_request(
+    backend: ScriptedBackend, start_proxy: StartProxy
+) -> None:
+    """Whatever follows a request that ends its connection, the request has its answer."""
+    proxy = await start_proxy()
+    for stray in (b"\r\n", b"\r\n\r\n", b"x", b"\x00" * 5000, *BROKEN.values(), request("/next")):
+        for head in (b"HTTP/1.1\r\nHost: x\r\nConnection: close", b"HTTP/1.0"):
+            for last in (b"GET / ", b"POST / "):
+                body = b"\r\nContent-Length: 2\r\n\r\n{}" if last[:1] == b"P" else b"\r\n\r\n"
+                client = await proxy.client()
+                await client.send(last + head + body + stray)
+                assert (await client.answer()).status == 200
+                assert await client.at_end()
+    assert set(backend.targets) == {"/"}
 
 
 async def test_slow_second_head_is_cut_off(start_proxy: StartProxy) -> None:

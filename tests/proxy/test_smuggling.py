@@ -119,15 +119,15 @@ async def test_corpus(proxy: Proxy, backend: ScriptedBackend, table: str, pieces
 async def test_nothing_is_read_behind_the_end(
     proxy: Proxy, backend: ScriptedBackend, name: str, pieces: bool
 ) -> None:
-    """Behind the last request of a connection nothing is read; one sent with it may refuse both."""
+    """Behind the last request of a connection nothing is read, and it has its answer."""
     case = ENDINGS[name]
     client = await proxy.client()
     await send(client, case.data, pieces=pieces)
     seen = await statuses(client)
-    assert came(backend) in ([], expected(case))
-    assert seen in ([], [400], [200])
-    if not pieces:
-        assert (seen, len(backend.received)) in (([400], 0), ([200], 1))
+    assert came(backend) == expected(case)
+    # A client that sends on behind an offer to change the protocol may find its connection reset.
+    lost = pieces and name.startswith("upgrade") and seen == []
+    assert lost or seen == [200]
 
 
 async def test_connection_goes_on_after_an_upgrade_nobody_wants(
