@@ -23,6 +23,7 @@ from proxy.cursors import Cursors
 from proxy.definitions import Definitions
 from proxy.documents import DocumentTraffic
 from proxy.failures import Failures
+from proxy.given_ids import GivenIds
 from proxy.headers import ADMIN_TOKEN
 from proxy.indices import IndexTraffic
 from proxy.keep_up import KeepUp
@@ -30,6 +31,7 @@ from proxy.lookups import Lookups
 from proxy.metrics import Metrics
 from proxy.msearch import MsearchTraffic
 from proxy.place import Place
+from proxy.points import PointTraffic
 from proxy.queries import QueryTraffic
 from proxy.reads import ReadTraffic
 from proxy.relay import Relay
@@ -123,7 +125,8 @@ async def open_proxy(
         templates = Templates(backend)
         updates, failures = Updates(backend), Failures(backend)
         cursors = Cursors(lambda: definitions.secret)
-        scroll = ScrollTraffic(relay, selector, executor, registry, cursors, visible=visible)
+        given = GivenIds(cursors)
+        scroll = ScrollTraffic(relay, selector, executor, registry, cursors, given, visible=visible)
         largest = settings.max_transform_bytes
         keep_up = KeepUp(place.notices, definitions, resolver)
         traffic = Traffic(
@@ -154,6 +157,7 @@ async def open_proxy(
             ),
             ReadTraffic(relay, selector, executor, visible=visible),
             scroll,
+            PointTraffic(relay, selector, scroll, cursors, given),
             AsyncSearchTraffic(
                 relay, selector, executor, cursors, scroll, max_bytes=largest, visible=visible
             ),

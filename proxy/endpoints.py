@@ -30,6 +30,8 @@ class Operation(Enum):
     CLEAR_SCROLL = "clear scroll"
     OPEN_PIT = "open pit"
     CLOSE_PIT = "close pit"
+    PIT_SEGMENTS = "pit segments"
+    ALL_PITS = "all pits"
     ASYNC_SEARCH = "async search"
     ASYNC_RESULT = "async result"
     ASYNC_STATUS = "async status"
@@ -113,7 +115,8 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.OPEN_PIT, "POST", "_pit", index="required"),
     _row(_O.CLOSE_PIT, "DELETE", "_search/point_in_time", index="none"),
     _row(_O.CLOSE_PIT, "DELETE", "_pit", index="none"),
-    _row(_O.SAFE, "GET DELETE", "_search/point_in_time/_all", index="none"),
+    _row(_O.ALL_PITS, "GET DELETE", "_search/point_in_time/_all", index="none"),
+    _row(_O.PIT_SEGMENTS, "GET", "_cat/pit_segments", index="none"),
     _row(_O.ASYNC_SEARCH, "POST", "_async_search", READ),
     _row(_O.ASYNC_RESULT, "GET", "_async_search/{id}", RESULT, index="none"),
     _row(_O.ASYNC_STATUS, "GET", "_async_search/status/{id}", index="none"),

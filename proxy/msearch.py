@@ -47,6 +47,7 @@ class _Work:
     touched: bool = False
     failure: dict[str, Any] | None = field(default=None)
     memory: Memory | None = None
+    rendered: bool = False
 
 
 class MsearchTraffic:
@@ -85,19 +86,27 @@ class MsearchTraffic:
             raise ErrorAnswer(400, "illegal_argument_exception", str(error)) from error
         kept_out = [_narrowed(item, target) for item in items]
         templated = target.segments[-1] == "template"
-        works = [await self._prepare(item, exchange, target, asked) for item in kept_out]
+        works = [await self._prepare(item, exchange, target, asked, templated) for item in kept_out]
         for item, work in zip(items, works, strict=True):
             work.touched = work.touched or work.item.header != item.header
         await _each(works, lambda work: self._rewrite(work, exchange, templated))
         return await self._send(exchange, target, works, templated)
 
     async def _prepare(
-        self, item: MsearchItem, exchange: Exchange, target: Target, asked: str | None
+        self,
+        item: MsearchItem,
+        exchange: Exchange,
+        target: Target,
+        asked: str | None,
+        templated: bool,
     ) -> _Work:
         opened, memory, failure = item, None, None
         try:
-            opened, memory = self._opened(item)
-        except ErrorAnswer as error:
+            if templated and not item.names and PREFIX.encode() in item.body:
+                rendered = await self._templates.render(item.body.decode(), exchange)
+                opened = item.with_body(rendered)
+            opened, memory = self._opened(opened)
+        except (ErrorAnswer, PipelineError, UnicodeDecodeError) as error:
             failure = _failure(error, exchange.request_id)
         names = memory.names if memory else item.names or target.names
         runs = Runs.of(
@@ -108,6 +117,7 @@ class MsearchTraffic:
         )
         work = _Work(opened, Selection(), runs, failure=failure, memory=memory)
         work.touched = opened is not item
+        work.rendered = work.touched and templated
         try:
             work.selection = await self._selector.for_search(
                 names,
@@ -139,7 +149,7 @@ class MsearchTraffic:
             return
         try:
             text = work.item.body.decode()
-            if templated:
+            if templated and not work.rendered:
                 text = await self._templates.render(text, exchange)
                 work.item, work.touched = work.item.with_body(text), True
             request = _parse(text, work.item.line + 1)

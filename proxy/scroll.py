@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -17,22 +18,25 @@ from proxy.cursors import CARRIED_MAX, PREFIX, Cursors, Memory
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.formats import format_of
+from proxy.given_ids import GivenIds
 from proxy.headers import request_headers
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
+from proxy.search_request import body_in_url
 from proxy.selection import Chosen, Selection, Selector
-from proxy.spans import Span, elements, member, replaced
+from proxy.spans import Span, member, replaced
 from proxy.target import Target
 from proxy.transform import inflated, new_body_headers, read_json_body
 
 BODY_MAX = 16 * 1024 * 1024
 ANSWER_MAX = 100 * 1024 * 1024
+Render = Callable[[str, Exchange], Awaitable[str]]
 # The members and parameters that hold ids, by the spelling of either backend.
 ID_MEMBERS = ("scroll_id", "pit_id", "id")
 
 
 class ScrollTraffic:
-    """Answers `_search/scroll`, and the calls that open and close scrolls and points in time."""
+    """Answers `_search/scroll`, and tells of searches what their ids remember."""
 
     def __init__(
         self,
@@ -41,6 +45,7 @@ class ScrollTraffic:
         executor: Executor,
         registry: Registry,
         cursors: Cursors,
+        given: GivenIds,
         *,
         visible: frozenset[str],
     ) -> None:
@@ -49,6 +54,7 @@ class ScrollTraffic:
         self._executor = executor
         self._registry = registry
         self._cursors = cursors
+        self._given = given
         self._visible = visible
 
     async def page(self, exchange: Exchange, target: Target) -> web.StreamResponse:
@@ -88,41 +94,6 @@ class ScrollTraffic:
             text = self.rewrap(text, replace(memory, state=runs.state))
             return await form.respond(exchange, response, text, runs.answer_headers())
 
-    async def open_pit(self, exchange: Exchange, target: Target) -> web.StreamResponse:
-        """Open a point in time; its id remembers the indices it is on."""
-        if self._selector.idle:
-            return await self._pass(exchange, target)
-        body = await request_body(exchange)
-        headers = request_headers(exchange.raw_headers)
-        headers.popall("Accept-Encoding", None)
-        with await self._relay.send(exchange, headers=headers, body=body) as response:
-            if response.status != 200 or not is_json(response.headers.get("Content-Type", "")):
-                return await self._relay.answer(exchange, response)
-            text = (await response.read(ANSWER_MAX)).decode()
-        text = self.rewrap(text, Memory(names=target.names))
-        fields = response.headers.copy()
-        fields.popall("Content-Length", None)
-        return exchange.respond(200, fields, text.encode(), reason=response.reason)
-
-    async def close(self, exchange: Exchange, target: Target) -> web.StreamResponse:
-        """Close scrolls or points in time: the backend gets its own ids."""
-        sent_target, path, query = exchange.target, target.path, target.query
-        if target.id is not None and PREFIX in target.id:
-            path = path.rpartition("/")[0] + "/" + quote(self._own_ids(target.id), safe=",=")
-            sent_target = query.after(path)
-        elif (asked := query.get("scroll_id")) is not None and PREFIX in asked:
-            query = query.without({"scroll_id"})
-            sent_target = query.with_parameter("scroll_id", self._own_ids(asked)).after(path)
-        sent = await exchange.body(BODY_MAX) if exchange.has_body else None
-        headers = request_headers(exchange.raw_headers)
-        if PREFIX.encode() in await inflated(exchange, BODY_MAX):
-            sent = self._unwrapped(await _readable(exchange)).encode()
-            headers = new_body_headers(exchange)
-        with await self._relay.send(
-            exchange, target=sent_target, headers=headers, body=sent
-        ) as response:
-            return await self._relay.answer(exchange, response)
-
     # For the first page, which is a search
 
     def memory(
@@ -152,18 +123,25 @@ class ScrollTraffic:
         return replaced(text, changes)
 
     async def opened(
-        self, exchange: Exchange, target: Target, limit: int
+        self, exchange: Exchange, target: Target, limit: int, render: Render | None = None
     ) -> tuple[bytes | None, Memory | None]:
         """A search's body with the backend's own id, and what the client's remembered.
+
+        `render` makes a search of a template.
 
         None where it is no search of a point in time that was opened here. Raises `ErrorAnswer`
         as `open_search` does.
         """
-        if target.names or not exchange.has_body:
+        if target.names:
             return None, None
-        body = await inflated(exchange, limit)
-        if PREFIX.encode() in body and not _is_text(exchange):
-            body = await read_json_body(exchange, limit)
+        if not exchange.has_body:
+            body = body_in_url(target.query) or b""
+        else:
+            body = await inflated(exchange, limit)
+            if not is_text(exchange) and b"pit" in body:
+                body = await read_json_body(exchange, limit)
+        if render is not None and PREFIX.encode() in body:
+            body = (await render(body.decode(), exchange)).encode()
         if b'"pit"' not in body:
             return None, None
         try:
@@ -190,6 +168,7 @@ class ScrollTraffic:
             if self._selector.guarded("query", "result"):
                 raise _unknown_id("a search of a point in time")
             return text, None
+        self._given.keep(backend_id, memory)
         return replaced(text, [(span, orjson.dumps(backend_id).decode())]), memory
 
     def remembered(self, memory: Memory, runs: Runs) -> Chosen:
@@ -247,33 +226,6 @@ class ScrollTraffic:
         query = target.query.without({"scroll_id"}).with_parameter("scroll_id", backend_id)
         return query.after(target.path), body.encode() or None
 
-    def _own_ids(self, ids: str) -> str:
-        return ",".join(self._cursors.unwrap(part.strip())[0] for part in ids.split(","))
-
-    def _unwrapped(self, body: str) -> str:
-        """The body with the backend's own ids; one that is broken is the backend's to refuse."""
-        if not body.lstrip().startswith("{"):
-            return self._own_ids(body)
-        try:
-            changes = self._ids_in(body)
-        except ValueError:
-            return body
-        return replaced(body, changes)
-
-    def _ids_in(self, body: str) -> list[tuple[Span, str]]:
-        changes: list[tuple[Span, str]] = []
-        for name in ID_MEMBERS:
-            whole = member(body, name)
-            if whole is None:
-                continue
-            spans = elements(body, whole.start) if body[whole.start] == "[" else [whole]
-            for span in spans:
-                value = orjson.loads(body[span.start : span.end])
-                if isinstance(value, str):
-                    own = self._cursors.unwrap(value)[0]
-                    changes.append((span, orjson.dumps(own).decode()))
-        return changes
-
     def refuse_unknown(self, target: Target) -> None:
         """Raise `ErrorAnswer` (403) where an id not of ours could get past a final pipeline."""
         if self._selector.guarded("query", "result"):
@@ -286,18 +238,22 @@ class ScrollTraffic:
 
 
 async def _readable(exchange: Exchange) -> str:
-    """The body as text; in other formats than JSON, as JSON where an id of ours comes with it.
+    """The body as text; in other formats than JSON, as JSON.
 
-    Raises `ErrorAnswer` where it cannot be read then: 406 for SMILE, 400 for one that is broken.
+    Raises `ErrorAnswer` where an id of ours comes with one that cannot be read: 406 for SMILE, 400
+    for one that is broken.
     """
     body = await inflated(exchange, BODY_MAX)
-    ours = PREFIX in exchange.target or PREFIX.encode() in body
-    if ours and not _is_text(exchange):
-        body = await read_json_body(exchange, BODY_MAX)
+    if not is_text(exchange):
+        try:
+            body = await read_json_body(exchange, BODY_MAX)
+        except ErrorAnswer:
+            if PREFIX in exchange.target or PREFIX.encode() in body:
+                raise
     return body.decode("utf-8", "replace")
 
 
-def _is_text(exchange: Exchange) -> bool:
+def is_text(exchange: Exchange) -> bool:
     """Whether the body is JSON, or an id alone, and no other format of the backend's."""
     return format_of(exchange.headers.get("Content-Type", "")) in (None, "json")
 

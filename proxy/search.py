@@ -95,8 +95,9 @@ class SearchTraffic:
     ) -> web.StreamResponse:
         asked = target.query.get("pipeline")
         opened = memory = None
-        if not target.names and exchange.has_body:
-            opened, memory = await self._scroll.opened(exchange, target, self._max_bytes)
+        if not target.names and (exchange.has_body or target.query.get("source")):
+            render = self._templates.render if templated else None
+            opened, memory = await self._scroll.opened(exchange, target, self._max_bytes, render)
         names = memory.names if memory else target.names
         expand = target.query.get("expand_wildcards")
         selection = self._selector.known(names, expand) if asked is None else None
@@ -136,7 +137,8 @@ class SearchTraffic:
         source = search.opened or body or body_in_url(query) or b"{}"
         path = target.path
         if search.templated:
-            source = (await self._templates.render(source.decode(), exchange)).encode()
+            if search.opened is None:
+                source = (await self._templates.render(source.decode(), exchange)).encode()
             path = path.removesuffix("/template")
         request, remaining = await merged_request(source, query)
         rewritten = await runs.run(selection.query, "query", request)

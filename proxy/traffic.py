@@ -20,6 +20,7 @@ from proxy.keep_up import KeepUp
 from proxy.lookups import Lookups
 from proxy.metrics import Metrics
 from proxy.msearch import MsearchTraffic
+from proxy.points import PointTraffic
 from proxy.queries import QueryTraffic
 from proxy.reads import ReadTraffic
 from proxy.relay import Relay, small_body
@@ -44,6 +45,9 @@ _SOURCE_READ = frozenset(
         Operation.EXPLAIN,
         Operation.VALIDATE,
         Operation.BY_QUERY,
+        Operation.CLEAR_SCROLL,
+        Operation.CLOSE_PIT,
+        Operation.PIT_SEGMENTS,
     }
 )
 _NO_SOURCE = frozenset({Operation.SAFE, Operation.GET_DOCUMENT, Operation.GET_SOURCE})
@@ -75,6 +79,7 @@ class Traffic:
         bulk: BulkTraffic,
         reads: ReadTraffic,
         scroll: ScrollTraffic,
+        points: PointTraffic,
         async_search: AsyncSearchTraffic,
         indices: IndexTraffic,
         msearch: MsearchTraffic,
@@ -104,9 +109,11 @@ class Traffic:
             Operation.UPDATE: documents.update,
             Operation.BULK: bulk,
             Operation.SCROLL: scroll.page,
-            Operation.CLEAR_SCROLL: scroll.close,
-            Operation.OPEN_PIT: scroll.open_pit,
-            Operation.CLOSE_PIT: scroll.close,
+            Operation.CLEAR_SCROLL: points.close,
+            Operation.OPEN_PIT: points.open,
+            Operation.CLOSE_PIT: points.close,
+            Operation.PIT_SEGMENTS: points.close,
+            Operation.ALL_PITS: points.all,
             Operation.ASYNC_SEARCH: async_search.submit,
             Operation.ASYNC_RESULT: async_search.result,
             Operation.ASYNC_STATUS: async_search.status,
