@@ -95,5 +95,6 @@ STAGE_ERROR_KINDS = {
     "load": "the UDF could not be loaded",
     "input_type": "the payload is not what this type of pipeline takes",
     "unavailable": "no sandbox could be had",
+    "refused": "the backend refuses the request that a query pipeline changed",
     "breaker": "the pipeline is turned off for a while, as its runs kept passing their deadline",
 }

@@ -48,6 +48,11 @@ class CompiledPipeline:
         """``name@version#revision``, as headers and warnings show it."""
         return f"{self.definition.label}#{self.revision}"
 
+    @property
+    def may_be_left_out(self) -> bool:
+        """Whether a request goes on without what this pipeline would have done."""
+        return self.definition.on_error in ("continue", "pass") and not self.final
+
 
 @dataclass(slots=True, kw_only=True)
 class Run:
@@ -55,7 +60,8 @@ class Run:
 
     `payload` is what the request goes on with: the result when `done`, what the surviving stages
     made when `degraded` by a stage that may fail, the original when the whole run degraded.
-    `error` says why it failed, degraded, was rejected or dropped.
+    `error` says why it failed, degraded, was rejected or dropped. The outcome of one that is `held`
+    is not counted yet.
     """
 
     pipeline: CompiledPipeline
@@ -64,6 +70,7 @@ class Run:
     took_ms: float
     error: StageError | RejectedError | DroppedError | None = None
     stages: list[StageReport] = field(default_factory=list)
+    held: bool = False
 
 
 class Executor:
@@ -79,8 +86,12 @@ class Executor:
         context: Context,
         *,
         trace: bool = False,
+        hold: bool = False,
     ) -> Run:
         """Run every enabled stage in order; never raises for what a UDF did.
+
+        With `hold`, the outcome of a run that changed its payload is counted by `settle` or
+        `refuse`, once the backend has been asked.
 
         The deadline of `context` is the caller's; the pipeline's own timeout shortens it. State
         and metadata written by a run that is thrown away are taken back.
@@ -99,8 +110,7 @@ class Executor:
             error.pipeline = pipeline.name
             # With its traceback, whose frames hold the run, each would be left to the collector.
             run.error = error.with_traceback(None)
-            goes_on = definition.on_error in ("continue", "pass") and not pipeline.final
-            run.outcome = "degraded" if goes_on else "failed"
+            run.outcome = "degraded" if pipeline.may_be_left_out else "failed"
             run.payload = payload
             context.state, context.metadata = state, metadata
         except RejectedError as error:
@@ -108,7 +118,8 @@ class Executor:
         except DroppedError as error:
             run.error, run.outcome = error.with_traceback(None), "dropped"
         run.took_ms = (time.monotonic() - started) * 1000
-        stats.outcomes[run.outcome] += 1
+        run.held = hold and run.payload is not payload and run.outcome in ("done", "degraded")
+        stats.outcomes[run.outcome] += not run.held
         if _turned_off(run):
             # It took no time, which would say nothing of how long runs take.
             stats.turned_off += 1
@@ -117,6 +128,29 @@ class Executor:
         stats.timeouts += isinstance(run.error, StageTimeoutError)
         _write_log(run, context)
         return run
+
+    def settle(self, run: Run) -> None:
+        """Count a run that was held as what it came to."""
+        if run.held:
+            run.held = False
+            self.stats.pipeline(run.pipeline.name).outcomes[run.outcome] += 1
+
+    def refuse(self, run: Run, error: StageError, context: Context, *, left_out: bool) -> None:
+        """Count a run that was held as one whose request the backend refused.
+
+        `left_out` says that the request goes on without it.
+        """
+        error.pipeline = run.pipeline.name
+        changed = [report.name for report in run.stages if report.changed]
+        stats = self.stats.pipeline(run.pipeline.name)
+        if changed:
+            error.stage = changed[-1]
+            stats.stage(error.stage).errors[error.kind] += 1
+        run.error = error
+        run.outcome = "degraded" if left_out else "failed"
+        stats.refused += 1
+        self.settle(run)
+        log_failure(run, error, context)
 
     async def _run_guarded(self, run: Run, context: Context, trace: bool) -> None:
         """Run the stages unless the breaker is open; it gets to know how they ended."""

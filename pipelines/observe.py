@@ -51,6 +51,7 @@ class StageReport:
     tries: int = 0
     error: StageError | None = None
     log: list[str] = field(default_factory=list)
+    changed: bool = False
     before: dict[str, Any] | None = None
     after: dict[str, Any] | None = None
 
@@ -102,6 +103,7 @@ class ObservedStage:
             try:
                 result = await self.stage.run(payload, context)
                 report.outcome, report.error = "success", None
+                report.changed = result is not payload
             except StageError as error:
                 error.stage = self.name
                 error.pipeline = context.pipeline

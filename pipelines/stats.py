@@ -113,12 +113,14 @@ class PipelineStats:
     """What one pipeline did: an outcome a run, timeouts, time, and the same for each stage.
 
     `turned_off` are the runs that its breaker ended before they began; they have no time.
+    `refused` are those whose request the backend refused.
     """
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
         self.timeouts = 0
         self.turned_off = 0
+        self.refused = 0
         self.latency = Latency()
         self.stages: dict[str, StageStats] = {}
 
@@ -133,6 +135,7 @@ class PipelineStats:
         self.outcomes.update(other.outcomes)
         self.timeouts += other.timeouts
         self.turned_off += other.turned_off
+        self.refused += other.refused
         self.latency.merge(other.latency)
         for name, stage in other.stages.items():
             self.stage(name).merge(stage)
@@ -149,6 +152,7 @@ class PipelineStats:
             "dropped": counts["dropped"],
             "timeouts": self.timeouts,
             "turned_off": self.turned_off,
+            "refused": self.refused,
             "time_in_millis": round(self.latency.total_ms, 3),
             "latency_ms": self.latency.quantiles(),
             "stages": {name: stage.as_dict() for name, stage in self.stages.items()},

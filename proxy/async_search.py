@@ -11,12 +11,14 @@ import orjson
 from aiohttp import web
 
 from pipelines.executor import Executor
+from pipelines.payload import Payload
 from proxy.answer_form import AnswerForm
 from proxy.bodies import is_json
 from proxy.cursors import Cursors, Memory
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.headers import request_headers
+from proxy.refusals import Attempt
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
 from proxy.scroll import ANSWER_MAX, ScrollTraffic
@@ -38,6 +40,8 @@ from proxy.upstream import UpstreamResponse
 REMEMBERED_MAX: Final = 3 * 1024
 # Elasticsearch tells the id in the head of its answers as well.
 ID_FIELD: Final = "X-Elasticsearch-Async-Id"
+# Parameters that a plain search does not have.
+_OWN: Final = frozenset({"wait_for_completion_timeout", "keep_on_completion", "keep_alive"})
 # What an id can leave out, the largest first, and what it says then.
 _LEFT_OUT: Final[dict[str, Any]] = {"request": "{}", "state": {}, "metadata": {}}
 
@@ -83,28 +87,53 @@ class AsyncSearchTraffic:
         runs = self._runs(exchange, names)
         runs.warnings.extend(selection.warnings)
         body = await read_json_body(exchange, self._max_bytes)
+        is_read = bool(body)
         request, remaining = await merged_request(
             opened or body or body_in_url(query) or b"{}", query
         )
-        rewritten = await runs.run(selection.query, "query", request)
-        headers = request_headers(exchange.raw_headers)
         sent = await exchange.body(self._max_bytes) if exchange.has_body else None
-        if rewritten.changed or opened is not None:
-            sent, query = rewritten.text.encode(), remaining
-            headers = new_body_headers(exchange, "" if body else "application/json")
-        if not (selection.result or runs.metadata or point or guarded):
-            with await self._relay.send(
-                exchange, target=query.after(target.path), headers=headers, body=sent
-            ) as response:
+        try:
+            rewritten = await runs.run(selection.query, "query", request)
+            wrapped = bool(selection.result or runs.metadata or point or guarded)
+            form = await AnswerForm.of(exchange, query, self._relay)
+            if wrapped:
+                form.check()
+                memory = self._memory(names, selection.result, runs, rewritten.text)
+
+            async def send(request: Payload) -> UpstreamResponse:
+                headers, body, left = request_headers(exchange.raw_headers), sent, query
+                if request.changed or opened is not None:
+                    body, left = request.text.encode(), remaining
+                    headers = new_body_headers(exchange, "" if is_read else "application/json")
+                if wrapped:
+                    left, headers = form.ask(left, headers)
+                return await self._relay.send(
+                    exchange, target=left.after(target.path), headers=headers, body=body
+                )
+
+            async def probe(request: str) -> UpstreamResponse:
+                return await self._relay.send(
+                    exchange,
+                    target=remaining.without(_OWN).after(_search_path(target)),
+                    headers=new_body_headers(exchange, "application/json"),
+                    body=request.encode(),
+                )
+
+            response, answered = await Attempt(
+                pipelines=selection.query,
+                original=request,
+                rewritten=rewritten,
+                send=send,
+                probe=probe,
+            ).answer(runs)
+        finally:
+            runs.accepted()
+        with response:
+            if not wrapped:
                 response.headers.extend(runs.answer_headers())
                 return await self._relay.answer(exchange, response)
-        memory = self._memory(names, selection.result, runs, rewritten.text)
-        form = await AnswerForm.of(exchange, query, self._relay)
-        form.check()
-        query, headers = form.ask(query, headers)
-        with await self._relay.send(
-            exchange, target=query.after(target.path), headers=headers, body=sent
-        ) as response:
+            if answered is not rewritten:
+                memory = self._memory(names, selection.result, runs, answered.text)
             return await self._answer(exchange, response, form, runs, selection.result, memory)
 
     async def result(self, exchange: Exchange, target: Target) -> web.StreamResponse:
@@ -244,6 +273,12 @@ class AsyncSearchTraffic:
         body = await request_body(exchange)
         with await self._relay.send(exchange, target=target, body=body) as response:
             return await self._relay.answer(exchange, response)
+
+
+def _search_path(target: Target) -> str:
+    """The path of a plain search of the same indices."""
+    path = target.path.rstrip("/").rpartition("/")[0]
+    return f"{path.removesuffix('/_plugins').removesuffix('/_opendistro')}/_search"
 
 
 def _target_of(target: Target, backend_id: str) -> str:

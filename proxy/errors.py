@@ -118,6 +118,7 @@ ITEM_STATUS: Final[Mapping[str, int]] = {
     "trap": 400,
     "load": 400,
     "input_type": 400,
+    "refused": 400,
 }
 
 # After these the next byte on the client's connection cannot be told from the last body.

@@ -139,6 +139,11 @@ class _Exposed(Collector):
         timeouts = CounterMetricFamily(
             "querymill_pipeline_timeouts", "Runs that passed a deadline.", labels=["pipeline"]
         )
+        refused = CounterMetricFamily(
+            "querymill_pipeline_refused",
+            "Runs after which the backend refused the request.",
+            labels=["pipeline"],
+        )
         run_time = SummaryMetricFamily(
             "querymill_pipeline_run_seconds", "Duration of runs.", labels=["pipeline"]
         )
@@ -159,6 +164,7 @@ class _Exposed(Collector):
             for outcome, count in pipeline.outcomes.items():
                 runs.add_metric([name, outcome], count)
             timeouts.add_metric([name], pipeline.timeouts)
+            refused.add_metric([name], pipeline.refused)
             _add_latency(run_time, [name], pipeline.latency)
             for stage_name, stage in pipeline.stages.items():
                 for outcome, count in stage.outcomes.items():
@@ -166,7 +172,7 @@ class _Exposed(Collector):
                 for kind, count in stage.errors.items():
                     errors.add_metric([name, stage_name, kind], count)
                 _add_latency(stage_time, [name, stage_name], stage.latency)
-        yield from (runs, timeouts, run_time, stages, errors, stage_time)
+        yield from (runs, timeouts, refused, run_time, stages, errors, stage_time)
 
 
 def _add_latency(family: SummaryMetricFamily, labels: list[str], latency: Latency) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,7 +11,6 @@ from aiohttp import web
 
 from pipelines.errors import PipelineError
 from pipelines.executor import Executor
-from pipelines.json_text import write
 from pipelines.payload import Payload
 from proxy.answer_form import AnswerForm
 from proxy.bodies import is_json, is_ndjson
@@ -21,7 +20,9 @@ from proxy.exchange import Exchange
 from proxy.guard import check_broken, check_unread
 from proxy.headers import Headers, request_headers
 from proxy.msearch_body import MsearchItem, MsearchSyntaxError, read_msearch, write_msearch
+from proxy.msearch_work import Work, each, is_refused, needs_work, refused_items, together
 from proxy.reach import ALL, expands_hidden, narrowed, refusal
+from proxy.refusals import Attempt
 from proxy.relay import Relay
 from proxy.runs import Runs
 from proxy.scroll import ScrollTraffic
@@ -30,24 +31,11 @@ from proxy.spans import elements, member, replaced
 from proxy.target import Target
 from proxy.templates import Templates
 from proxy.transform import inflated, new_body_headers, read_json_body
+from proxy.upstream import UpstreamResponse
+from proxy.upstream_errors import UpstreamError
 
+_EMPTY = '{"took":0,"responses":[]}'
 ANSWER_MAX = 200 * 1024 * 1024
-# Items that are under way at once; more would only wait for the same sandboxes.
-CONCURRENCY = 8
-
-
-@dataclass(slots=True)
-class _Work:
-    """An item with its pipelines and runs."""
-
-    item: MsearchItem
-    selection: Selection
-    runs: Runs
-    request: str = "{}"
-    touched: bool = False
-    failure: dict[str, Any] | None = field(default=None)
-    memory: Memory | None = None
-    rendered: bool = False
 
 
 class MsearchTraffic:
@@ -89,8 +77,12 @@ class MsearchTraffic:
         works = [await self._prepare(item, exchange, target, asked, templated) for item in kept_out]
         for item, work in zip(items, works, strict=True):
             work.touched = work.touched or work.item.header != item.header
-        await _each(works, lambda work: self._rewrite(work, exchange, templated))
-        return await self._send(exchange, target, works, templated)
+        await each(works, lambda work: self._rewrite(work, exchange, templated))
+        try:
+            return await self._send(exchange, target, works, templated)
+        finally:
+            for work in works:
+                work.runs.accepted()
 
     async def _prepare(
         self,
@@ -99,7 +91,7 @@ class MsearchTraffic:
         target: Target,
         asked: str | None,
         templated: bool,
-    ) -> _Work:
+    ) -> Work:
         opened, memory, failure = item, None, None
         try:
             if templated and not item.names and PREFIX.encode() in item.body:
@@ -115,7 +107,7 @@ class MsearchTraffic:
             index=",".join(names),
             visible=self._visible,
         )
-        work = _Work(opened, Selection(), runs, failure=failure, memory=memory)
+        work = Work(opened, Selection(), runs, failure=failure, memory=memory)
         work.touched = opened is not item
         work.rendered = work.touched and templated
         try:
@@ -142,7 +134,7 @@ class MsearchTraffic:
             return item, None
         return (item.with_body(text), memory) if memory else (item, None)
 
-    async def _rewrite(self, work: _Work, exchange: Exchange, templated: bool) -> None:
+    async def _rewrite(self, work: Work, exchange: Exchange, templated: bool) -> None:
         """Run the query pipelines of an item; a template is rendered before that."""
         selection = work.selection
         if work.failure is not None or not (selection.query or selection.result or templated):
@@ -152,69 +144,125 @@ class MsearchTraffic:
             if templated and not work.rendered:
                 text = await self._templates.render(text, exchange)
                 work.item, work.touched = work.item.with_body(text), True
-            request = _parse(text, work.item.line + 1)
-            rewritten = await work.runs.run(selection.query, "query", request)
+            work.request = _parse(text, work.item.line + 1)
+            work.sent = await work.runs.run(selection.query, "query", work.request)
         except (ErrorAnswer, PipelineError, UnicodeDecodeError) as error:
             work.failure = _failure(error, exchange.request_id)
             return
-        work.request = rewritten.text
-        if rewritten.changed:
-            work.item, work.touched = work.item.with_body(rewritten.text), True
+        if work.sent.changed:
+            work.item, work.touched = work.item.with_body(work.sent.text), True
 
     async def _send(
-        self, exchange: Exchange, target: Target, works: list[_Work], templated: bool
+        self, exchange: Exchange, target: Target, works: list[Work], templated: bool
     ) -> web.StreamResponse:
         for work in works:
-            if work.failure is not None:
-                work.item = replace(work.item, local=work.failure)
+            if work.failure is not None or work.alone is not None:
+                work.item = replace(work.item, local=work.failure or {})
         items = [work.item for work in works]
         sent = await exchange.body(self._max_bytes)
         headers = request_headers(exchange.raw_headers)
-        touched = any(work.touched or work.failure for work in works)
+        touched = any(work.touched or work.item.local is not None for work in works)
         if touched:
             sent, headers = write_msearch(items), new_body_headers(exchange)
         query = target.query.without({"pipeline"})
         path = target.path.removesuffix("/template") if templated else target.path
         wanted = any(w.failure or w.memory or w.selection.result or w.runs.metadata for w in works)
-        if not (wanted or templated):
+        wanted = wanted or any(work.alone is not None for work in works)
+        form = await AnswerForm.of(exchange, query, self._relay)
+        changed = any(work.runs.changed for work in works) and form.format != "smile"
+        if not (wanted or changed or templated):
             with await self._relay.send(
                 exchange, target=query.after(path), headers=headers, body=sent, retry=True
             ) as response:
-                response.headers.extend(_together(works).answer_headers())
+                response.headers.extend(together(works).answer_headers())
                 return await self._relay.answer(exchange, response)
-        form = await AnswerForm.of(exchange, query, self._relay)
         form.check()
         if not sent:
-            local = write({"took": 0, "responses": [item.local for item in items]})
+            local = await self._finish(_EMPTY, works)
             body, given = await form.write(exchange, local, 200)
-            fields = Headers([*_together(works).answer_headers(), *given.items()])
+            fields = Headers([*together(works).answer_headers(), *given.items()])
             return exchange.respond_json(200, body, fields)
         query, headers = form.ask(query, headers)
         with await self._relay.send(
             exchange, target=query.after(path), headers=headers, body=sent, retry=True
         ) as response:
             raw = await response.read(ANSWER_MAX)
-            again = templated and response.status == 400
-            again = again and await self._single_out(exchange, query.after(path), headers, works)
+            again = await self._fall_back(
+                exchange, query.after(path), headers, works, response, raw
+            )
+            if not again and templated and response.status == 400:
+                again = await self._single_out(exchange, query.after(path), headers, works)
             if not again:
                 made: str | bytes = raw
-                if response.status == 200:
+                if response.status == 200 and needs_work(works):
                     text = raw.decode()
                     finished = await self._finish(text, works)
                     made = finished if finished != text else raw
-                told = _together(works).answer_headers()
+                told = together(works).answer_headers()
                 return await form.respond(exchange, response, made, told)
         return await self._send(exchange, target, works, templated)
 
+    async def _fall_back(
+        self,
+        exchange: Exchange,
+        target: str,
+        headers: Headers,
+        works: list[Work],
+        response: UpstreamResponse,
+        raw: bytes,
+    ) -> bool:
+        """Send again, each by itself, what query pipelines changed and the backend refuses.
+
+        Gives whether the others have to be sent again too: it refused them all for one.
+        """
+        changed = [work for work in works if work.runs.changed]
+        if response.status == 200:
+            refused = await asyncio.to_thread(refused_items, raw, works) if changed else []
+            changed = [work for work in changed if work in refused]
+        elif response.status != 400:
+            return False
+        await each(changed, lambda work: self._send_alone(exchange, target, headers, work))
+        return bool(changed) and response.status == 400
+
+    async def _send_alone(
+        self, exchange: Exchange, target: str, headers: Headers, work: Work
+    ) -> None:
+        async def send(request: Payload) -> UpstreamResponse:
+            item = work.item.with_body(request.text)
+            return await self._relay.send(
+                exchange, target=target, headers=headers, body=write_msearch([item]), retry=True
+            )
+
+        try:
+            response, work.sent = await Attempt(
+                pipelines=work.selection.query,
+                original=work.request,
+                rewritten=work.sent,
+                send=send,
+                probe=lambda text: send(Payload(text, {})),
+                looked_at=frozenset({200, 400}),
+                refuses=is_refused,
+            ).answer(work.runs)
+            with response:
+                text = (await response.read(ANSWER_MAX)).decode()
+            whole = member(text, "responses") if response.status == 200 else None
+            if whole is None:
+                work.failure = orjson.loads(text)
+                return
+            (only,) = elements(text, whole.start)
+            work.alone = text[only.start : only.end]
+        except (ErrorAnswer, PipelineError, UpstreamError) as error:
+            work.failure = _failure(error, exchange.request_id)
+
     async def _single_out(
-        self, exchange: Exchange, target: str, headers: Headers, works: list[_Work]
+        self, exchange: Exchange, target: str, headers: Headers, works: list[Work]
     ) -> bool:
         """Note which searches the backend refuses; whether those are some, but not all.
 
         It refuses a whole `_msearch` for one search it cannot read, but of templates only that one.
         """
         left = [work for work in works if work.failure is None]
-        refused: list[tuple[_Work, dict[str, Any]]] = []
+        refused: list[tuple[Work, dict[str, Any]]] = []
         for work in left:
             with await self._relay.send(
                 exchange,
@@ -232,7 +280,7 @@ class MsearchTraffic:
             work.failure = answer
         return True
 
-    async def _finish(self, text: str, works: list[_Work]) -> str:
+    async def _finish(self, text: str, works: list[Work]) -> str:
         """Result pipelines over the backend's answers, and our own answers in their places."""
         whole = member(text, "responses")
         if whole is None:
@@ -240,19 +288,21 @@ class MsearchTraffic:
         remaining = iter([text[s.start : s.end] for s in elements(text, whole.start)])
         answers: list[str] = []
         for work in works:
+            # One that was sent again by itself has an answer in the first place as well.
+            given = next(remaining) if work.item.local is None else ""
             if work.failure is not None:
                 answers.append(orjson.dumps(work.failure).decode())
             else:
-                answers.append(await self._result(next(remaining), work))
+                answers.append(await self._result(work.alone or given, work))
         return replaced(text, [(whole, f"[{','.join(answers)}]")])
 
-    async def _result(self, text: str, work: _Work) -> str:
+    async def _result(self, text: str, work: Work) -> str:
         payload = Payload.parse(text)
         if payload.data.get("status", 200) != 200:
             return text
         try:
             result = await work.runs.run(
-                work.selection.result, "result", payload, request=work.request
+                work.selection.result, "result", payload, request=work.sent.text
             )
         except (ErrorAnswer, PipelineError) as error:
             return orjson.dumps(_failure(error, work.runs.request_id)).decode()
@@ -283,18 +333,6 @@ class MsearchTraffic:
             return await self._relay.answer(exchange, response)
 
 
-async def _each(works: list[_Work], run: Any) -> None:
-    waiting = iter(works)
-
-    async def work_off() -> None:
-        for work in waiting:
-            await run(work)
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(min(CONCURRENCY, len(works))):
-            group.create_task(work_off(), name=f"msearch worker {number}")
-
-
 def _parse(text: str, line: int) -> Payload:
     try:
         return Payload.parse(text)
@@ -307,13 +345,6 @@ def _failure(error: Exception, request_id: str) -> dict[str, Any]:
     """An item's answer to an error, as the backend gives it."""
     answered: dict[str, Any] = orjson.loads(answer_for(error, request_id).body())
     return answered
-
-
-def _together(works: list[_Work]) -> Runs:
-    first, *others = (work.runs for work in works)
-    for runs in others:
-        first.take(runs)
-    return first
 
 
 def _narrowed(item: MsearchItem, target: Target) -> MsearchItem:

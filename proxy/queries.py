@@ -11,8 +11,8 @@ from pipelines.attachment import NONE
 from pipelines.executor import Executor
 from pipelines.payload import Payload
 from proxy.exchange import Exchange
-from proxy.headers import request_headers
 from proxy.query_string import QueryString
+from proxy.refusals import Attempt
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
 from proxy.search_request import body_in_url, merge_query
@@ -20,6 +20,7 @@ from proxy.selection import Selection, Selector
 from proxy.spans import member, replaced
 from proxy.target import Operation, Target
 from proxy.transform import new_body_headers, parse, read_json_body
+from proxy.upstream import UpstreamResponse
 
 
 class QueryTraffic:
@@ -88,20 +89,57 @@ class QueryTraffic:
         source = (body or body_in_url(query) or b"{}").decode()
         given = (await parse(source.encode(), "request")).data
         merged, remaining = merge_query(given, query)
-        clause = _clause(source, given, merged)
-        rewritten = await runs.run(selection.query, "query", Payload.parse(clause))
-        headers = request_headers(exchange.raw_headers)
+        clause = Payload.parse(_clause(source, given, merged))
         sent = await exchange.body(self._max_bytes) if exchange.has_body else None
-        if rewritten.changed:
-            sent = _with_query(source, rewritten.text).encode()
-            query = remaining
-            headers = new_body_headers(exchange, "" if body else "application/json")
-        with await self._relay.send(
-            exchange, target=query.after(target.path), headers=headers, body=sent
-        ) as response:
+
+        async def send(request: Payload) -> UpstreamResponse:
+            if not request.changed:
+                return await self._relay.send(exchange, target=query.after(target.path), body=sent)
+            return await self._relay.send(
+                exchange,
+                target=remaining.after(target.path),
+                headers=new_body_headers(exchange, "" if body else "application/json"),
+                body=_with_query(source, request.text).encode(),
+            )
+
+        async def probe(request: str) -> UpstreamResponse:
+            text = _with_query(source, request)
+            path, left = target.path, remaining
+            if target.operation is Operation.BY_QUERY:
+                # Nothing is written to see whether it would be refused.
+                text, left = request, QueryString("")
+                path = f"{path.rpartition('/')[0]}/_validate/query"
+            return await self._relay.send(
+                exchange,
+                target=left.after(path),
+                headers=new_body_headers(exchange, "application/json"),
+                body=text.encode(),
+            )
+
+        judged = target.operation in (Operation.VALIDATE, Operation.BY_QUERY)
+        try:
+            rewritten = await runs.run(selection.query, "query", clause)
+            response, _ = await Attempt(
+                pipelines=selection.query,
+                original=clause,
+                rewritten=rewritten,
+                send=send,
+                probe=probe,
+                looked_at=frozenset({200, 400}) if judged else frozenset({400}),
+                refuses=_is_invalid,
+                writes=target.operation is Operation.BY_QUERY,
+            ).answer(runs)
+        finally:
+            runs.accepted()
+        with response:
             for name, value in runs.answer_headers():
                 response.add(name, value)
             return await self._relay.answer(exchange, response)
+
+
+def _is_invalid(answer: Any) -> bool:
+    """Whether `_validate/query` says that the query is not valid."""
+    return isinstance(answer, dict) and answer.get("valid") is False
 
 
 def _clause(source: str, given: dict[str, Any], merged: dict[str, Any]) -> str:

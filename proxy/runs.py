@@ -55,6 +55,11 @@ class Runs:
         self.metadata: dict[str, Any] = {}
         # By the pipeline's label; runs themselves hold the documents of all items.
         self._took_ms: dict[str, float] = {}
+        # Query runs that changed the request, which the backend has yet to take, and what state and
+        # metadata were before them; those whose request it refused.
+        self._held: list[Run] = []
+        self._before: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+        self._taken_back: list[Run] = []
         self._executor = executor
         self._index = index
         self._headers = headers
@@ -93,19 +98,14 @@ class Runs:
 
         Raises `ErrorAnswer` where one failed or rejected, `DroppedError` where one dropped.
         """
+        hold = phase == "query"
         for pipeline in pipelines:
-            context = Context(
-                id=self.id,
-                request_id=self.request_id,
-                phase=phase,
-                index=self._index,
-                headers=self._headers,
-                request=request,
-                document_id=document_id,
-                state=self.state,
-                metadata=self.metadata,
-            )
-            run = await self._executor.run(pipeline, payload, context, trace=self._trace)
+            context = self._context(phase, request, document_id)
+            before = (self.state, dict(self.metadata)) if hold else self._before
+            run = await self._executor.run(pipeline, payload, context, trace=self._trace, hold=hold)
+            if run.held:
+                self._before = self._before if self._held else before
+                self._held.append(run)
             self.add(pipeline, run.took_ms)
             if run.outcome == "degraded":
                 self.warnings.add(_degraded(run))
@@ -118,6 +118,62 @@ class Runs:
             self.state, self.metadata = context.state, context.metadata
             payload = run.payload
         return payload
+
+    def _context(self, phase: Phase, request: str | None, document_id: str | None) -> Context:
+        return Context(
+            id=self.id,
+            request_id=self.request_id,
+            phase=phase,
+            index=self._index,
+            headers=self._headers,
+            request=request,
+            document_id=document_id,
+            state=self.state,
+            metadata=self.metadata,
+        )
+
+    # What the backend says to a request that query pipelines changed
+
+    @property
+    def changed(self) -> bool:
+        """Whether query pipelines changed the request, and the backend has not taken it yet."""
+        return bool(self._held)
+
+    def accepted(self) -> None:
+        """Count what was held back: its request was taken, or nobody will ever know."""
+        for run in (*self._held, *self._taken_back):
+            self._executor.settle(run)
+        self._held, self._taken_back = [], []
+
+    def take_back(self) -> list[Run]:
+        """Undo the runs that changed the request, state and metadata included."""
+        held, self._held = self._held, []
+        self._taken_back += held
+        self.state, self.metadata = self._before
+        return held
+
+    def leave_out(self, runs: Sequence[Run], type: str, words: str) -> None:
+        """Count and tell that the request went on without `runs`, as the backend refused it.
+
+        `type` is that of its error, `words` are for the log.
+        """
+        for run in runs:
+            self._refuse(run, type, words, left_out=True)
+            self.warnings.add(_degraded(run))
+
+    def refused(self, runs: Sequence[Run], type: str, words: str) -> ErrorAnswer:
+        """Count what is to blame for a request that the backend refused; gives the error."""
+        errors = [self._refuse(run, type, words, left_out=False) for run in runs]
+        answer = answer_of(errors[0], self.id)
+        assert isinstance(answer, ErrorAnswer)
+        return answer
+
+    def _refuse(self, run: Run, type: str, words: str, *, left_out: bool) -> StageError:
+        reason = f"the backend refuses what it made of the request ({type})"
+        error = StageError("refused", reason, detail=words)
+        context = self._context("query", None, None)
+        self._executor.refuse(run, error, context, left_out=left_out)
+        return error
 
     def skipped(self, pipelines: Sequence[CompiledPipeline], reason: str) -> None:
         """Note that pipelines could not run on what came back.

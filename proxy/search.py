@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from aiohttp import web
@@ -17,6 +18,7 @@ from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.headers import Headers, request_headers
 from proxy.query_string import QueryString
+from proxy.refusals import Attempt
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
 from proxy.scroll import ScrollTraffic
@@ -62,6 +64,43 @@ class _Asked:
         headers = self.headers or request_headers(exchange.raw_headers)
         query, headers = form.ask(self.query, headers)
         return replace(self, query=query, headers=headers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """How the search of an exchange is sent.
+
+    `remaining` are the URL's parameters that are not in the request, `sent` is the client's body;
+    `is_read` says that it could be read and is not empty.
+    """
+
+    exchange: Exchange
+    search: _Search
+    remaining: QueryString
+    sent: bytes | None
+    is_read: bool
+
+    @property
+    def path(self) -> str:
+        path = self.search.target.path
+        return path.removesuffix("/template") if self.search.templated else path
+
+    def asked(self, request: Payload) -> _Asked:
+        """A request, as the client's own bytes where nothing in it was changed."""
+        search = self.search
+        if not (request.changed or search.templated or search.opened is not None):
+            return _Asked(self.path, search.query, None, self.sent)
+        return self._of(request.text, self.remaining)
+
+    def probing(self, text: str) -> _Asked:
+        """A request that is sent to see whether it is refused."""
+        return self._of(text, self.remaining.without({"scroll"}))
+
+    def _of(self, text: str, query: QueryString) -> _Asked:
+        headers: Headers | None = None
+        if not (self.is_read and is_plain_json(self.exchange)):
+            headers = new_body_headers(self.exchange, "" if self.is_read else "application/json")
+        return _Asked(self.path, query, headers, text.encode())
 
 
 class SearchTraffic:
@@ -125,7 +164,7 @@ class SearchTraffic:
         return begins or self._goes_on(search.query)
 
     async def _run(self, exchange: Exchange, search: _Search) -> web.StreamResponse:
-        target, query, selection = search.target, search.query, search.selection
+        query, selection = search.query, search.selection
         runs = Runs.of(
             exchange,
             self._executor,
@@ -135,37 +174,44 @@ class SearchTraffic:
         )
         body = await read_json_body(exchange, self._max_bytes)
         source = search.opened or body or body_in_url(query) or b"{}"
-        path = target.path
-        if search.templated:
-            if search.opened is None:
-                source = (await self._templates.render(source.decode(), exchange)).encode()
-            path = path.removesuffix("/template")
+        if search.templated and search.opened is None:
+            source = (await self._templates.render(source.decode(), exchange)).encode()
         request, remaining = await merged_request(source, query)
-        rewritten = await runs.run(selection.query, "query", request)
-        headers: Headers | None = None
-        sent: bytes | None = await exchange.body(self._max_bytes) if exchange.has_body else None
-        if rewritten.changed or search.templated or search.opened is not None:
-            sent, query = rewritten.text.encode(), remaining
-            if not (body and is_plain_json(exchange)):
-                headers = new_body_headers(exchange, "" if body else "application/json")
-        asked = _Asked(path, query, headers, sent)
-        unread = not (selection.result or runs.metadata or self._carries(search))
-        if unread and not search.templated:
-            with await self._send(exchange, asked) as response:
-                return await self._pass(exchange, response, runs)
-        return await self._read(exchange, search, runs, asked, rewritten.text)
+        sent = await exchange.body(self._max_bytes) if exchange.has_body else None
+        asking = _Asking(exchange, search, remaining, sent, is_read=bool(body))
+        try:
+            rewritten = await runs.run(selection.query, "query", request)
+            unread = not (selection.result or runs.metadata or self._carries(search))
+            if unread and not search.templated:
+                return await self._pass_on(asking, runs, request, rewritten)
+            return await self._read(asking, runs, request, rewritten)
+        finally:
+            runs.accepted()
+
+    async def _pass_on(
+        self, asking: _Asking, runs: Runs, request: Payload, rewritten: Payload
+    ) -> web.StreamResponse:
+        """The backend's answer, unread."""
+        attempt = self._attempt(asking, request, rewritten, asking.asked)
+        response, _ = await attempt.answer(runs)
+        with response:
+            return await self._pass(asking.exchange, response, runs)
 
     async def _read(
-        self, exchange: Exchange, search: _Search, runs: Runs, asked: _Asked, request: str
+        self, asking: _Asking, runs: Runs, request: Payload, rewritten: Payload
     ) -> web.StreamResponse:
-        """The answer to `asked`, read and written again in the form the client wants it in."""
-        form = await AnswerForm.of(exchange, asked.query, self._relay)
+        """The answer, read and written again in the form the client wants it in."""
+        exchange, search = asking.exchange, asking.search
+        form = await AnswerForm.of(exchange, asking.asked(rewritten).query, self._relay)
         if form.format == "smile" and not (search.selection.result or self._carries(search)):
             runs.warnings.add("_pipeline_metadata was left out: the answer is SMILE")
-            with await self._send(exchange, asked) as response:
-                return await self._pass(exchange, response, runs)
+            return await self._pass_on(asking, runs, request, rewritten)
         form.check()
-        with await self._send(exchange, asked.in_form(form, exchange)) as response:
+        attempt = self._attempt(
+            asking, request, rewritten, lambda p: asking.asked(p).in_form(form, exchange)
+        )
+        response, answered = await attempt.answer(runs)
+        with response:
             if response.status != 200 and form.is_plain:
                 return await self._pass(exchange, response, runs)
             reason = _unreadable(response)
@@ -175,7 +221,7 @@ class SearchTraffic:
             if whole:
                 body: str | bytes = raw
                 if response.status == 200:
-                    body = await self._result(search, runs, raw, request)
+                    body = await self._result(search, runs, raw, answered.text)
                 return await form.respond(exchange, response, body, runs.answer_headers())
             runs.skipped(
                 search.selection.result,
@@ -184,8 +230,24 @@ class SearchTraffic:
             if form.is_plain:
                 return await self._pass(exchange, response, runs, begun=raw)
         # The form is the backend's to give, then.
-        with await self._send(exchange, asked) as response:
+        with await self._send(exchange, asking.asked(answered)) as response:
             return await self._pass(exchange, response, runs)
+
+    def _attempt(
+        self,
+        asking: _Asking,
+        request: Payload,
+        rewritten: Payload,
+        asked: Callable[[Payload], _Asked],
+    ) -> Attempt:
+        exchange = asking.exchange
+        return Attempt(
+            pipelines=asking.search.selection.query,
+            original=request,
+            rewritten=rewritten,
+            send=lambda payload: self._send(exchange, asked(payload)),
+            probe=lambda text: self._send(exchange, asking.probing(text)),
+        )
 
     async def _result(self, search: _Search, runs: Runs, raw: bytes, request: str) -> str | bytes:
         """The response after its pipelines; the very bytes where none changed it."""

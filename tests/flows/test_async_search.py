@@ -416,3 +416,21 @@ async def test_a_large_response_passes_without_pipelines_unless_one_is_final(
         await through.index(f"{index_name}-guarded", large)
         refused = await through.post(f"/{index_name}-guarded/_async_search")
         assert (refused.status, refused.error["pipeline"]) == (500, "redact")
+
+
+async def test_a_search_that_the_backend_refuses_begins_as_the_client_wrote_it(
+    through: Client, index_name: str
+) -> None:
+    """With a Warning; under `on_error: fail` it is an error, and the client's own fault a 400."""
+    await prepared(through, index_name)
+    source = "def query(r, c):\n    return {**r, 'query': {'matchx': {}}}\n"
+    await through.define("bad", "query", source)
+    await through.put_pipeline("strict", "query", "bad", on_error="fail")
+    target = f"/{index_name}/_async_search?pipeline="
+    answer = await through.post(f"{target}bad", {"size": 2})
+    assert len(answer.data["response"]["hits"]["hits"]) == 2
+    assert "degraded: stage [bad] failed (refused)" in answer.headers["Warning"]
+    strict = await through.post(f"{target}strict", {"size": 2})
+    assert (strict.status, strict.error["kind"]) == (500, "refused")
+    wrong = await through.post(f"{target}strict", {"query": {"nonsense": {}}})
+    assert (wrong.status, "nonsense" in wrong.error["reason"]) == (400, True)

@@ -1,0 +1,239 @@
+"""What the backend refuses of a query pipeline's work: the client's own request goes instead."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from proxy.embedded import EmbeddedCluster
+from tests.client import Answer, Client
+from tests.conftest import StartOn, connect
+
+INDEX = "test-refused"
+BAD = "def query(request, context):\n    return {**request, 'query': {'matchx': {}}}\n"
+BAD_SORT = "def query(request, context):\n    return {**request, 'sort': ['missing']}\n"
+GOOD = (
+    "def query(request, context):\n    return {**request, 'query': {'range': {'n': {'lt': 2}}}}\n"
+)
+SAME = "def query(request, context):\n    context.state['seen'] = 1\n    return request\n"
+LEAVES = (
+    "def query(request, context):\n"
+    "    context.state['left'] = 1\n"
+    "    return {**request, 'query': {'matchx': {}}, '_pipeline_metadata': {'left': 1}}\n"
+)
+SHOWS = "def result(response, context):\n    return {**response, 'state': dict(context.state)}\n"
+MINE = {"query": {"range": {"n": {"lt": 3}}}}
+WRONG: dict[str, Any] = {"query": {"nonsense": {}}}
+
+
+@pytest.fixture
+async def proxy(each_backend: EmbeddedCluster, start_on: StartOn) -> AsyncIterator[Client]:
+    """A client of a proxy in front of either backend, with an index of five documents."""
+    async with connect(await start_on(each_backend)) as client:
+        await client.delete(f"/{INDEX}")
+        await client.index(INDEX, {str(n): {"n": n} for n in range(5)})
+        for name, source in (("bad", BAD), ("badsort", BAD_SORT), ("good", GOOD), ("same", SAME)):
+            await client.define(name, "query", source)
+        await client.put_pipeline("strict", "query", "bad", on_error="fail")
+        yield client
+        await client.delete(f"/{INDEX}")
+
+
+async def ask(proxy: Client, verb: str, body: Any, pipeline: str = "bad") -> Answer:
+    """A request of one of the endpoints that take a query; for `_msearch` with its only item."""
+    target = f"/{INDEX}/{verb}"
+    mark = "&" if "?" in verb else "?"
+    if verb != "_msearch":
+        return await proxy.post(f"{target}{mark}pipeline={pipeline}", body)
+    lines = b"{}\n" + orjson.dumps(body) + b"\n"
+    answer = await proxy.post(f"{target}?pipeline={pipeline}", lines)
+    if answer.status != 200:
+        return answer
+    (part,) = answer.data["responses"]
+    return Answer(part["status"], answer.headers, orjson.dumps(part))
+
+
+def found(verb: str, data: Any) -> Any:
+    """What tells that the client's own query ran."""
+    if verb == "_count":
+        return data["count"]
+    if verb.startswith("_explain"):
+        return data["matched"]
+    if verb == "_validate/query":
+        return data["valid"]
+    return len(data["hits"]["hits"])
+
+
+async def stats(proxy: Client, name: str) -> dict[str, Any]:
+    told: dict[str, Any] = (await proxy.get(f"/_pipeline/{name}/_stats")).data
+    return told
+
+
+VERBS = [
+    ("_search", 3),
+    ("_search?scroll=1m", 3),
+    ("_msearch", 3),
+    ("_count", 3),
+    ("_explain/2", True),
+    ("_validate/query", True),
+]
+
+
+@pytest.mark.parametrize(("verb", "own"), VERBS)
+async def test_the_original_goes_in_its_place(proxy: Client, verb: str, own: Any) -> None:
+    """With a Warning; the pipeline counts as degraded and refused, and the log has the reason."""
+    with capture_logs() as logs:
+        answer = await ask(proxy, verb, MINE)
+    assert (answer.status, found(verb, answer.data)) == (200, own)
+    (warning,) = answer.headers.getall("Warning")
+    assert "pipeline [bad@1.0.0#1] degraded: stage [bad] failed (refused)" in warning
+    told = await stats(proxy, "bad")
+    assert (told["count"], told["degraded"], told["refused"], told["success"]) == (1, 1, 1, 0)
+    assert told["stages"]["bad"]["errors"] == {"refused": 1}
+    (line,) = logs
+    assert (line["event"], line["kind"], line["pipeline"]) == ("run degraded", "refused", "bad")
+    if verb != "_validate/query":
+        assert "matchx" in line["detail"]
+        assert "matchx" not in warning
+
+
+@pytest.mark.parametrize(("verb", "own"), VERBS)
+async def test_what_the_client_sent_wrong_is_its_own_error(
+    proxy: Client, verb: str, own: Any
+) -> None:
+    """The backend's answer to the request as the client wrote it, and nobody is to blame."""
+    direct = await ask(proxy, verb, WRONG, "_none")
+    for pipeline in ("bad", "strict"):
+        answer = await ask(proxy, verb, WRONG, pipeline)
+        assert (answer.status, answer.data) == (direct.status, direct.data)
+        assert "Warning" not in answer.headers
+        told = await stats(proxy, pipeline)
+        assert (told["degraded"], told["failure"], told["refused"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("verb", "own"), VERBS)
+async def test_a_pipeline_that_must_not_be_left_out(proxy: Client, verb: str, own: Any) -> None:
+    """The request is an error that names it."""
+    answer = await ask(proxy, verb, MINE, "strict")
+    assert answer.status == 500
+    error = answer.data["error"]
+    assert (error["type"], error["kind"]) == ("pipeline_execution_exception", "refused")
+    assert error["reason"].startswith("pipeline [strict] stage [bad] failed (refused): ")
+    told = await stats(proxy, "strict")
+    assert (told["failure"], told["refused"], told["success"]) == (1, 1, 0)
+
+
+async def test_a_final_pipeline_is_never_left_out(proxy: Client) -> None:
+    """What others made of the request is; what itself makes wrong is an error."""
+    await proxy.put(f"/{INDEX}/_settings", {"index.query.final_pipeline": "good"})
+    answer = await ask(proxy, "_search", MINE, "badsort")
+    assert (answer.status, len(answer.ids)) == (200, 2)
+    assert "pipeline [badsort@" in answer.headers["Warning"]
+    assert (await ask(proxy, "_search", WRONG, "good")).status == 200
+    await proxy.put(f"/{INDEX}/_settings", {"index.query.final_pipeline": "bad"})
+    for verb, _ in VERBS:
+        assert (await ask(proxy, verb, MINE, "same")).status == 500
+
+
+async def test_a_client_does_not_see_past_a_final_pipeline(proxy: Client) -> None:
+    """A wrong request of a client is a 400 there too, in the words for what the pipeline made."""
+    source = (
+        "def query(request, context):\n"
+        "    own = request.get('query', {'match_all': {}})\n"
+        "    return {**request, 'query': {'bool': {'must': own, 'filter': {'term': {'n': 1}}}}}\n"
+    )
+    await proxy.define("mine", "query", source)
+    await proxy.put(f"/{INDEX}/_settings", {"index.query.final_pipeline": "mine"})
+    for verb, _ in VERBS[:5]:
+        answer = await ask(proxy, verb, WRONG, "same")
+        assert answer.status == 400, verb
+        assert "nonsense" in answer.body.decode()
+    assert (await stats(proxy, "mine"))["failure"] == 0
+
+
+async def test_only_what_changed_the_request_is_blamed(proxy: Client) -> None:
+    """One that changed nothing stays as it was, and a request that none changed is sent once."""
+    answer = await ask(proxy, "_search", MINE, "same,badsort")
+    assert (answer.status, len(answer.ids)) == (200, 3)
+    assert (await stats(proxy, "same"))["success"] == 1
+    assert (await stats(proxy, "badsort"))["refused"] == 1
+    answer = await ask(proxy, "_search", WRONG, "same")
+    assert (answer.status, (await stats(proxy, "same"))["success"]) == (400, 2)
+
+
+async def test_state_and_metadata_are_taken_back(proxy: Client) -> None:
+    """Result pipelines see the request that ran, and no state of the one that did not."""
+    await proxy.define("leaves", "query", LEAVES)
+    await proxy.define("shows", "result", SHOWS)
+    answer = await ask(proxy, "_search", MINE, "same,leaves,shows")
+    assert answer.data["state"] == {"seen": 1}
+    assert "_pipeline_metadata" not in answer.data
+    page = await ask(proxy, "_search?scroll=1m&size=1", MINE, "same,leaves,shows")
+    body = {"scroll": "1m", "scroll_id": page.data["_scroll_id"]}
+    assert (await proxy.post("/_search/scroll", body)).data["state"] == {"seen": 1}
+
+
+async def test_items_of_an_msearch_fall_back_by_themselves(proxy: Client) -> None:
+    """Whether the backend refuses the item or, for it, the whole request."""
+    lines: list[Any] = []
+    for name in ("good", "bad", "badsort", "strict"):
+        lines += [{"pipeline": name}, MINE]
+    lines += [{"pipeline": "bad"}, WRONG, {}, {"size": 1}]
+    body = b"\n".join([*(orjson.dumps(line) for line in lines), b""])
+    answer = await proxy.post(f"/{INDEX}/_msearch", body)
+    parts = answer.data["responses"]
+    assert [part["status"] for part in parts] == [200, 200, 200, 500, 400, 200]
+    assert [len(part["hits"]["hits"]) for part in parts[:3]] == [2, 3, 3]
+    assert len(answer.headers.getall("Warning")) == 2
+    badly = b"".join(orjson.dumps(line) + b"\n" for line in ({"pipeline": "badsort"}, MINE))
+    for _ in range(2):
+        answer = await proxy.post(f"/{INDEX}/_msearch", badly + badly)
+        assert [len(part["hits"]["hits"]) for part in answer.data["responses"]] == [3, 3]
+
+
+async def test_a_search_of_a_point_in_time(proxy: Client, each_backend: EmbeddedCluster) -> None:
+    """The client's own request is the one with its point in time."""
+    await proxy.attach(INDEX, query="bad")
+    elastic = each_backend.options.distribution == "elasticsearch"
+    verb = "_pit" if elastic else "_search/point_in_time"
+    opened = (await proxy.post(f"/{INDEX}/{verb}?keep_alive=1m")).data
+    point = opened.get("id") or opened["pit_id"]
+    answer = await proxy.post("/_search", {**MINE, "pit": {"id": point, "keep_alive": "1m"}})
+    assert (answer.status, len(answer.ids)) == (200, 3)
+    assert "refused" in answer.headers["Warning"]
+
+
+async def test_every_form_of_answer(proxy: Client) -> None:
+    """Compressed, filtered, in YAML: the fall-back is in the form the client wants."""
+    target = f"/{INDEX}/_search?pipeline=bad"
+    headers = {"Accept-Encoding": "gzip"}
+    assert len((await proxy.call("POST", target, MINE, headers)).ids) == 3
+    answer = await proxy.post(f"{target}&filter_path=hits.hits._id", MINE)
+    assert len(answer.data["hits"]["hits"]) == 3
+    answer = await proxy.post(f"{target}&format=yaml", MINE)
+    assert answer.body.startswith(b"---")
+    answer = await proxy.get(f"{target}&q=n:1")
+    assert answer.ids == ["1"]
+
+
+@pytest.mark.parametrize("name", ["bad", "strict"])
+async def test_what_changes_documents_is_never_sent_without_its_pipeline(
+    opensearch: EmbeddedCluster, start_on: StartOn, index_name: str, name: str
+) -> None:
+    """A call by query is an error, and nothing is deleted; a client's own fault is a 400."""
+    async with connect(await start_on(opensearch)) as proxy:
+        await proxy.index(index_name, {str(n): {"n": n} for n in range(3)})
+        await proxy.define("bad", "query", BAD)
+        await proxy.put_pipeline("strict", "query", "bad", on_error="fail")
+        for verb in ("_delete_by_query", "_update_by_query"):
+            answer = await proxy.post(f"/{index_name}/{verb}?pipeline={name}", MINE)
+            assert (answer.status, answer.data["error"]["kind"]) == (500, "refused")
+            assert f"pipeline [{name}]" in answer.data["error"]["reason"]
+            wrong = await proxy.post(f"/{index_name}/{verb}?pipeline={name}", WRONG)
+            assert wrong.status == 400
+        await proxy.post(f"/{index_name}/_refresh")
+        assert (await proxy.get(f"/{index_name}/_count")).data["count"] == 3
