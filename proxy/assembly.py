@@ -35,6 +35,7 @@ from proxy.points import PointTraffic
 from proxy.queries import QueryTraffic
 from proxy.reads import ReadTraffic
 from proxy.relay import Relay
+from proxy.request_head import HeadLimits
 from proxy.resolver import Resolver
 from proxy.scroll import ScrollTraffic
 from proxy.search import SearchTraffic
@@ -68,6 +69,9 @@ async def open_proxy(
             connect_timeout=settings.backend_connect_timeout,
             idle_timeout=settings.backend_timeout,
             authority=settings.backend_ca,
+            kept_timeout=settings.backend_kept_timeout,
+            limits=HeadLimits(line=settings.backend_max_line, fields=settings.backend_max_header),
+            via=place.name,
         )
         upstream = await stack.enter_async_context(
             connect(connections=settings.backend_connections)

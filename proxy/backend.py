@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict
 
-from proxy.errors import ErrorAnswer
+from proxy.errors import ErrorAnswer, envelope
+from proxy.request_head import HeadTooLargeError
 from proxy.upstream import Upstream, UpstreamRequest
 
 ANSWER_MAX = 200 * 1024 * 1024
@@ -72,9 +73,13 @@ class Backend:
         request = UpstreamRequest(
             method=method, target=target, headers=sent, body=data, retry=retry or method == "GET"
         )
-        with await self._upstream.send(request) as response:
-            raw = await response.read(ANSWER_MAX)
-            status = response.status
+        try:
+            with await self._upstream.send(request) as response:
+                raw = await response.read(ANSWER_MAX)
+                status = response.status
+        except HeadTooLargeError as error:
+            # What the backend itself answers to that, and callers know what to do about.
+            status, raw = 400, envelope(400, "too_long_frame_exception", str(error))
         try:
             return BackendAnswer(status, orjson.loads(raw), raw)
         except orjson.JSONDecodeError:

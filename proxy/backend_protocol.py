@@ -30,7 +30,16 @@ Answer = tuple[RawResponseMessage, StreamReader]
 class BackendProtocol(BaseProtocol):
     """One answer after the other, each asked for with `expect` and awaited with `head`."""
 
-    __slots__ = ("_ended", "_failure", "_heads", "_owed", "_payload", "_waiter", "silent_since")
+    __slots__ = (
+        "_ended",
+        "_failure",
+        "_heads",
+        "_owed",
+        "_payload",
+        "_waiter",
+        "heard",
+        "silent_since",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -41,6 +50,7 @@ class BackendProtocol(BaseProtocol):
         self._owed = False
         self._ended = False
         self.silent_since = math.inf
+        self.heard = False
 
     @property
     def usable(self) -> bool:
@@ -71,6 +81,7 @@ class BackendProtocol(BaseProtocol):
         )
         self._payload = None
         self._owed = True
+        self.heard = False
 
     def wait_for_peer(self) -> None:
         """It is the peer's turn from now on."""
@@ -121,6 +132,7 @@ class BackendProtocol(BaseProtocol):
             return
         if data:
             self.silent_since = self._loop.time()
+            self.heard = True
         try:
             messages, upgraded, _ = parser.feed_data(data)
         except HttpProcessingError as error:

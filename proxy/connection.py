@@ -29,12 +29,14 @@ _clean: Final = FieldsMemory[bool]()
 class Connection:
     """An open connection; carries one request at a time. Owned by a pool, lent to one caller."""
 
-    __slots__ = ("_protocol", "idle_since", "reused")
+    __slots__ = ("_protocol", "doubted", "idle_since", "reused")
 
     def __init__(self, protocol: BackendProtocol) -> None:
         self._protocol = protocol
         self.idle_since = 0.0
         self.reused = False
+        # Whether silence may be its own fault, and its request can be begun anew on another one.
+        self.doubted = False
 
     @classmethod
     async def open(cls, origin: Origin, tls: ssl.SSLContext | None) -> Connection:
@@ -52,6 +54,17 @@ class Connection:
     def usable(self) -> bool:
         """Whether another request may be sent: open, and nothing left over from the last one."""
         return self._protocol.usable
+
+    @property
+    def heard(self) -> bool:
+        """Whether anything came since the request was sent."""
+        return self._protocol.heard
+
+    @property
+    def flushed(self) -> bool:
+        """Whether the request has left this process."""
+        transport = self._protocol.transport
+        return transport is not None and not transport.get_write_buffer_size()
 
     def begin(self, method: str) -> None:
         """Get ready for the answer to a request with `method`."""
@@ -88,9 +101,14 @@ class Connection:
         """Count the time until the first byte of the answer from now on."""
         self._protocol.wait_for_peer()
 
-    def expire(self, silent_before: float) -> None:
-        """End the wait for a peer that has owed something since before that time."""
-        if self._protocol.silent_since < silent_before:
+    def expire(self, silent_before: float, unheard_before: float) -> None:
+        """End the wait for a peer that has owed something since before that time.
+
+        The second time is for doubted connections on which nothing came.
+        """
+        protocol = self._protocol
+        doubted = self.doubted and not protocol.heard
+        if protocol.silent_since < (unheard_before if doubted else silent_before):
             self._protocol.fail(SocketTimeoutError("nothing came from the backend"))
 
     def close(self) -> None:

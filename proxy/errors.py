@@ -18,6 +18,7 @@ import structlog
 
 from pipelines.errors import ConflictError, DefinitionError, MissingError, StageError
 from proxy.bodies import BodyEncodingError, BodyError, BodyTooLargeError
+from proxy.request_head import FieldsTooLargeError, LineTooLongError
 from proxy.upstream_errors import (
     UpstreamBroken,
     UpstreamBusy,
@@ -82,6 +83,8 @@ ANSWERS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     UpstreamTooLarge: (502, "backend_unreachable_exception"),
     UpstreamTimeout: (504, "backend_timeout_exception"),
     UpstreamBusy: (429, "rejected_execution_exception"),
+    LineTooLongError: (414, "too_long_http_line_exception"),
+    FieldsTooLargeError: (431, "too_long_http_header_exception"),
     BodyTooLargeError: (413, "content_too_long_exception"),
     BodyEncodingError: (415, "media_type_header_exception"),
     BodyError: (400, "parse_exception"),

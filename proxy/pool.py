@@ -22,7 +22,8 @@ class Pool:
     """Owns the connections to `origin`; at most `limit` are open. Used from one event loop.
 
     Idle connections are reused newest first, so that the pool shrinks when traffic does. A lent one
-    on which the backend sent nothing for `idle_timeout` seconds fails whoever waits.
+    on which the backend sent nothing for `idle_timeout` seconds fails whoever waits; a doubted one,
+    for `kept_timeout`.
     """
 
     def __init__(
@@ -32,12 +33,14 @@ class Pool:
         limit: int,
         connect_timeout: float,
         idle_timeout: float,
+        kept_timeout: float,
         tls: ssl.SSLContext | None,
     ) -> None:
         self.origin = origin
         self._limit = limit
         self._connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
+        self._kept_timeout = kept_timeout
         self._tls = tls
         self._lent: set[Connection] = set()
         self._watch: asyncio.TimerHandle | None = None
@@ -95,14 +98,15 @@ class Pool:
             self._look_later()
 
     def _look_later(self) -> None:
-        period = min(self._idle_timeout / 4, _LONGEST_LOOK)
+        period = min(self._idle_timeout / 4, self._kept_timeout / 4, _LONGEST_LOOK)
         self._watch = asyncio.get_running_loop().call_later(period, self._look)
 
     def _look(self) -> None:
         """Fail those that wait too long; once nothing is lent, nobody needs to look."""
-        silent_before = asyncio.get_running_loop().time() - self._idle_timeout
+        now = asyncio.get_running_loop().time()
+        silent_before, unheard_before = now - self._idle_timeout, now - self._kept_timeout
         for connection in self._lent:
-            connection.expire(silent_before)
+            connection.expire(silent_before, unheard_before)
         self._watch = None
         if self._lent:
             self._look_later()

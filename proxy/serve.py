@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from pipelines.wasm import Runtime, build
+from proxy.loop import refuse_own_backend
 from proxy.server import ProxyServer
 from proxy.settings import Settings
 from proxy.stop_signals import leaving_on_signals
@@ -26,6 +27,7 @@ def run(read: Callable[[], Settings], console: Console, ready: Ready) -> None:
     # Until the supervisor has handlers of its own.
     with leaving_on_signals(0):
         settings = read()
+        refuse_own_backend(settings)
         # The workers find it in the cache: no engine may exist in a process that forks.
         build_runtime(settings, console)
         supervise(read, settings, ready)

@@ -173,6 +173,8 @@ class ProxyServer:
                 patience=self._patience,
                 closing=lambda: self._stopping or ends_with(request),
             )
+            if (via := exchange.headers.get("Via")) is not None:
+                self._check_loop(exchange, via)
             if exchange.method in _REFUSED_METHODS:
                 reason = f"{exchange.method} is not allowed"
                 raise ErrorAnswer(405, "method_not_allowed_exception", reason, close=True)
@@ -201,6 +203,17 @@ class ProxyServer:
             self._in_flight -= 1
             if not self._in_flight:
                 self._quiet.set()
+
+    def _check_loop(self, exchange: Exchange, via: str) -> None:
+        """Refuse what this proxy itself sent to its backend (RFC 9110, 7.6.3)."""
+        name = self._place.name
+        if name in via or any(name in each for each in exchange.headers.getall("Via")):
+            raise ErrorAnswer(
+                508,
+                "loop_detected_exception",
+                "the request went to the backend and came back to this proxy; the setting backend "
+                "has to name the nodes of the cluster, and nothing that leads to the proxy",
+            )
 
     def _both(self, admin: bool) -> Handler:
         return self._admin if admin and self._admin is not None else self._traffic

@@ -87,6 +87,33 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         maximum=3600,
     ),
     Setting(
+        "backend_kept_timeout",
+        "seconds",
+        10.0,
+        "Seconds of silence on a kept connection to the backend after which a request that only "
+        "reads is begun anew on a fresh one.",
+        minimum=0.1,
+        maximum=3600,
+    ),
+    Setting(
+        "backend_max_line",
+        "bytes",
+        4 * _KB,
+        "Longest request line the backend takes (its `http.max_initial_line_length`); a longer one "
+        "is refused with 414.",
+        minimum=_KB,
+        maximum=64 * _KB,
+    ),
+    Setting(
+        "backend_max_header",
+        "bytes",
+        16 * _KB,
+        "Largest header fields, all together, the backend takes (its `http.max_header_size`); "
+        "larger ones are refused with 431.",
+        minimum=_KB,
+        maximum=128 * _KB,
+    ),
+    Setting(
         "backend_connections",
         "count",
         256,
@@ -333,6 +360,9 @@ class Settings:
     compat: Literal["auto", "off"]
     backend_connect_timeout: float
     backend_timeout: float
+    backend_kept_timeout: float
+    backend_max_line: int
+    backend_max_header: int
     backend_connections: int
     reserved_connections: int
     max_in_flight: int

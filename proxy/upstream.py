@@ -3,46 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from aiohttp import ClientError, StreamReader
-from aiohttp.client_exceptions import SocketTimeoutError
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import RawResponseMessage
 from multidict import CIMultiDict
 
 from proxy.connection import Connection, Upload, require_final
-from proxy.headers import (
-    Fields,
-    Headers,
-    as_fields,
-    decode,
-    encode,
-    response_fields,
-    response_headers,
-)
+from proxy.headers import Fields, Headers, as_fields
 from proxy.node import Node, Nodes
 from proxy.origin import Origin
 from proxy.pool import Pool
-from proxy.request_head import Framing, request_head
+from proxy.request_head import Framing, HeadLimits, request_head
 from proxy.tasks import Tasks
-from proxy.upstream_errors import (
-    UpstreamBroken,
-    UpstreamError,
-    UpstreamTimeout,
-    UpstreamTooLarge,
-    UpstreamUnreachable,
-)
+from proxy.upstream_errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
+from proxy.upstream_response import FOREIGN, UpstreamResponse, failure_of, says_unread
 
-# What aiohttp's protocol, its reader and the socket raise; mapped in `_mapped` and nowhere else.
-_FOREIGN: Final = (ClientError, HttpProcessingError, OSError, EOFError, RuntimeError)
+__all__ = ["Upstream", "UpstreamRequest", "UpstreamResponse"]
+
+# Silence on a kept connection is no sign of a broken one for so long after it was not.
+SLOW_SECONDS: Final = 300.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,150 +49,18 @@ class UpstreamRequest:
     retry: bool = False
 
 
-class UpstreamResponse:
-    """The backend's answer; its head has come, its body is read once, by `read` or `chunks`.
-
-    Use it as a context manager: a body read to its end leaves the connection to the next
-    request, anything else closes it. `headers` are the end-to-end fields, in order.
-    """
-
-    __slots__ = ("_connection", "_headers", "_message", "_more", "_node", "_payload", "_replaced",
-                 "_upload", "length", "reason", "status")  # fmt: skip
-
-    def __init__(
-        self,
-        node: Node,
-        connection: Connection,
-        upload: Upload | None,
-        message: RawResponseMessage,
-        payload: StreamReader,
-    ) -> None:
-        self._node = node
-        self._connection: Connection | None = connection
-        self._upload = upload
-        self._payload = payload
-        self._replaced: bytes | None = None
-        self.status: int = message.code
-        self.reason: str = message.reason or ""
-        self._message = message
-        self._headers: Headers | None = None
-        self._more: list[tuple[bytes, bytes]] = []
-        length = None if message.chunked else message.headers.get("Content-Length")
-        self.length: int | None = int(length) if length is not None else None
-
-    @property
-    def headers(self) -> Headers:
-        """The end-to-end fields, to look into and change."""
-        if self._headers is None:
-            self._headers = response_headers(self._message.raw_headers)
-            self._headers.extend((decode(name), decode(value)) for name, value in self._more)
-            if self._message.chunked:
-                self._headers.popall("Content-Length", None)
-        return self._headers
-
-    @headers.setter
-    def headers(self, headers: Headers) -> None:
-        self._headers = headers
-
-    def get(self, name: str) -> str | None:
-        """The first value of a field, as `headers` has it, without making those."""
-        if self._headers is not None or self._more:
-            return self.headers.get(name)
-        return self._message.headers.get(name)
-
-    @property
-    def fields(self) -> Fields:
-        """The same as they go on the wire."""
-        if self._headers is None and not self._message.chunked:
-            kept = response_fields(self._message.raw_headers)
-            return [*kept, *self._more] if self._more else kept
-        return as_fields(self.headers)
-
-    def add(self, name: str, value: str) -> None:
-        """Add a field of the proxy's own, behind those of the backend."""
-        if self._headers is None:
-            self._more.append((encode(name), encode(value)))
-        else:
-            self._headers.add(name, value)
-
-    async def read(self, limit: int) -> bytes:
-        """Return the whole body. Raises UpstreamTooLarge above `limit` bytes, or UpstreamError."""
-        if self._replaced is not None:
-            return self._replaced
-        payload = self._payload
-        if payload.is_eof():
-            if payload.exception() is None:
-                whole = payload.read_nowait()
-                if len(whole) > limit:
-                    raise self._too_large(limit)
-                return whole
-        elif self.length is not None and self.length > limit:
-            raise self._too_large(limit)
-        pieces: list[bytes] = []
-        size = 0
-        async for chunk in self.chunks():
-            size += len(chunk)
-            if size > limit:
-                raise self._too_large(limit)
-            pieces.append(chunk)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes. Raises UpstreamError when it ends before its end."""
-        if self._replaced is not None:
-            yield self._replaced
-            return
-        while True:
-            try:
-                chunk = await self._payload.readany()
-            except _FOREIGN as exc:
-                raise _failure(exc, self._node, self._upload) from exc
-            if not chunk:
-                return
-            yield chunk
-
-    def replace(self, status: int, body: bytes) -> None:
-        """Put an answer in the place of the one that came, whose body was read to its end."""
-        if status != self.status:
-            self.status, self.reason = status, HTTPStatus(status).phrase
-        self._replaced, self.length = body, len(body)
-        if "Content-Length" in self.headers:
-            self.headers["Content-Length"] = str(len(body))
-
-    def release(self) -> None:
-        """Give the connection back, or close it when the body was not read to its end."""
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        sent = True
-        if self._upload is not None:
-            sent = self._upload.complete
-            self._upload.stop()
-        self._node.pool.release(connection, reusable=sent and self._payload.is_eof())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
-
-    def _too_large(self, limit: int) -> UpstreamTooLarge:
-        return UpstreamTooLarge(
-            f"the answer of the backend {self._node.pool.origin} is larger than {limit} bytes"
-        )
-
-
 class Upstream:
     """Owns the connections to all backend nodes, from `open` to `close`. Used from one event loop.
 
     `origins` are URLs such as ``http://search-1:9200``; `connect_timeout` and `idle_timeout` are
     seconds, `connections` is the limit for each node. Certificates are checked against those of the
-    file `authority`, or the system's.
+    file `authority`, or the system's. `limits` are of the heads that the nodes take, and `via` is
+    this proxy's name in them.
+
+    A kept connection on which nothing comes for `kept_timeout` seconds may be one that the node, or
+    something on the way, has forgotten. A request that may be sent twice is then begun anew on a
+    fresh one, and the old one closed, which cancels what was running there. Where the fresh one is
+    silent as long the node is slow, and silence is no sign for a while.
     """
 
     def __init__(
@@ -217,12 +71,20 @@ class Upstream:
         idle_timeout: float,
         connections: int,
         authority: Path | None = None,
+        kept_timeout: float = math.inf,
+        limits: HeadLimits | None = None,
+        via: str = "",
     ) -> None:
         self._authority = authority
         self._origins = [Origin.parse(url) for url in origins]
         self._connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
         self._connections = connections
+        self._kept_timeout = kept_timeout if kept_timeout < idle_timeout else math.inf
+        self._patient_until = math.inf if self._kept_timeout == math.inf else 0.0
+        self._limits = limits or HeadLimits()
+        self._least_limit = self._limits.least
+        self._via = via.encode()
         self._tasks = Tasks()
         self._nodes = Nodes(())
 
@@ -239,6 +101,7 @@ class Upstream:
                         limit=self._connections,
                         connect_timeout=self._connect_timeout,
                         idle_timeout=self._idle_timeout,
+                        kept_timeout=self._kept_timeout,
                         tls=tls,
                     )
                 )
@@ -267,8 +130,8 @@ class Upstream:
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
         """Send `request` to the next live node and return its answer, the head read.
 
-        A node that cannot be connected to is skipped. Raises UpstreamError, and whatever the
-        iterator of a streamed body raises.
+        A node that cannot be connected to is skipped. Raises UpstreamError, HeadTooLargeError where
+        the backend would not read it, and whatever the iterator of a streamed body raises.
         """
         node = self._nodes.pick(time.monotonic())
         connection = node.pool.take()
@@ -277,11 +140,15 @@ class Upstream:
         try:
             return await self._exchange(node, connection, request)
         except _StaleConnection as exc:
-            # An iterator may have given away its first chunks already.
-            if not request.retry or not isinstance(request.body, bytes | None):
+            if not _repeatable(request):
                 raise exc.failure from exc.__cause__
-        node, connection = await self._connection(self._nodes.pick(time.monotonic()), fresh=True)
-        return await self._exchange(node, connection, request)
+        begun = time.monotonic()
+        node, connection = await self._connection(self._nodes.pick(begun), fresh=True)
+        try:
+            return await self._exchange(node, connection, request)
+        finally:
+            if (now := time.monotonic()) - begun >= self._kept_timeout:
+                self._patient_until = now + SLOW_SECONDS
 
     async def _connection(self, node: Node, *, fresh: bool = False) -> tuple[Node, Connection]:
         attempts = len(self._nodes.all)
@@ -298,33 +165,56 @@ class Upstream:
     async def _exchange(
         self, node: Node, connection: Connection, request: UpstreamRequest
     ) -> UpstreamResponse:
+        try:
+            framing = _framing(request)
+            head = self._head(node, request, framing)
+        except BaseException:
+            node.pool.release(connection, reusable=True)
+            raise
+        connection.doubted = (
+            connection.reused and _repeatable(request) and self._patient_until <= time.monotonic()
+        )
         upload: Upload | None = None
         try:
-            upload = self._start(node, connection, request)
+            upload = self._start(connection, request, head, framing)
             message, payload = await connection.receive()
             require_final(message)
         except BaseException as exc:
             if upload is not None:
                 upload.stop()
             node.pool.release(connection, reusable=False)
-            if not isinstance(exc, _FOREIGN):
+            if not isinstance(exc, FOREIGN):
                 raise
-            failure = _failure(exc, node, upload)
+            failure = failure_of(exc, node, upload)
             # Where something came, if only nonsense, the backend had the request.
             nonsense = isinstance(exc, HttpProcessingError)
             if connection.reused and isinstance(failure, UpstreamBroken) and not nonsense:
                 raise _StaleConnection(failure) from exc
+            if connection.reused and isinstance(failure, UpstreamTimeout):
+                # What was kept as long may be as dead.
+                node.pool.drop_idle()
+                if connection.doubted and not connection.heard:
+                    raise _StaleConnection(failure) from exc
             raise failure from exc
+        connection.doubted = False
         node.mark_live()
-        return UpstreamResponse(node, connection, upload, message, payload)
+        unread = says_unread(message.code, len(head)) or (
+            upload is not None and not upload.complete
+        )
+        return UpstreamResponse(node, connection, upload, message, payload, unread=unread)
 
-    def _start(self, node: Node, connection: Connection, request: UpstreamRequest) -> Upload | None:
-        framing = _framing(request)
+    def _head(self, node: Node, request: UpstreamRequest, framing: Framing) -> bytes:
         headers = request.headers
         fields = as_fields(headers) if isinstance(headers, CIMultiDict) else headers
-        head = request_head(
-            request.method, request.target, node.pool.origin.authority, fields, framing
-        )
+        authority = node.pool.origin.authority
+        head = request_head(request.method, request.target, authority, fields, framing, self._via)
+        if len(head) > self._least_limit:
+            self._limits.check(head)
+        return head
+
+    def _start(
+        self, connection: Connection, request: UpstreamRequest, head: bytes, framing: Framing
+    ) -> Upload | None:
         connection.begin(request.method)
         if request.body is None or isinstance(request.body, bytes):
             connection.write(head, request.body or b"")
@@ -342,6 +232,11 @@ class _StaleConnection(Exception):
         self.failure = failure
 
 
+def _repeatable(request: UpstreamRequest) -> bool:
+    # An iterator may have given away its first chunks already.
+    return request.retry and (request.body is None or isinstance(request.body, bytes))
+
+
 def _framing(request: UpstreamRequest) -> Framing:
     if isinstance(request.body, bytes):
         return len(request.body)
@@ -357,18 +252,3 @@ def _announced(headers: Headers | Fields) -> int | None:
         return None if length is None else int(length)
     found = (int(value) for name, value in headers if name.lower() == b"content-length")
     return next(found, None)
-
-
-def _failure(exc: BaseException, node: Node, upload: Upload | None) -> Exception:
-    if upload is not None and upload.failure is not None:
-        return upload.failure
-    return _mapped(exc, node)
-
-
-def _mapped(exc: BaseException, node: Node) -> UpstreamError:
-    origin = node.pool.origin
-    if isinstance(exc, SocketTimeoutError):
-        return UpstreamTimeout(f"the backend {origin} sent nothing for too long (backend_timeout)")
-    if isinstance(exc, HttpProcessingError):
-        return UpstreamBroken(f"the backend {origin} sent something that is not HTTP")
-    return UpstreamBroken(f"the backend {origin} closed the connection before its answer was done")

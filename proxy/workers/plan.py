@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from proxy.place import new_name
 from proxy.server import ProxyServer
 from proxy.settings import Settings
 from proxy.workers.board import Board
@@ -24,4 +25,5 @@ class Plan:
     folder: Path
     say_ready: Callable[[ProxyServer], None]
     board: Board = field(default_factory=Board)
+    name: str = field(default_factory=new_name)
     lifeline: Lifeline = field(default_factory=Lifeline)

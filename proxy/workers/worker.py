@@ -127,6 +127,7 @@ class ProxyWorker(Worker):
             notices=Notices(self.plan.board, self.slot),
             share=Share(self.plan.board, self.slot, self.generation),
             folder=self.plan.folder,
+            name=self.plan.name,
             # gunicorn wraps them.
             listeners=tuple(cast("Any", wrapper).sock for wrapper in self.sockets),
         )

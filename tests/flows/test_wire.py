@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 
+import pytest
+
+from proxy.embedded import EmbeddedCluster
 from tests.client import Client
-from tests.conftest import StartProxy, connect
+from tests.conftest import StartOn, StartProxy, connect
 from tests.proxy.wire import Client as RawClient
 from tests.proxy.wire import request
 
@@ -29,6 +33,7 @@ async def test_a_udf_is_never_shown_the_admin_token(
         assert answer.data["_pipeline_metadata"] == {"x-seen": "yes"}
 
 
+JSON = "Content-Type: application/json"
 SMALL_BODY = "POST /{index}/_search HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\n"
 CHUNKS = "POST /{index}/_search HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 PASS_ON = "def result(response, context):\n    return response\n"
@@ -111,3 +116,117 @@ async def test_a_dripping_small_body_takes_no_place(
         await raw.send(whole[-1:])
         assert (await raw.answer("POST")).status == 200
         raw.close()
+
+
+# More than a backend takes of a head, or nothing that it would read to its end.
+BAD = [
+    ("GET", "/", b"", [f"Cookie: {'a' * 17_000}"]),
+    ("POST", "/_search", b'{"size":1}', [f"Cookie: {'a' * 17_000}", JSON]),
+    ("POST", "/_search", b" " * 100_000, [f"Cookie: {'a' * 17_000}", JSON]),
+    ("GET", "/_search?q=" + "a" * 5000, b"", []),
+    ("GET", "/", b"", [f"X-{number}: {'b' * 20}" for number in range(800)]),
+    ("GET", "/", b"", [f"Cookie: {'a' * 15_000}", "Expect: tea"]),
+    ("POST", "/_search", b"{}", ["Expect: 200-fine", JSON]),
+]
+
+
+async def test_bad_heads_cost_the_others_nothing(
+    start_on: StartOn, each_backend: EmbeddedCluster
+) -> None:
+    """Beside clients whose heads no backend reads, fifty others have every answer, and none waits
+    for a connection that was spoilt.
+    """
+    server = await start_on(each_backend, backend_timeout=60, queue_timeout=60)
+    assert server.address is not None
+    port = server.address.port
+    statuses: Counter[int] = Counter()
+    ending = asyncio.Event()
+
+    async def spoil() -> None:
+        while not ending.is_set():
+            for method, target, body, fields in BAD:
+                raw = await RawClient.connect(port)
+                got = await raw.ask(request(target, method, body, *fields))
+                assert got.status in (414, 417, 431)
+                raw.close()
+
+    async def ask() -> None:
+        raw = await RawClient.connect(port)
+        for _ in range(20):
+            got = await raw.ask(request("/_cluster/health"))
+            statuses[got.status] += 1
+        raw.close()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(spoil())
+        async with asyncio.timeout(40):
+            await asyncio.gather(*[ask() for _ in range(50)])
+        ending.set()
+    assert statuses == {200: 1000}
+
+
+@pytest.mark.parametrize("size", [16_384, 16_385])
+async def test_the_limit_of_fields_is_the_backend_s(
+    start_on: StartOn, each_backend: EmbeddedCluster, size: int
+) -> None:
+    """What fits to the byte passes and is read by the backend; one more is refused by the proxy."""
+    server = await start_on(each_backend)
+    assert server.address is not None
+    via = len("Via: 1.1 querymill-0123456789abcdef")
+    used = len("Host: ") + len(each_backend.url.removeprefix("http://")) + via + len("Cookie: ")
+    raw = await RawClient.connect(server.address.port)
+    sent = request("/_cluster/health", "GET", b"", f"Cookie: {'a' * (size - used)}")
+    assert (await raw.ask(sent)).status == (200 if size == 16_384 else 431)
+    assert (await raw.ask(request("/_cluster/health"))).status == 200
+    raw.close()
+
+
+@pytest.mark.parametrize("size", [4096, 4097])
+async def test_the_limit_of_a_line_is_the_backend_s(
+    start_on: StartOn, each_backend: EmbeddedCluster, size: int
+) -> None:
+    """The same for the request line."""
+    server = await start_on(each_backend)
+    assert server.address is not None
+    raw = await RawClient.connect(server.address.port)
+    begin = "/_cluster/health?filter_path=status,"
+    target = begin + "a" * (size - len(f"GET {begin} HTTP/1.1"))
+    assert (await raw.ask(request(target))).status == (200 if size == 4096 else 414)
+    assert (await raw.ask(request("/_cluster/health"))).status == 200
+    raw.close()
+
+
+async def test_a_backend_with_lower_limits_spoils_no_connection(
+    start_on: StartOn, each_backend: EmbeddedCluster
+) -> None:
+    """Where the settings promise more than it takes, its 400 passes and its connection goes."""
+    values = {"backend_max_header": "64kb", "backend_max_line": "32kb"}
+    server = await start_on(each_backend, backend_timeout=60, **values)
+    assert server.address is not None
+    raw = await RawClient.connect(server.address.port)
+    for method, target, body, fields in BAD[:5]:
+        got = await raw.ask(request(target, method, body, *fields))
+        assert got.status == 400
+        async with asyncio.timeout(30):
+            for _ in range(3):
+                assert (await raw.ask(request("/_cluster/health"))).status == 200
+    raw.close()
+
+
+async def test_a_body_above_the_backend_s_limit_spoils_no_connection(
+    start_on: StartOn, each_backend: EmbeddedCluster
+) -> None:
+    """A 413 comes before the body was read; the next request goes elsewhere."""
+    server = await start_on(each_backend, max_request_bytes="2gb", backend_timeout=60)
+    assert server.address is not None
+    head = "POST /_cluster/reroute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    raw = await RawClient.connect(server.address.port)
+    await raw.send(head.encode() + b"Content-Length: 104857601\r\n\r\n" + b" " * 100_000)
+    assert (await raw.answer("POST")).status == 413
+    raw.close()
+    other = await RawClient.connect(server.address.port)
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            assert (await other.ask(request("/_cluster/health"))).status == 200
+    other.close()

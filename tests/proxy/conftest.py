@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import structlog
@@ -18,6 +19,7 @@ from structlog.typing import EventDict
 from proxy.backend_info import BackendInfo
 from proxy.exchange import Handler
 from proxy.relay import Relay
+from proxy.request_head import HeadLimits
 from proxy.server import ProxyServer
 from proxy.settings import load
 from proxy.upstream import Upstream, UpstreamRequest
@@ -92,6 +94,10 @@ async def start_proxy(
                 idle_timeout=settings.backend_timeout,
                 connections=settings.backend_connections,
                 authority=settings.backend_ca,
+                kept_timeout=settings.backend_kept_timeout,
+                limits=HeadLimits(
+                    line=settings.backend_max_line, fields=settings.backend_max_header
+                ),
             )
             await stack.enter_async_context(upstream)
             relay = Relay(upstream, BackendInfo(upstream), compat=settings.compat == "auto")
@@ -131,12 +137,15 @@ async def open_upstream(
     """Open an upstream to the scripted backend, or to others; closed at the end of the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(*urls: str, connections: int = 4, idle_timeout: float = 30.0) -> Upstream:
+        async def start(
+            *urls: str, connections: int = 4, idle_timeout: float = 30.0, **options: Any
+        ) -> Upstream:
             upstream = Upstream(
                 urls or (backend.url,),
                 connect_timeout=2.0,
                 idle_timeout=idle_timeout,
                 connections=connections,
+                **options,
             )
             return await stack.enter_async_context(upstream)
 
