@@ -237,14 +237,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         maximum=100 * _MB,
     ),
     Setting("sandbox_threads", "count", 4, "Threads that run sandboxes.", minimum=1, maximum=64),
-    Setting(
-        "sandbox_max_live",
-        "count",
-        64,
-        "Sandboxes alive at once.",
-        minimum=1,
-        maximum=4096,
-    ),
+    Setting("sandbox_max_live", "count", 64, "Sandboxes alive at once.", minimum=1, maximum=4096),
     Setting(
         "sandbox_max_memory",
         "bytes",
@@ -334,13 +327,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Least important log line that is written.",
         choices=("debug", "info", "warning", "error"),
     ),
-    Setting(
-        "log_format",
-        "choice",
-        "console",
-        "How log lines look.",
-        choices=("json", "console"),
-    ),
+    Setting("log_format", "choice", "console", "How log lines look.", choices=("json", "console")),
     Setting("cache_dir", "path", None, "Folder for what is built once and reused."),
 )
 
