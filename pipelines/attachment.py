@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 
 from pipelines.context import PHASES, Phase
 
 NONE = "_none"
+BACKENDS = "_backend"
+"""As `index.search.default_pipeline`: the backend has its own there, and none of ours runs."""
 SEARCH_DEFAULT = "index.search.default_pipeline"
 DEFAULTS: Mapping[Phase, str] = {phase: f"index.{phase}.default_pipeline" for phase in PHASES}
 FINALS: Mapping[Phase, str] = {phase: f"index.{phase}.final_pipeline" for phase in PHASES}
@@ -52,12 +54,32 @@ class Attachments:
 
     def settings(self, name: str) -> dict[str, str]:
         """All settings in force for one concrete name."""
+        return self.inherited(name) | self.entries.get(name, {})
+
+    def own(self, name: str) -> dict[str, str]:
+        """The settings that were attached to this very expression."""
+        return _shown(self.entries.get(name, {}))
+
+    def inherited(self, name: str, through: Iterable[str] = ()) -> dict[str, str]:
+        """What a concrete name has from patterns, and from names it is reached through."""
         found: dict[str, str] = {}
         for pattern in reversed(self._patterns):
             if matches(name, pattern):
                 found.update(self.entries[pattern])
-        found.update(self.entries.get(name, {}))
+        for other in through:
+            found.update(_shown(self.entries.get(other, {})))
         return found
+
+    def reached(self, name: str, through: Iterable[str]) -> Iterator[dict[str, str]]:
+        """The settings in force for a name: those of the names it is reached through go first."""
+        own = self.settings(name)
+        for other in through:
+            if other in self.entries:
+                settings = self.settings(other)
+                if own.get(SEARCH_DEFAULT) == BACKENDS:
+                    settings.pop(SEARCH_DEFAULT, None)
+                yield settings
+        yield own
 
     def finals(self, name: str, phase: Phase) -> list[str]:
         """The final pipelines of a phase for one concrete name: those of every entry it matches.
@@ -75,13 +97,17 @@ class Attachments:
     def runs_on_reads(self, name: str) -> bool:
         """Whether a query or result pipeline could be in force for one concrete name."""
         settings = self.settings(name)
-        if any(settings.get(setting, NONE) != NONE for setting in _READ_DEFAULTS):
+        if any(settings.get(setting, NONE) not in (NONE, BACKENDS) for setting in _READ_DEFAULTS):
             return True
         return any(self.finals(name, phase) for phase in _READS)
 
     def users(self, pipeline: str) -> list[str]:
         """The expressions a pipeline is attached to."""
         return sorted(n for n, settings in self.entries.items() if pipeline in settings.values())
+
+
+def _shown(settings: Mapping[str, str]) -> dict[str, str]:
+    return {setting: value for setting, value in settings.items() if value != BACKENDS}
 
 
 def matches(name: str, pattern: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.attachment import (
+    BACKENDS,
     DEFAULTS,
     FINALS,
     NONE,
@@ -182,6 +183,8 @@ class Registry:
         """Raise `DefinitionError` unless `value` can be attached through `setting`."""
         if value == NONE and setting not in FINALS.values():
             return
+        if value == BACKENDS and setting == SEARCH_DEFAULT:
+            return
         pipeline = self.find(value)
         if pipeline is None:
             raise DefinitionError(setting, f"pipeline [{value}] does not exist")
@@ -209,9 +212,22 @@ class Registry:
         self.attachments = Attachments({**self.attachments.entries, expression: settings})
         self.generation += 1
 
-    def for_index(self, name: str, phase: Phase) -> CompiledPipeline | None:
-        """The default pipeline of a phase for one concrete index, alias or data stream name."""
-        return self._default(self.attachments.settings(name), phase)
+    def for_index(
+        self, name: str, phase: Phase, through: Iterable[str] = ()
+    ) -> CompiledPipeline | None:
+        """The default pipeline of a phase for one concrete index, alias or data stream name.
+
+        `through` are names of aliases or data streams it is reached through: theirs go first.
+        """
+        for settings in self.attachments.reached(name, through):
+            named = settings.get(DEFAULTS[phase], settings.get(SEARCH_DEFAULT))
+            pipeline = self._pipelines.get(named) if named is not None else None
+            # Another proxy may have made it anew with another type while this one attached it.
+            if pipeline is not None and pipeline.definition.type == phase:
+                return pipeline
+            if named == NONE:
+                return None
+        return None
 
     def finals_for(self, name: str, phase: Phase) -> list[CompiledPipeline]:
         """The final pipelines of a phase for one concrete name.
@@ -227,14 +243,6 @@ class Registry:
             reason = f"the final pipeline [{named}] of [{name}] is not there or cannot be read"
             raise StageError("load", reason)
         return replace(pipeline, final=True)
-
-    def _default(self, settings: Mapping[str, str], phase: Phase) -> CompiledPipeline | None:
-        named = settings.get(DEFAULTS[phase], settings.get(SEARCH_DEFAULT, NONE))
-        pipeline = self._pipelines.get(named)
-        # Another proxy may have made it anew with another type while this one attached it.
-        if pipeline is not None and pipeline.definition.type == phase:
-            return pipeline
-        return None
 
     # Everything at once
 

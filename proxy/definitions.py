@@ -203,15 +203,22 @@ class Definitions:
         expressions: list[str],
         settings: Mapping[str, str | None],
         credentials: Credentials,
+        *,
+        keep: bool = False,
     ) -> None:
-        """Attach or detach pipelines; every value is checked before the first is written."""
+        """Attach or detach pipelines; every value is checked before the first is written.
+
+        With `keep`, a setting that an expression has already stays as it is.
+        """
         async with self._writing:
             await self._catch_up()
             for setting, value in settings.items():
                 if value is not None:
                     self.registry.check_attachment(setting, value)
             for expression in expressions:
-                await self._attach(expression, settings, credentials)
+                held = self.registry.attachments.entries.get(expression, {}) if keep else {}
+                new = {name: value for name, value in settings.items() if name not in held}
+                await self._attach(expression, new, credentials)
 
     async def detach_all(self, expressions: list[str], credentials: Credentials) -> None:
         """Forget what is attached to deleted indices."""

@@ -52,6 +52,7 @@ class Operation(Enum):
     DELETE_INDEX = "delete index"
     REINDEX = "reindex"
     COPY_INDEX = "copy index"
+    SETTINGS_ELSEWHERE = "settings elsewhere"
     NAMES_IN_BODY = "names in body"
     NODES = "nodes"
     CAT_NODES = "cat nodes"
@@ -152,14 +153,24 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.PUT_SETTINGS, "PUT", "_settings"),
     _row(_O.CREATE_INDEX, "PUT", "", index="required"),
     _row(_O.DELETE_INDEX, "DELETE", "", index="required"),
-    _row(_O.SAFE, "GET HEAD", "", index="required"),
+    _row(_O.DELETE_INDEX, "DELETE", "_data_stream/{name}", index="none"),
+    _row(_O.GET_SETTINGS, "GET", "", index="required"),
+    _row(_O.SAFE, "HEAD", "", index="required"),
+    _row(_O.SETTINGS_ELSEWHERE, "PUT POST", "_index_template/{name}", index="none"),
+    _row(_O.SETTINGS_ELSEWHERE, "POST", "_index_template/_simulate/{name}", index="none"),
+    _row(_O.SETTINGS_ELSEWHERE, "POST", "_index_template/_simulate_index/{name}", index="none"),
+    _row(_O.SETTINGS_ELSEWHERE, "PUT POST", "_component_template/{name}", index="none"),
+    _row(_O.SETTINGS_ELSEWHERE, "PUT POST", "_template/{name}", index="none"),
+    _row(_O.SETTINGS_ELSEWHERE, "POST", "_rollover", index="required"),
+    _row(_O.SETTINGS_ELSEWHERE, "POST", "_rollover/{target}", index="required"),
+    _row(_O.SETTINGS_ELSEWHERE, "PUT POST", "_create_from/{source}/{target}", NONE, ALL, "none"),
     # What copies documents elsewhere
     _row(_O.REINDEX, "POST", "_reindex", NONE, ALL, "none"),
     _row(_O.COPY_INDEX, "PUT POST", "_clone/{target}", NONE, ALL, "required"),
     _row(_O.COPY_INDEX, "PUT POST", "_split/{target}", NONE, ALL, "required"),
     _row(_O.COPY_INDEX, "PUT POST", "_shrink/{target}", NONE, ALL, "required"),
     _row(_O.DATA, "PUT", "_ccr/follow", NONE, ALL, "required"),
-    _row(_O.DATA, "POST", "_snapshot/{repository}/{snapshot}/_restore", NONE, ALL, "none"),
+    _row(_O.COPY_INDEX, "POST", "_snapshot/{repository}/{snapshot}/_restore", NONE, ALL, "none"),
     _row(_O.DATA, "PUT POST", "_snapshot/{repository}/{snapshot}", NONE, READ, "none"),
     _row(_O.DATA, "GET POST", "_transform/_preview", NONE, READ, "none"),
     _row(_O.DATA, "PUT POST", "_transform/{id}", NONE, ALL, "none"),

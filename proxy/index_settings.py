@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pipelines.attachment import SETTINGS, matches
 from pipelines.errors import DefinitionError
 from pipelines.json_text import can_be_written
+from proxy.query_string import QueryString
 
 _OURS = frozenset(SETTINGS)
 
@@ -43,6 +44,29 @@ def _without_ours(
         else:
             kept[key] = member
     return kept
+
+
+# What tells which indices an expression means; settings are read for the same ones.
+_EXPANDING = frozenset({"expand_wildcards", "ignore_unavailable", "allow_no_indices"})
+
+
+def options_of(query: QueryString) -> QueryString:
+    """The part of a query string that says which indices are meant."""
+    return query.without(query.names() - _EXPANDING)
+
+
+# Where settings of an index stand in bodies: of templates, rollovers and copies, restores.
+_PLACES = (("settings",), ("template", "settings"), ("index_settings",), ("settings_override",))
+
+
+def settings_in(body: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Settings of indices in a body that is not itself settings, with their paths."""
+    for place in _PLACES:
+        value: Any = body
+        for key in place:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(value, dict):
+            yield ".".join(place), value
 
 
 def flat(settings: Mapping[str, str]) -> dict[str, Any]:

@@ -1,33 +1,41 @@
-"""Requests on indices themselves: settings written and read, indices created and deleted."""
+"""Requests on indices themselves: settings written, indices and data streams made and deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Awaitable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import orjson
+import structlog
 from aiohttp import web
 
-from pipelines.attachment import NONE, SEARCH_DEFAULT, is_pattern
+from pipelines.attachment import SEARCH_DEFAULT, is_pattern, matches
+from pipelines.errors import PipelineError
 from proxy.admin import check_token
 from proxy.answer_form import AnswerForm
 from proxy.backend import Backend
 from proxy.bodies import is_json
 from proxy.definitions import Definitions
-from proxy.errors import ErrorAnswer
+from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
-from proxy.headers import request_headers
-from proxy.index_settings import flat, matching, merge, nested, take_settings
+from proxy.formats import format_of
+from proxy.index_settings import options_of, settings_in, take_settings
 from proxy.query_string import is_true
+from proxy.reach import LEFT_OUT
 from proxy.relay import Relay
 from proxy.resolver import ALL, Resolver
-from proxy.target import Target
+from proxy.search_default import SearchDefault, Turn
+from proxy.shown_settings import ShownSettings
+from proxy.target import Target, expressions
 from proxy.transform import credentials_of, new_body_headers, parse, read_json_body
+from proxy.upstream_errors import UpstreamError
 
 BODY_MAX = 16 * 1024 * 1024
-ANSWER_MAX = 100 * 1024 * 1024
+# Without this, in any spelling, there is no setting of ours in a body.
+_SIGNS = (b"_pipeline", b"\\u")
+
+_log = structlog.get_logger("proxy.indices")
 
 Settings = dict[str, str | None]
 
@@ -50,172 +58,252 @@ class IndexTraffic:
         self._definitions = definitions
         self._registry = definitions.registry
         self._resolver = resolver
+        self._search_default = SearchDefault(relay, backend, self._registry, resolver)
+        self.get = ShownSettings(relay, backend, self._registry, resolver)
 
     async def put_settings(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``PUT /{index}/_settings``: our part is in force only if the backend takes the rest."""
-        body = await self._json(exchange)
-        if body is None:
-            return await self._relay(exchange)
-        wrapped = isinstance(body.get("settings"), dict) and len(body) == 1
-        ours, rest = take_settings(body["settings"] if wrapped else body)
-        ours = self._for_us(ours, rest, target.names)
-        if not ours:
-            return await self._relay_read(exchange)
-        self._check(ours, exchange)
-        expressions = ["*" if name == ALL else name for name in target.names] or ["*"]
-        if rest:
-            sent = {"settings": rest} if wrapped else rest
-            answer = await self._forward(exchange, target, sent)
-            if answer.status != 200:
-                return answer
-        else:
-            await self._check_exists(exchange, expressions)
-            answer = exchange.respond_json(200, b'{"acknowledged":true}')
-        await self._attach(expressions, ours, exchange)
-        return answer
+        return await self._in_form(exchange, target, self._put_settings(exchange, target))
 
     async def create(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``PUT /{index}``: attachments in the body's settings are made with the index."""
         self._resolver.names_changed()
-        body = await self._json(exchange)
-        settings = body.get("settings") if body else None
-        if body is None or not isinstance(settings, dict):
-            return await self._relay_read(exchange)
-        ours, rest = take_settings(settings)
-        ours = self._for_us(ours, rest, target.names)
-        if not ours:
-            return await self._relay_read(exchange)
-        self._check(ours, exchange)
-        answer = await self._forward(exchange, target, {**body, "settings": rest})
-        if answer.status == 200:
-            await self._attach(list(target.names), ours, exchange)
-        return answer
+        return await self._in_form(exchange, target, self._create(exchange, target))
+
+    async def settings_elsewhere(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """Templates, rollovers, copies: settings of ours have no place there, and are refused."""
+        return await self._in_form(exchange, target, self._settings_elsewhere(exchange, target))
 
     async def delete(self, exchange: Exchange, target: Target) -> web.StreamResponse:
-        """``DELETE /{index}``: what was attached to it goes with it."""
+        """``DELETE`` of indices, data streams: what was attached goes with those that are gone."""
         answer = await self._relay(exchange)
         self._resolver.names_changed()
-        if answer.status == 200:
-            gone = [
-                name
-                for name in self._registry.attachments.entries
-                if not is_pattern(name)
-                and any(fnmatchcase(name, "*" if n == ALL else n) for n in target.names)
-            ]
+        try:
+            gone = await self._gone(target.names or expressions(target.values.get("name", "")))
             if gone:
                 await self._definitions.detach_all(gone, credentials_of(exchange))
+        except (ErrorAnswer, PipelineError, UpstreamError) as error:
+            # The indices are deleted all the same, and that is what was asked.
+            _log.warning("attachments stay", target=target.path, reason=str(error))
         return answer
 
-    async def get_settings(self, exchange: Exchange, target: Target) -> web.StreamResponse:
-        """``GET /{index}/_settings``: ours are shown among the backend's."""
-        if not self._registry.attachments:
-            return await self._relay(exchange)
+    async def _put_settings(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        body = await self._json(exchange)
+        if body is None:
+            return await self._relay_read(exchange)
+        wrapped = isinstance(body.get("settings"), dict) and len(body) == 1
+        ours, rest = take_settings(body["settings"] if wrapped else body)
+        if not ours:
+            return await self._relay_read(exchange)
+        keep = is_true(target.query.get("preserve_existing"))
+        names = await self._expressions(target)
+        turn = Turn()
+        if SEARCH_DEFAULT in ours:
+            value = ours.pop(SEARCH_DEFAULT)
+            turn = await self._search_default.turn(exchange, target, names, value, keep=keep)
+            rest |= turn.theirs
+        if not ours and turn.is_theirs_alone and turn.theirs:
+            return await self._relay_read(exchange)
+        self._check(ours | turn.ours, exchange, target)
         form = await AnswerForm.of(exchange, target.query, self._relay)
-        if form.format == "smile":
-            return await self._relay(exchange)
-        query, headers = form.ask(target.query, request_headers(exchange.raw_headers))
-        with await self._relay.send(
-            exchange, target=query.after(target.path), headers=headers
-        ) as response:
-            readable = is_json(response.headers.get("Content-Type", ""))
-            if form.is_plain and (response.status != 200 or not readable):
-                return await self._relay.answer(exchange, response)
-            raw = await response.read(ANSWER_MAX)
-        body: str | bytes = raw
-        if response.status == 200 and readable:
-            shown = orjson.loads(raw)
-            if await self._add(exchange, target, shown):
-                body = orjson.dumps(shown).decode()
-        return await form.respond(exchange, response, body)
+        form.check()
+        if rest:
+            sent = {"settings": rest} if wrapped else rest
+            answer = await self._forward(exchange, sent)
+            if answer.status != 200:
+                return answer
+        else:
+            names = await self._existing(exchange, target, names)
+            done, fields = await form.write(exchange, '{"acknowledged":true}', 200)
+            answer = exchange.respond_json(200, done, fields)
+        credentials = credentials_of(exchange)
+        await self._definitions.attach(names, ours, credentials, keep=keep)
+        changed = [name for name in names if name not in turn.kept]
+        await self._definitions.attach(changed, turn.ours, credentials, keep=keep)
+        await self._mark(turn.marks, credentials)
+        return answer
 
-    async def _add(self, exchange: Exchange, target: Target, shown: dict[str, Any]) -> bool:
-        """Lay our settings into the backend's answer; whether there were any."""
-        after = target.segments[target.segments.index("_settings") + 1 :]
-        wanted = after[0].split(",") if after else []
-        indices = set(shown)
-        if wanted:
-            # A filter on names hides indices none of whose own settings match it.
-            expression = quote(",".join(target.names) or ALL, safe=",*")
-            answer = await self._backend.call(
-                "GET", f"/{expression}/_settings/index.uuid", headers=credentials_of(exchange)
+    async def _create(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        body = await self._json(exchange)
+        settings = body.get("settings") if body else None
+        ours: Settings = {}
+        if body is not None and isinstance(settings, dict):
+            ours, rest = take_settings(settings)
+            value = ours.get(SEARCH_DEFAULT)
+            if SEARCH_DEFAULT in ours and (value is None or self._registry.find(value) is None):
+                # The backend's to judge, and to take.
+                rest[SEARCH_DEFAULT] = ours.pop(SEARCH_DEFAULT)
+        if body is None or not ours:
+            answer = await self._relay_read(exchange)
+        else:
+            self._check(ours, exchange, target)
+            answer = await self._forward(exchange, {**body, "settings": rest})
+        if answer.status == 200 and (ours or not self._idle):
+            names = await self._dated(list(target.names))
+            clears, marks = await self._search_default.created(
+                exchange, target, names, ours=SEARCH_DEFAULT in ours
             )
-            if answer.status == 200:
-                indices |= set(answer.data)
-        form = flat if is_true(target.query.get("flat_settings")) else nested
-        added = False
-        for index in sorted(indices):
-            ours = matching(self._registry.attachments.settings(index), wanted)
-            if ours:
-                added = True
-                merge(shown.setdefault(index, {}).setdefault("settings", {}), form(ours))
-        return added
+            if clears:
+                await self._search_default.clear(exchange, names)
+            await self._definitions.attach(names, ours, credentials_of(exchange))
+            await self._mark(marks, credentials_of(exchange))
+        return answer
 
-    def _for_us(self, ours: Settings, rest: dict[str, Any], names: tuple[str, ...]) -> Settings:
-        """Give `index.search.default_pipeline` back to the backend where it is not about ours."""
-        if SEARCH_DEFAULT not in ours:
-            return ours
-        value = ours[SEARCH_DEFAULT]
-        if value is not None and self._registry.find(value) is not None:
-            return ours
-        held = any(
-            SEARCH_DEFAULT in self._registry.attachments.entries.get(name, {}) for name in names
+    async def _settings_elsewhere(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        self._resolver.names_changed()
+        raw = await exchange.body(exchange.max_body) if exchange.has_body else b""
+        plain = "Content-Encoding" not in exchange.headers and is_json(
+            exchange.headers.get("Content-Type", "")
         )
-        if value is None and held:
-            return ours
-        rest[SEARCH_DEFAULT] = value
-        # The backend's pipeline takes the place of ours.
-        return ours | {SEARCH_DEFAULT: None} if held else _less(ours, SEARCH_DEFAULT)
+        concerned = not plain or any(sign in raw for sign in _SIGNS)
+        if concerned and len(raw) <= BODY_MAX:
+            body = await self._json(exchange)
+            for path, settings in settings_in(body or {}):
+                ours, _ = take_settings(settings)
+                for name, value in ours.items():
+                    if name != SEARCH_DEFAULT or self._registry.find(value or "") is not None:
+                        raise _not_here(name, path, body or {}, target)
+        answer = await self._relay_read(exchange)
+        self._resolver.names_changed()
+        return answer
 
-    def _check(self, ours: Settings, exchange: Exchange) -> None:
+    @property
+    def _idle(self) -> bool:
+        """Whether nobody shares `index.search.default_pipeline` with the backend."""
+        entries = self._registry.attachments.entries.values()
+        return not any(SEARCH_DEFAULT in settings for settings in entries)
+
+    def _check(self, ours: Settings, exchange: Exchange, target: Target) -> None:
         """Attaching is administration: it takes the token, and values that can be attached."""
         check_token(exchange, self._token)
         for setting, value in ours.items():
-            if value is not None and value != NONE:
+            if value is not None:
                 self._registry.check_attachment(setting, value)
+        excluded = [name for name in target.names if name.startswith("-") and name != LEFT_OUT]
+        if excluded:
+            raise ErrorAnswer(
+                400,
+                "illegal_argument_exception",
+                f"[{excluded[0]}]: pipelines cannot be attached to a pattern less some names;"
+                " attach them to the pattern, and [_none] to those names",
+            )
 
-    async def _attach(self, expressions: list[str], ours: Settings, exchange: Exchange) -> None:
-        detached = {name: None for name, value in ours.items() if value is None}
-        if detached:
-            # Detaching by pattern also clears what was attached to the names it matches.
-            inside = [
-                name
-                for name in self._registry.attachments.entries
-                if name not in expressions and any(fnmatchcase(name, e) for e in expressions)
-            ]
-            await self._definitions.attach(inside, detached, credentials_of(exchange))
-        await self._definitions.attach(expressions, ours, credentials_of(exchange))
+    async def _mark(self, marks: Settings, credentials: Mapping[str, str]) -> None:
+        for value in set(marks.values()):
+            names = [name for name, each in marks.items() if each == value]
+            await self._definitions.attach(names, {SEARCH_DEFAULT: value}, credentials)
 
-    async def _check_exists(self, exchange: Exchange, expressions: list[str]) -> None:
-        named = [name for name in expressions if not is_pattern(name)]
-        if named:
-            target = f"/{quote(','.join(named), safe=',')}/_settings/index.uuid"
-            answer = await self._backend.call("GET", target, headers=credentials_of(exchange))
-            answer.require(200)
+    async def _expressions(self, target: Target) -> list[str]:
+        """What attachments are kept under: all is a pattern, date math the name it comes to."""
+        names = ["*" if name == ALL else name for name in target.names if name != LEFT_OUT]
+        return await self._dated(names or ["*"])
+
+    async def _dated(self, names: list[str]) -> list[str]:
+        found: list[str] = []
+        for name in names:
+            if not name.startswith("<"):
+                found.append(name)
+                continue
+            for concrete in await self._resolver.resolve((name,)):
+                found += concrete.aliases or (concrete.name,)
+        return list(dict.fromkeys(found))
+
+    async def _existing(self, exchange: Exchange, target: Target, names: list[str]) -> list[str]:
+        """The names there are; raises the backend's 404 unless it would leave out those missing."""
+        plain = [name for name in names if not is_pattern(name)]
+        lenient = is_true(target.query.get("ignore_unavailable"))
+        missing = set()
+        for part in [[name] for name in plain] if lenient else [plain] if plain else []:
+            path = f"/{quote(','.join(part), safe=',')}/_settings/index.uuid"
+            answer = await self._backend.call(
+                "GET",
+                options_of(target.query).without({"ignore_unavailable"}).after(path),
+                headers=credentials_of(exchange),
+            )
+            if lenient and answer.status == 404:
+                missing.update(part)
+            else:
+                answer.require(200)
+        return [name for name in names if name not in missing]
+
+    async def _gone(self, names: tuple[str, ...]) -> list[str]:
+        """Which of the names that something is attached to were meant, and exist no more."""
+        asked = ["*" if name == ALL or name.startswith("<") else name for name in names]
+        meant = [
+            name
+            for name in self._registry.attachments.entries
+            if not is_pattern(name) and any(matches(name, each) for each in asked)
+        ]
+        if not meant:
+            return []
+        expression = quote(meant[0], safe="") if len(meant) == 1 else "*"
+        answer = await self._backend.call(
+            "GET", f"/_resolve/index/{expression}?expand_wildcards=all"
+        )
+        if answer.status == 404:
+            return meant if len(meant) == 1 else []
+        found = answer.require(200)
+        there = {
+            each["name"] for kind in ("indices", "aliases", "data_streams") for each in found[kind]
+        }
+        return [name for name in meant if name not in there]
 
     async def _json(self, exchange: Exchange) -> dict[str, Any] | None:
         """The body as a JSON object; None where it is none, which is the backend's to judge."""
-        if not exchange.has_body or not is_json(exchange.headers.get("Content-Type", "")):
+        if not exchange.has_body:
             return None
-        body = await read_json_body(exchange, BODY_MAX)
+        content_type = exchange.headers.get("Content-Type", "")
+        if not is_json(content_type) and format_of(content_type) not in ("yaml", "cbor"):
+            return None
         try:
+            body = await read_json_body(exchange, BODY_MAX)
             return (await parse(body, "settings")).data
         except ErrorAnswer:
             return None
 
     async def _relay_read(self, exchange: Exchange) -> web.StreamResponse:
         """Pass on a request whose body has been read: as it came."""
-        body = await exchange.body(BODY_MAX) if exchange.has_body else None
+        body = await exchange.body(exchange.max_body) if exchange.has_body else None
         with await self._relay.send(exchange, body=body) as response:
             return await self._relay.answer(exchange, response)
 
-    async def _forward(
-        self, exchange: Exchange, target: Target, body: Mapping[str, Any]
-    ) -> web.StreamResponse:
+    async def _forward(self, exchange: Exchange, body: Mapping[str, Any]) -> web.StreamResponse:
         with await self._relay.send(
             exchange, headers=new_body_headers(exchange), body=orjson.dumps(body)
         ) as response:
             return await self._relay.answer(exchange, response)
 
+    async def _in_form(
+        self, exchange: Exchange, target: Target, work: Awaitable[web.StreamResponse]
+    ) -> web.StreamResponse:
+        """The answer of `work`; an error that blames the client is in the client's form too."""
+        try:
+            return await work
+        except (ErrorAnswer, PipelineError) as error:
+            answer = answer_for(error)
+            form = await AnswerForm.of(exchange, target.query, self._relay)
+            if answer.status >= 500 or form.format == "smile" or exchange.answer is not None:
+                raise
+            body, fields = await form.write(exchange, answer.body().decode(), answer.status)
+            return exchange.respond_json(answer.status, body, {**answer.headers, **fields})
 
-def _less(ours: Settings, setting: str) -> Settings:
-    return {name: value for name, value in ours.items() if name != setting}
+
+def _not_here(name: str, path: str, body: Mapping[str, Any], target: Target) -> ErrorAnswer:
+    patterns = body.get("index_patterns")
+    where = ",".join(map(str, patterns)) if isinstance(patterns, list) else str(patterns or "")
+    where = where or target.values.get("target", "") or "{index}"
+    return ErrorAnswer(
+        400,
+        "illegal_argument_exception",
+        f"{path}: [{name}] is a setting of Querymill's, which the backend does not keep in a"
+        f" {_KINDS.get(target.segments[0], 'request like this')}; attach the pipeline with"
+        f" PUT /{where[:200]}/_settings instead: a pattern holds for indices made later too",
+        extra={"path": f"{path}.{name}" if path else name},
+    )
+
+
+_KINDS = {
+    "_index_template": "template",
+    "_template": "template",
+    "_component_template": "template",
+}

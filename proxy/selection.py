@@ -222,11 +222,7 @@ class Selector:
         return ()
 
     def _attached(self, concrete: Concrete, phase: Phase) -> CompiledPipeline | None:
-        entries = self._registry.attachments.entries
-        for alias in concrete.aliases:
-            if alias in entries and (found := self._registry.for_index(alias, phase)):
-                return found
-        return self._registry.for_index(concrete.name, phase)
+        return self._registry.for_index(concrete.name, phase, concrete.aliases)
 
 
 def bypass_refused(pipeline: CompiledPipeline, what: str) -> ErrorAnswer:

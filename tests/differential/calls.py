@@ -39,7 +39,22 @@ _REFRESHED: Final = frozenset({_O.DOCUMENT, _O.BULK, _O.UPDATE, _O.BY_QUERY, _O.
 _ONCE: Final = frozenset({_O.SCROLL, _O.CLEAR_SCROLL, _O.OPEN_PIT, _O.CLOSE_PIT, _O.ASYNC_RESULT})
 _SEARCHES: Final = frozenset({_O.SEARCH, _O.COUNT, _O.EXPLAIN, _O.VALIDATE})
 # What would change or show more than the indices of these tests.
-_LEFT_OUT: Final = frozenset({"_snapshot", "_transform", "_rollup", "_enrich", "_ccr", "_all"})
+_LEFT_OUT: Final = frozenset(
+    {
+        "_all",
+        "_ccr",
+        "_component_template",
+        "_create_from",
+        "_data_stream",
+        "_enrich",
+        "_index_template",
+        "_rollover",
+        "_rollup",
+        "_snapshot",
+        "_template",
+        "_transform",
+    }
+)
 _TOO_MUCH: Final = frozenset({("DELETE", ()), ("GET", ("_aliases",))})
 _GZIP: Final = "Content-Encoding: gzip"
 

@@ -127,7 +127,8 @@ async def test_attachments_can_come_with_the_creation_of_an_index(
         "settings": {"index": {"number_of_replicas": 0, "document": {"default_pipeline": "docs"}}},
         "mappings": {"properties": {"n": {"type": "integer"}}},
     }
-    assert (await proxy.put(f"/{index_name}", body)).data["index"] == index_name
+    made = await proxy.put(f"/{index_name}", body)
+    assert made.data.get("index") == index_name, made.body
     await proxy.put(f"/{index_name}/_doc/1", {"n": 1})
     assert (await proxy.get(f"/{index_name}/_source/1")).data == {"n": 1, "seen": True}
     assert (await proxy.put(f"/{index_name}", body)).status == 400
@@ -140,7 +141,7 @@ async def test_attachments_can_come_with_the_creation_of_an_index(
 
 
 async def test_a_pattern_holds_for_indices_made_later(proxy: Client, index_name: str) -> None:
-    """The most specific attachment wins, and detaching by pattern reaches what it matches."""
+    """The most specific attachment wins; detaching by pattern leaves those of others alone."""
     await prepared(proxy, f"{index_name}-a")
     for pattern, pipeline in [(f"{index_name}-*", "one"), (f"{index_name}-b*", "two")]:
         await proxy.attach(pattern, query=pipeline)
@@ -149,11 +150,13 @@ async def test_a_pattern_holds_for_indices_made_later(proxy: Client, index_name:
     assert await found(proxy, f"{index_name}-b1/_search") == 2
     await proxy.attach(f"{index_name}-b1", query="_none")
     assert await found(proxy, f"{index_name}-b1/_search") == 3
-    await proxy.attach(f"{index_name}-b1", query="one")
     await proxy.attach(f"{index_name}-b*", query=None)
-    assert await found(proxy, f"{index_name}-b1/_search") == 1
-    await proxy.attach(f"{index_name}-*", query=None)
     assert await found(proxy, f"{index_name}-b1/_search") == 3
+    await proxy.attach(f"{index_name}-b1", query=None)
+    assert await found(proxy, f"{index_name}-b1/_search") == 1
+    await proxy.attach(f"{index_name}-b1", query="two")
+    await proxy.attach(f"{index_name}-*", query=None)
+    assert await found(proxy, f"{index_name}-b1/_search") == 2
 
 
 async def test_the_target_is_what_the_backend_resolves(proxy: Client, index_name: str) -> None:
@@ -260,6 +263,47 @@ async def test_settings_are_shown_in_the_form_that_is_asked_for(
     in_yaml = await proxy.get(f"{url}?format=yaml")
     assert in_yaml.headers["Content-Type"] == "application/yaml"
     assert b'default_pipeline: "one"' in in_yaml.body
+
+
+async def test_what_a_data_stream_has_holds_behind_it(proxy: Client, index_name: str) -> None:
+    """Its indices show it among the defaults; it goes with the data stream, whole or by pattern."""
+    await proxy.define("one", "query", MARK.format(size=1))
+    stream = f"{index_name}-stream"
+    template = {"index_patterns": [f"{index_name}-*"], "data_stream": {}, "priority": 7}
+    assert (await proxy.put(f"/_index_template/{index_name}", template)).status == 200
+    for doomed in (f"/_data_stream/{stream}", f"/_data_stream/{index_name}*"):
+        for number in range(3):
+            document = {"@timestamp": number, "n": number}
+            made = await proxy.post(f"/{stream}/_doc?refresh=true", document)
+            assert made.status == 201, made.body
+        assert await found(proxy, f"{stream}/_search") == 3
+        await proxy.attach(stream, query="one")
+        backing = f".ds-{stream}-000001"
+        for target in (stream, backing):
+            assert await found(proxy, f"{target}/_search") == 1
+            url = f"/{target}/_settings?include_defaults=true&flat_settings=true"
+            shown = (await proxy.get(url)).data[backing]
+            assert shown["defaults"][KEY] == "one"
+            assert KEY not in shown["settings"]
+        await proxy.delete(f"/_data_stream/{index_name}-other")
+        assert await found(proxy, f"{stream}/_search") == 1
+        assert (await proxy.delete(doomed)).status == 200
+    await proxy.post(f"/{stream}/_doc?refresh=true", {"@timestamp": 1})
+    await proxy.post(f"/{stream}/_doc?refresh=true", {"@timestamp": 2})
+    assert await found(proxy, f"{stream}/_search") == 2
+    await proxy.delete(f"/_data_stream/{stream}")
+    await proxy.delete(f"/_index_template/{index_name}")
+
+
+async def test_none_at_an_alias_keeps_an_indexs_off(proxy: Client, index_name: str) -> None:
+    """What an alias has wins over those of the indices behind it, `_none` too."""
+    await prepared(proxy, index_name)
+    alias = f"{index_name}-alias"
+    await proxy.put(f"/{index_name}/_alias/{alias}")
+    await proxy.attach(index_name, query="one")
+    await proxy.attach(alias, query="_none")
+    assert await found(proxy, f"{alias}/_search") == 5
+    assert await found(proxy, f"{index_name}/_search") == 1
 
 
 async def test_many_names_at_once(proxy: Client, index_name: str) -> None:

@@ -1,0 +1,339 @@
+"""Index settings of ours wherever the backend's can be written and read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from proxy.embedded import EmbeddedCluster
+from tests.client import Client
+from tests.conftest import StartOn, connect
+
+QUERY = "index.query.default_pipeline"
+RESULT = "index.result.default_pipeline"
+SEARCH = "index.search.default_pipeline"
+FINAL = "index.query.final_pipeline"
+CUT = "def query(request, context):\n    return {{**request, 'size': {size}}}\n"
+MARK = "def result(response, context):\n    return {**response, 'marked': True}\n"
+
+
+@pytest.fixture
+async def proxy(each_backend: EmbeddedCluster, start_on: StartOn) -> AsyncIterator[Client]:
+    """A client of a proxy in front of either backend, with three pipelines."""
+    async with connect(await start_on(each_backend)) as client:
+        await client.define("one", "query", CUT.format(size=1))
+        await client.define("two", "query", CUT.format(size=2))
+        await client.define("marks", "result", MARK)
+        yield client
+
+
+async def indices(proxy: Client, *names: str) -> None:
+    for name in names:
+        await proxy.index(name, {str(n): {"n": n} for n in range(5)})
+
+
+async def put(proxy: Client, target: str, settings: dict[str, Any]) -> None:
+    answer = await proxy.put(target, settings)
+    assert answer.status == 200, answer.body
+
+
+async def found(proxy: Client, target: str) -> int:
+    return len((await proxy.get(f"/{target}/_search")).ids)
+
+
+def nested(pipeline: str) -> dict[str, Any]:
+    return {"default_pipeline": pipeline}
+
+
+async def test_an_index_shows_its_own(proxy: Client, index_name: str) -> None:
+    """What patterns and aliases attach stands among the defaults, if those are asked for."""
+    i, other = f"{index_name}-i", f"{index_name}-o"
+    await indices(proxy, i, other)
+    await proxy.put(f"/{i}/_alias/{index_name}-alias")
+    await put(proxy, f"/{index_name}-*/_settings", {QUERY: "one", RESULT: "marks"})
+    await put(proxy, f"/{i}/_settings", {QUERY: "two"})
+    await put(proxy, f"/{index_name}-alias/_settings", {"index.document.default_pipeline": "_none"})
+    for target in (
+        f"/{i}/_settings",
+        f"/{i}",
+        f"/{index_name}-alias",
+        f"/{index_name}-*/_settings",
+    ):
+        settings = (await proxy.get(target)).data[i]["settings"]["index"]
+        assert settings["query"] == nested("two"), target
+        assert "result" not in settings
+    both = (await proxy.get(f"/{index_name}-*/_settings?include_defaults=true")).data
+    assert both[i]["settings"]["index"]["query"] == nested("two")
+    assert both[i]["defaults"]["index"]["result"] == nested("marks")
+    assert "default_pipeline" not in both[i]["defaults"]["index"].get("query", {})
+    assert both[other]["defaults"]["index"]["query"]["default_pipeline"] == "one"
+    assert "query" not in both[other]["settings"]["index"]
+    flat = (await proxy.get(f"/{other}?include_defaults=true&flat_settings=true")).data[other]
+    assert flat["defaults"][QUERY] == "one"
+    assert QUERY not in flat["settings"]
+    alias = (await proxy.get(f"/{index_name}-alias/_settings?include_defaults=true")).data
+    assert alias[i]["defaults"]["index"]["document"] == nested("_none")
+    named = await proxy.get(f"/{index_name}-*/_settings/index.query.*?flat_settings")
+    assert named.data == {i: {"settings": {QUERY: "two"}}}
+    everything = (await proxy.get(f"/_all/_settings/{QUERY}?flat_settings")).data
+    assert everything[i] == {"settings": {QUERY: "two"}}
+
+
+async def test_copied_settings_are_those_of_the_index(proxy: Client, index_name: str) -> None:
+    """What is read of one index can be written to a new one, as tools that copy indices do."""
+    source, copy = f"{index_name}-source", f"{index_name}-copy"
+    await indices(proxy, source)
+    await put(proxy, f"/{index_name}-*/_settings", {QUERY: "one"})
+    await put(proxy, f"/{source}/_settings", {RESULT: "marks"})
+    settings = (await proxy.get(f"/{source}/_settings")).data[source]["settings"]
+    for made in ("creation_date", "uuid", "version", "provided_name"):
+        del settings["index"][made]
+    await put(proxy, f"/{copy}", {"settings": settings})
+    shown = (await proxy.get(f"/{copy}/_settings?flat_settings=true")).data[copy]["settings"]
+    assert shown[RESULT] == "marks"
+    assert QUERY not in shown
+    await put(proxy, f"/{index_name}-*/_settings", {QUERY: None})
+    assert "query" not in (await proxy.get(f"/{copy}")).data[copy]["settings"]["index"]
+
+
+async def test_an_index_is_shown_in_the_form_that_is_asked_for(
+    proxy: Client, index_name: str
+) -> None:
+    """`GET /{index}` too: filtered, indented, as YAML, by parts, and 404 as ever."""
+    await indices(proxy, index_name)
+    await put(proxy, f"/{index_name}/_settings", {QUERY: "one"})
+    filtered = await proxy.get(f"/{index_name}?filter_path=**.default_pipeline&pretty")
+    assert filtered.data == {index_name: {"settings": {"index": {"query": nested("one")}}}}
+    assert filtered.body.startswith(b"{\n  ")
+    in_yaml = await proxy.get(f"/{index_name}?format=yaml")
+    assert b'default_pipeline: "one"' in in_yaml.body
+    assert (await proxy.call("HEAD", f"/{index_name}")).status == 200
+    assert (await proxy.get(f"/{index_name}-none")).status == 404
+    parts = await proxy.get(f"/{index_name}?features=aliases")
+    assert b"one" not in parts.body
+    listed = (await proxy.get(f"/{index_name},{index_name}*?flat_settings")).data
+    assert listed[index_name]["settings"][QUERY] == "one"
+
+
+async def test_null_removes_what_was_set_there(proxy: Client, index_name: str) -> None:
+    """Of a pattern, a list, an alias: that, and no other's; `_all` is `*`, and no name too."""
+    a, b, alias = f"{index_name}-a", f"{index_name}-b", f"{index_name}-alias"
+    await indices(proxy, a, b)
+    await proxy.put(f"/{a}/_alias/{alias}")
+    for name, value in [(a, "one"), (b, "_none"), (alias, "two"), (f"{index_name}-*", "two")]:
+        await put(proxy, f"/{name}/_settings", {QUERY: value})
+    for target in ("/*/_settings", f"/{index_name}-*/_settings", "/_all/_settings", "/_settings"):
+        await put(proxy, target, {QUERY: "two"})
+        await put(proxy, target, {QUERY: None})
+        assert [await found(proxy, name) for name in (a, b, alias)] == [1, 5, 2], target
+        shown = (await proxy.get(f"/{a},{b}/_settings/{QUERY}?flat_settings")).data
+        assert [shown[name]["settings"][QUERY] for name in (a, b)] == ["one", "_none"]
+    await put(proxy, "/_all/_settings", {QUERY: "two"})
+    await put(proxy, "/*/_settings", {QUERY: None})
+    await put(proxy, f"/{alias}/_settings", {QUERY: None})
+    assert [await found(proxy, name) for name in (a, b, alias)] == [1, 5, 1]
+    await put(proxy, f"/{a},{b}/_settings", {QUERY: None})
+    assert [await found(proxy, name) for name in (a, b, alias)] == [5, 5, 5]
+
+
+async def test_preserve_existing_keeps_what_is_attached(proxy: Client, index_name: str) -> None:
+    """Each setting for itself, at each name for itself; `null` takes nothing away either."""
+    a, b = f"{index_name}-a", f"{index_name}-b"
+    await indices(proxy, a, b)
+    await put(proxy, f"/{a}/_settings", {QUERY: "one"})
+    keep = "_settings?preserve_existing=true"
+    await put(proxy, f"/{a},{b}/{keep}", {QUERY: "two", RESULT: "marks"})
+    for name, hits in ((a, 1), (b, 2)):
+        assert await found(proxy, name) == hits
+        assert (await proxy.get(f"/{name}/_search")).data["marked"] is True
+    await put(proxy, f"/{a}/{keep}", {QUERY: None})
+    assert await found(proxy, a) == 1
+    await put(proxy, f"/{index_name}-*/{keep}", {QUERY: "two"})
+    await put(proxy, f"/{index_name}-*/{keep}", {QUERY: "one"})
+    await indices(proxy, f"{index_name}-c")
+    assert [await found(proxy, name) for name in (a, b, f"{index_name}-c")] == [1, 2, 2]
+    mixed = {QUERY: "two", "index.max_result_window": 50}
+    await put(proxy, f"/{a}/{keep}", mixed)
+    shown = (await proxy.get(f"/{a}?flat_settings=true")).data[a]["settings"]
+    assert (shown[QUERY], shown["index.max_result_window"]) == ("one", "50")
+    await put(proxy, f"/{a}/_settings?preserve_existing=false", {QUERY: "two"})
+    assert await found(proxy, a) == 2
+
+
+SPELLED: list[dict[str, Any]] = [
+    {QUERY: "one"},
+    {"query.default_pipeline": "one"},
+    {"index": {"query": {"default_pipeline": "one"}}},
+    {"query": {"default_pipeline": "one"}},
+    {SEARCH: "one"},
+    {"search": {"default_pipeline": "one"}},
+    {"index": {FINAL.removeprefix("index."): "one"}},
+    {"number_of_replicas": 0, "index.document": {"default_pipeline": "one"}},
+]
+
+
+@pytest.mark.parametrize("settings", SPELLED, ids=str)
+async def test_templates_refuse_settings_of_ours(
+    proxy: Client, index_name: str, settings: dict[str, Any]
+) -> None:
+    """In each kind of template and each spelling, with where to put them; nothing is stored."""
+    patterns = [f"{index_name}-*", "other-*"]
+    template = {"index_patterns": patterns, "template": {"settings": settings}}
+    calls: list[tuple[str, str, dict[str, Any]]] = [
+        ("PUT", "_index_template/t", template),
+        ("POST", "_index_template/t", template),
+        ("POST", "_index_template/_simulate", template),
+        ("POST", f"_index_template/_simulate_index/{index_name}-x", template),
+        ("PUT", "_template/t", {"index_patterns": patterns, "settings": settings}),
+        ("PUT", "_component_template/t", {"template": {"settings": settings}}),
+        ("POST", f"{index_name}-alias/_rollover", {"settings": settings}),
+        ("POST", f"{index_name}-alias/_rollover/{index_name}-2", {"settings": settings}),
+        ("PUT", f"{index_name}/_clone/{index_name}-2", {"settings": settings}),
+        ("PUT", f"{index_name}/_shrink/{index_name}-2", {"settings": settings}),
+        ("POST", f"{index_name}/_split/{index_name}-2", {"settings": settings}),
+        ("POST", "_snapshot/r/s/_restore", {"index_settings": settings}),
+    ]
+    for method, path, body in calls:
+        answer = await proxy.call(method, f"/{path}", body)
+        assert answer.status == 400, (path, answer.body)
+        assert answer.error["type"] == "illegal_argument_exception"
+        reason = answer.error["reason"]
+        where = f"{index_name}-2" if path.endswith("-2") else "{index}"
+        where = ",".join(patterns) if "index_patterns" in body else where
+        if "rollover" in path and path.endswith("-2"):
+            where = f"{index_name}-2"
+        assert f"PUT /{where}/_settings" in reason, (path, reason)
+    for path in ("_index_template/t", "_component_template/t", "_template/t"):
+        assert (await proxy.get(f"/{path}")).status == 404
+    as_yaml = f'index_patterns: ["x-*"]\ntemplate: {{settings: {{"{QUERY}": one}}}}\n'.encode()
+    headers = {"Content-Type": "application/yaml"}
+    answer = await proxy.call("PUT", "/_index_template/t?format=yaml", as_yaml, headers)
+    assert (answer.status, answer.headers["Content-Type"]) == (400, "application/yaml")
+    assert b"PUT /x-*/_settings" in answer.body
+
+
+async def test_templates_of_the_backends_own_pass(proxy: Client, index_name: str) -> None:
+    """Whatever else they have, pipelines of the backend's own included."""
+    template = {
+        "index_patterns": [f"{index_name}-*"],
+        "template": {
+            "settings": {"index": {"number_of_replicas": 0, "default_pipeline": "_none"}},
+            "mappings": {"properties": {"settings": {"properties": {QUERY: {"type": "text"}}}}},
+        },
+    }
+    await put(proxy, f"/_index_template/{index_name}", template)
+    await put(proxy, f"/{index_name}-*/_settings", {QUERY: "one"})
+    await indices(proxy, f"{index_name}-x")
+    assert await found(proxy, f"{index_name}-x") == 1
+    assert (await proxy.delete(f"/_index_template/{index_name}")).status == 200
+
+
+async def test_a_rollover_keeps_what_patterns_and_aliases_attach(
+    proxy: Client, index_name: str
+) -> None:
+    """What was attached to the old index by its name stays with that."""
+    alias, first = f"{index_name}-logs", f"{index_name}-logs-000001"
+    await indices(proxy, first)
+    actions = [{"add": {"index": first, "alias": alias, "is_write_index": True}}]
+    await proxy.post("/_aliases", {"actions": actions})
+    await put(proxy, f"/{first}/_settings", {QUERY: "two"})
+    await put(proxy, f"/{alias}-*/_settings", {RESULT: "marks"})
+    rolled = await proxy.post(f"/{alias}/_rollover", {"settings": {"number_of_replicas": 0}})
+    assert rolled.data["rolled_over"] is True, rolled.body
+    second = rolled.data["new_index"]
+    await indices(proxy, second)
+    answer = await proxy.get(f"/{second}/_search")
+    assert (len(answer.ids), answer.data["marked"]) == (5, True)
+    assert await found(proxy, first) == 2
+
+
+async def test_attachments_go_with_indices_that_are_gone(proxy: Client, index_name: str) -> None:
+    """And with no others, whatever the expression said."""
+    names = [f"{index_name}-{word}" for word in ("a", "b", "keep-c", "keep-d")]
+
+    async def attached() -> list[str]:
+        left = []
+        for name in names:
+            await indices(proxy, name)
+            left += [name] if await found(proxy, name) == 1 else []
+        return left
+
+    async def attach() -> None:
+        await indices(proxy, *names)
+        for name in names:
+            await put(proxy, f"/{name}/_settings", {QUERY: "one"})
+
+    a, b, c, d = names
+    for target, left in [
+        (f"/{index_name}-*,-{index_name}-keep-*", [c, d]),
+        (f"/{index_name}-*?expand_wildcards=none", [a, b, c, d]),
+        (f"/{index_name}-*?expand_wildcards=closed", [a, b, c, d]),
+        (f"/{a},{index_name}-missing", [a, b, c, d]),
+        (f"/{a},{index_name}-missing?ignore_unavailable=true", [b, c, d]),
+        (f"/%3C{a}%3E", [b, c, d]),
+        (f"/{index_name}-keep*", [a, b]),
+    ]:
+        await attach()
+        await proxy.put(
+            "/_cluster/settings", {"persistent": {"action.destructive_requires_name": "false"}}
+        )
+        await proxy.delete(target)
+        assert await attached() == left, target
+    await proxy.put(
+        "/_cluster/settings", {"persistent": {"action.destructive_requires_name": None}}
+    )
+    await proxy.put(f"/{a}/_alias/{index_name}-alias")
+    await put(proxy, f"/{index_name}-alias/_settings", {QUERY: "two"})
+    assert (await proxy.delete(f"/{index_name}-alias")).status >= 400
+    assert await found(proxy, f"{index_name}-alias") == 2
+
+
+async def test_date_math_attaches_to_what_it_comes_to(proxy: Client, index_name: str) -> None:
+    """When settings are written, when an index is created, when one is deleted."""
+    dated = f"%3C{index_name}-%7Bnow%2Fy%7Byyyy%7D%7D%3E"
+    created = await proxy.put(f"/{dated}", {"settings": {QUERY: "one"}})
+    assert created.status == 200, created.body
+    name = created.data["index"]
+    await indices(proxy, name)
+    assert await found(proxy, name) == 1
+    await put(proxy, f"/{dated}/_settings", {QUERY: "two"})
+    assert await found(proxy, name) == 2
+    assert await found(proxy, dated) == 2
+    await proxy.delete(f"/{dated}")
+    await indices(proxy, name)
+    assert await found(proxy, name) == 5
+
+
+async def test_refusals_have_the_form_that_is_asked_for(proxy: Client, index_name: str) -> None:
+    """YAML for YAML, whole in spite of `filter_path`; an answer of ours is filtered as any."""
+    await indices(proxy, index_name)
+    url = f"/{index_name}/_settings"
+    refused = await proxy.put(f"{url}?format=yaml", {QUERY: "nothing"})
+    assert (refused.status, refused.headers["Content-Type"]) == (400, "application/yaml")
+    assert b"pipeline [nothing] does not exist" in refused.body
+    whole = await proxy.put(f"{url}?filter_path=x&pretty", {QUERY: "nothing"})
+    assert "does not exist" in whole.error["reason"]
+    assert whole.body.startswith(b"{\n")
+    assert (await proxy.put(f"{url}?filter_path=-*", {QUERY: "one"})).data == {}
+    as_yaml = await proxy.put(f"{url}?format=yaml", {QUERY: "one"})
+    assert as_yaml.body == b"---\nacknowledged: true\n"
+    body = b'index.query.default_pipeline: "two"\n'
+    answer = await proxy.call("PUT", url, body, {"Content-Type": "application/yaml"})
+    assert (answer.status, await found(proxy, index_name)) == (200, 2)
+    less = await proxy.put(f"/{index_name}*,-{index_name}-x/_settings", {QUERY: "one"})
+    assert less.status == 400
+    assert "less some names" in less.error["reason"]
+
+
+async def test_names_that_are_not_there(proxy: Client, index_name: str) -> None:
+    """404, and nothing is attached; left out where the client wants them ignored."""
+    await indices(proxy, index_name)
+    both = f"/{index_name},{index_name}-none/_settings"
+    assert (await proxy.put(both, {QUERY: "one"})).status == 404
+    assert await found(proxy, index_name) == 5
+    await put(proxy, f"{both}?ignore_unavailable=true", {QUERY: "one"})
+    assert await found(proxy, index_name) == 1
+    await indices(proxy, f"{index_name}-none")
+    assert await found(proxy, f"{index_name}-none") == 5
