@@ -74,13 +74,12 @@ class AsyncSearchTraffic:
 
     async def submit(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """Begin a search; its first answer may have results already."""
-        asked = target.query.get("pipeline")
+        asked, query = self._selector.names.of(exchange, target.query, searches=True)
         opened, point = await self._scroll.opened(exchange, target, self._max_bytes)
         names = point.names if point else target.names
         selection = await self._selector.for_search(
             names, asked, expand=target.query.get("expand_wildcards")
         )
-        query = target.query if asked is None else target.query.without({"pipeline"})
         guarded = self._selector.guarded("query", "result")
         if not (selection or point or guarded):
             return await self._pass(exchange, query.after(target.path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ from proxy.exchange import Exchange
 from proxy.failures import Failures
 from proxy.guard import can_name_store, check_broken, check_names
 from proxy.headers import Headers, request_headers
+from proxy.naming import Asked
 from proxy.query_string import QueryString
 from proxy.relay import Relay
 from proxy.runs import RunFailedError, Runs
@@ -97,7 +98,8 @@ class BulkTraffic:
 
     async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         asked = target.query.get("pipeline")
-        if not exchange.has_body or not self._selector.writes_have_pipelines(asked):
+        header = self._selector.names.by_header(exchange)
+        if not exchange.has_body or not self._selector.writes_have_pipelines(asked, header):
             return await self._untouched(exchange)
         body = await read_json_body(exchange, self._max_bulk_bytes, lines=True)
         try:
@@ -105,7 +107,7 @@ class BulkTraffic:
         except BulkSyntaxError as error:
             raise ErrorAnswer(400, "illegal_argument_exception", str(error)) from error
         runs = self._runs(exchange, target.index)
-        done = await self._run_items(bulk, exchange, target, runs)
+        done = await self._run_items(bulk, exchange, target, header, runs)
         query = target.query
         if asked is not None:
             query = pipeline_left(query, asked, self._selector.not_ours(asked))
@@ -119,12 +121,19 @@ class BulkTraffic:
             return await self._relay.answer(exchange, response)
 
     async def _run_items(
-        self, bulk: _Bulk, exchange: Exchange, target: Target, runs: Runs
+        self,
+        bulk: _Bulk,
+        exchange: Exchange,
+        target: Target,
+        header: Asked | None,
+        runs: Runs,
     ) -> list[BulkItem]:
         done = list(bulk.items)
         headers = visible_headers(exchange, self._visible)
         alone: list[tuple[int, str, Chosen]] = []
-        for index, members, chosen in await self._choose(bulk, done, target, runs):
+        for index, members, chosen in await self._choose(
+            bulk, done, target.query.get("pipeline"), header, runs
+        ):
             left = await self._batches.run(
                 done, members.whole, chosen, index=index, headers=headers, runs=runs
             )
@@ -139,7 +148,12 @@ class BulkTraffic:
         return done
 
     async def _choose(
-        self, bulk: _Bulk, done: list[BulkItem], target: Target, runs: Runs
+        self,
+        bulk: _Bulk,
+        done: list[BulkItem],
+        asked: str | None,
+        header: Asked | None,
+        runs: Runs,
     ) -> list[tuple[str, BulkGroup, Chosen]]:
         """The groups that get pipelines, with their index; items for which none can be chosen are
         answered.
@@ -151,7 +165,15 @@ class BulkTraffic:
             for (index, own), members in waiting:
                 places = [*members.whole, *members.updates]
                 try:
-                    found[index, own] = await self._select(index, own, places, done, target, runs)
+                    warnings: list[str] = []
+                    chosen, rest = await self._selector.for_document(
+                        index, asked if own is None else own, header, warnings
+                    )
+                    runs.warnings.extend(warnings)
+                    found[index, own] = chosen
+                    if own is not None and rest != own:
+                        for place in places:
+                            done[place] = done[place].without_pipeline(rest)
                 except (ErrorAnswer, PipelineError, UpstreamError) as error:
                     answer = item_answer(error, runs.request_id)
                     for place in places:
@@ -160,25 +182,6 @@ class BulkTraffic:
 
         await _at_once(work, len(bulk.groups))
         return [(key[0], bulk.groups[key], chosen) for key, chosen in found.items() if chosen]
-
-    async def _select(
-        self,
-        index: str,
-        own: str | None,
-        places: Sequence[int],
-        done: list[BulkItem],
-        target: Target,
-        runs: Runs,
-    ) -> Chosen:
-        """The pipelines of a group; those of ours are taken out of its items' own `pipeline`."""
-        asked = target.query.get("pipeline") if own is None else own
-        warnings: list[str] = []
-        chosen, rest = await self._selector.for_document(index, asked, warnings)
-        runs.warnings.extend(warnings)
-        if own is not None and rest != own:
-            for place in places:
-                done[place] = done[place].without_pipeline(rest)
-        return chosen
 
     async def _run_item(
         self, item: BulkItem, index: str, chosen: Chosen, exchange: Exchange, all_runs: Runs

@@ -109,7 +109,8 @@ class DocumentTraffic:
         )
         asked = target.query.get("pipeline")
         warnings: list[str] = []
-        chosen, rest = await self._selector.for_document(target.index, asked, warnings)
+        header = self._selector.names.by_header(exchange)
+        chosen, rest = await self._selector.for_document(target.index, asked, header, warnings)
         runs.warnings.extend(warnings)
         return runs, chosen, pipeline_left(target.query, asked, rest)
 

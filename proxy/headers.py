@@ -35,9 +35,15 @@ _SHORT: Final = 4096
 _REMEMBERED: Final = 512
 ADMIN_TOKEN: Final = "Querymill-Admin-Token"
 """The field with the token of administration, which is for this proxy alone."""
-# Host is written anew for the backend, and Expect and the token are between the client and this
+NAMES_PIPELINES: Final = "Querymill-Pipeline"
+"""The field in which a client names pipelines; this proxy's alone as well."""
+# Host is written anew for the backend, and Expect and those fields are between the client and this
 # proxy.
-_REQUEST_ONLY: Final = _HOP_BY_HOP | {b"host", b"expect", ADMIN_TOKEN.lower().encode()}
+_REQUEST_ONLY: Final = (
+    _HOP_BY_HOP
+    | {b"host", b"expect", ADMIN_TOKEN.lower().encode()}
+    | {NAMES_PIPELINES.lower().encode()}
+)
 # A message whose Connection field names these would change its own framing or meaning.
 _NEVER_NAMED: Final = frozenset({b"content-length", b"content-type", b"content-encoding", b"host"})
 

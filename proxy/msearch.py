@@ -21,6 +21,7 @@ from proxy.guard import check_broken, check_unread
 from proxy.headers import Headers, request_headers
 from proxy.msearch_body import MsearchItem, MsearchSyntaxError, read_msearch, write_msearch
 from proxy.msearch_work import Work, each, is_refused, needs_work, refused_items, together
+from proxy.naming import SEARCH_PIPELINE, Asked
 from proxy.reach import ALL, expands_hidden, narrowed, refusal
 from proxy.refusals import Attempt
 from proxy.relay import Relay
@@ -61,9 +62,12 @@ class MsearchTraffic:
         self._visible = visible
 
     async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
-        asked = target.query.get("pipeline")
+        asked, query = self._selector.names.of(exchange, target.query, searches=True)
+        target = replace(target, query=query)
         body = await inflated(exchange, self._max_bytes)
         untouched = asked is None and self._selector.idle and b'"pipeline"' not in body
+        named = self._selector.has_pipelines and SEARCH_PIPELINE.encode() in body
+        untouched = untouched and not named
         untouched = untouched and PREFIX.encode() not in body
         if untouched or not body:
             return await self._send_untouched(exchange, self._unread(body, exchange, target))
@@ -89,17 +93,22 @@ class MsearchTraffic:
         item: MsearchItem,
         exchange: Exchange,
         target: Target,
-        asked: str | None,
+        asked: Asked | None,
         templated: bool,
     ) -> Work:
-        opened, memory, failure = item, None, None
+        opened, memory, failure, rendered = item, None, None, False
         try:
             if templated and not item.names and PREFIX.encode() in item.body:
-                rendered = await self._templates.render(item.body.decode(), exchange)
-                opened = item.with_body(rendered)
+                text = await self._templates.render(item.body.decode(), exchange)
+                opened, rendered = item.with_body(text), True
             opened, memory = self._opened(opened)
         except (ErrorAnswer, PipelineError, UnicodeDecodeError) as error:
             failure = _failure(error, exchange.request_id)
+        if item.pipeline is not None:
+            asked = Asked(item.pipeline)
+        named, opened = self._named_in_body(opened)
+        if named is not None and item.pipeline is None:
+            asked = named
         names = memory.names if memory else item.names or target.names
         runs = Runs.of(
             exchange,
@@ -109,11 +118,11 @@ class MsearchTraffic:
         )
         work = Work(opened, Selection(), runs, failure=failure, memory=memory)
         work.touched = opened is not item
-        work.rendered = work.touched and templated
+        work.rendered = rendered
         try:
             work.selection = await self._selector.for_search(
                 names,
-                item.pipeline if item.pipeline is not None else asked,
+                asked,
                 expand=item.expand or target.query.get("expand_wildcards"),
             )
         except (ErrorAnswer, PipelineError) as error:
@@ -122,6 +131,18 @@ class MsearchTraffic:
         if item.pipeline is not None:
             work.item, work.touched = work.item.without_pipeline(), True
         return work
+
+    def _named_in_body(self, item: MsearchItem) -> tuple[Asked | None, MsearchItem]:
+        """The pipelines of ours that an item's body names, and the item without them."""
+        if SEARCH_PIPELINE.encode() not in item.body:
+            return None, item
+        try:
+            given = item.body.decode()
+            asked, left = self._selector.names.in_body(given)
+        except ValueError:
+            # Not JSON: the backend's to refuse.
+            return None, item
+        return asked, item if left == given else item.with_body(left)
 
     def _opened(self, item: MsearchItem) -> tuple[MsearchItem, Memory | None]:
         """The item with the backend's own id of a point in time that was opened here."""
@@ -164,7 +185,7 @@ class MsearchTraffic:
         touched = any(work.touched or work.item.local is not None for work in works)
         if touched:
             sent, headers = write_msearch(items), new_body_headers(exchange)
-        query = target.query.without({"pipeline"})
+        query = target.query
         path = target.path.removesuffix("/template") if templated else target.path
         wanted = any(w.failure or w.memory or w.selection.result or w.runs.metadata for w in works)
         wanted = wanted or any(work.alone is not None for work in works)

@@ -11,6 +11,7 @@ from pipelines.attachment import NONE
 from pipelines.executor import Executor
 from pipelines.payload import Payload
 from proxy.exchange import Exchange
+from proxy.naming import Asked
 from proxy.query_string import QueryString
 from proxy.refusals import Attempt
 from proxy.relay import Relay, request_body
@@ -42,7 +43,7 @@ class QueryTraffic:
         self._visible = visible
 
     async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
-        asked, query = self._asked(target)
+        asked, query = self._asked(exchange, target)
         selection = await self._selector.for_search(
             target.names,
             asked,
@@ -57,23 +58,26 @@ class QueryTraffic:
                 return await self._relay.answer(exchange, response)
         return await self._run(exchange, target, query, selection)
 
-    def _asked(self, target: Target) -> tuple[str | None, QueryString]:
+    def _asked(self, exchange: Exchange, target: Target) -> tuple[Asked | None, QueryString]:
         """The pipelines to run, and the query string that goes on.
 
         What changes documents by query gets defaults never: a rewritten query could delete or
         update others than were meant. `_update_by_query` has a ``pipeline`` of the backend's own.
         """
-        asked = target.query.get("pipeline")
+        names = self._selector.names
         if target.operation is not Operation.BY_QUERY:
-            return asked, target.query if asked is None else target.query.without({"pipeline"})
-        if asked is None:
-            return NONE, target.query
-        rest = self._selector.not_ours(asked)
-        ours = [name for name in asked.split(",") if name and name not in (rest or "").split(",")]
-        query = target.query.without({"pipeline"})
+            return names.of(exchange, target.query)
+        text, query, rest = target.query.get("pipeline"), target.query, None
+        ours = None
+        if text is not None:
+            ours, rest = names.split(text)
+            query = query.without({"pipeline"})
         if rest is not None:
             query = query.with_parameter("pipeline", rest)
-        return ",".join(ours) or NONE, query
+        if ours is not None:
+            return Asked(ours), query
+        header = None if rest == NONE else names.by_header(exchange)
+        return header or Asked(NONE), query
 
     async def _run(
         self, exchange: Exchange, target: Target, query: QueryString, selection: Selection
@@ -88,7 +92,9 @@ class QueryTraffic:
         body = await read_json_body(exchange, self._max_bytes)
         source = (body or body_in_url(query) or b"{}").decode()
         given = (await parse(source.encode(), "request")).data
-        merged, remaining = merge_query(given, query)
+        by_query = target.operation is Operation.BY_QUERY
+        is_read = by_query or not (body or target.query.get("source"))
+        merged, remaining = merge_query(given, query) if is_read else (given, query)
         clause = Payload.parse(_clause(source, given, merged))
         sent = await exchange.body(self._max_bytes) if exchange.has_body else None
 

@@ -42,7 +42,7 @@ class ReadTraffic:
 
     async def one(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """One document, or its source; a document that a pipeline takes out is not found."""
-        chosen = await self._chosen(target.names, target)
+        chosen = await self._chosen(target.names, exchange, target)
         query = target.query.without({"pipeline"})
         headers = request_headers(exchange.raw_headers)
         # A HEAD has no document in it; whether there is one is the backend's to say.
@@ -91,7 +91,7 @@ class ReadTraffic:
         """``_mget``: every document by the pipelines of its own index."""
         query = target.query.without({"pipeline"})
         body = await request_body(exchange)
-        if not await self._may_apply(target):
+        if not await self._may_apply(exchange, target):
             with await self._relay.send(
                 exchange, target=query.after(target.path), body=body
             ) as response:
@@ -138,7 +138,7 @@ class ReadTraffic:
         index, doc_id = str(document["_index"]), document["_id"]
         own = self._runs(exchange, index)
         try:
-            chosen = await self._chosen((index,), target)
+            chosen = await self._chosen((index,), exchange, target)
             result = await self._run(own, chosen, text)
         except (ErrorAnswer, PipelineError) as error:
             answer = orjson.loads(answer_for(error, own.request_id).body())["error"]
@@ -149,17 +149,18 @@ class ReadTraffic:
             return orjson.dumps({"_index": index, "_id": doc_id, "found": False}).decode()
         return result
 
-    async def _may_apply(self, target: Target) -> bool:
-        if target.query.get("pipeline") is not None or self._selector.guarded("result"):
+    async def _may_apply(self, exchange: Exchange, target: Target) -> bool:
+        asked, _ = self._selector.names.of(exchange, target.query)
+        if asked is not None or self._selector.guarded("result"):
             return True
         return not self._selector.idle
 
-    async def _chosen(self, names: tuple[str, ...], target: Target) -> Chosen:
+    async def _chosen(self, names: tuple[str, ...], exchange: Exchange, target: Target) -> Chosen:
         """The result pipelines that apply to a read by id.
 
         Raises `ErrorAnswer`: 400 for one that is named and does not apply, 403 for a final one.
         """
-        asked = target.query.get("pipeline")
+        asked, _ = self._selector.names.of(exchange, target.query)
         selection = await self._selector.for_search(names, asked, phases=("result",))
         chosen: list[CompiledPipeline] = []
         for pipeline in selection.result:
@@ -167,7 +168,7 @@ class ReadTraffic:
                 chosen.append(pipeline)
             elif pipeline.final:
                 raise bypass_refused(pipeline, target.path)
-            elif asked is not None:
+            elif asked is not None and not asked.by_header:
                 reason = f"[{pipeline.name}] does not apply to reads by id (applies_to)"
                 raise ErrorAnswer(400, "illegal_argument_exception", reason)
         return tuple(chosen)

@@ -6,28 +6,31 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import orjson
 from aiohttp import web
 
 from pipelines.executor import Executor
 from pipelines.graft import graft, loses_nothing
 from pipelines.payload import Payload
 from proxy.answer_form import AnswerForm
-from proxy.bodies import is_json
+from proxy.bodies import BodyError, is_json
 from proxy.cursors import Memory
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.headers import Headers, request_headers
+from proxy.naming import SEARCH_PIPELINE, Asked
 from proxy.query_string import QueryString
 from proxy.refusals import Attempt
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
 from proxy.scroll import ScrollTraffic
-from proxy.search_request import body_in_url, merge_url, merged_text
+from proxy.search_request import body_in_url, merge_template, merge_url, merged_text
 from proxy.selection import Selection, Selector
 from proxy.spans import with_member
 from proxy.target import Target
 from proxy.templates import Templates
 from proxy.transform import (
+    inflated,
     is_plain_json,
     new_body_headers,
     parse,
@@ -132,25 +135,50 @@ class SearchTraffic:
     async def __call__(
         self, exchange: Exchange, target: Target, *, templated: bool = False
     ) -> web.StreamResponse:
-        asked = target.query.get("pipeline")
+        asked, query = self._selector.names.of(exchange, target.query, searches=True)
         opened = memory = None
         if not target.names and (exchange.has_body or target.query.get("source")):
             render = self._templates.render if templated else None
             opened, memory = await self._scroll.opened(exchange, target, self._max_bytes, render)
+        if not templated and self._selector.has_pipelines:
+            in_body, opened = await self._named_in_body(exchange, target, opened)
+            asked = in_body if asked is None or (asked.by_header and in_body) else asked
         names = memory.names if memory else target.names
         expand = target.query.get("expand_wildcards")
         selection = self._selector.known(names, expand) if asked is None else None
         if selection is None:
             selection = await self._selector.for_search(names, asked, expand=expand)
-        query = target.query if asked is None else target.query.without({"pipeline"})
-        if not selection and memory is None and not self._goes_on(query):
+        if not selection and opened is None and not self._goes_on(query):
             body = exchange.at_hand() or await request_body(exchange)
             with await self._relay.send(
-                exchange, target=None if asked is None else query.after(target.path), body=body
+                exchange,
+                target=None if query is target.query else query.after(target.path),
+                body=body,
             ) as response:
                 return await self._relay.answer(exchange, response)
         search = _Search(target, query, names, selection, opened, memory, templated)
         return await self._run(exchange, search)
+
+    async def _named_in_body(
+        self, exchange: Exchange, target: Target, opened: bytes | None
+    ) -> tuple[Asked | None, bytes | None]:
+        """What the search's body names, and the body to send in its place, if that is another."""
+        text = opened
+        if text is None and exchange.has_body:
+            if not await _mentions(exchange, SEARCH_PIPELINE.encode()):
+                return None, None
+            text = await read_json_body(exchange, self._max_bytes)
+        elif text is None:
+            text = body_in_url(target.query)
+        if not text or SEARCH_PIPELINE.encode() not in text:
+            return None, opened
+        try:
+            given = text.decode()
+            asked, left = self._selector.names.in_body(given)
+        except ValueError:
+            # Not JSON: the backend's to refuse.
+            return None, opened
+        return asked, opened if left == given else left.encode()
 
     def _goes_on(self, query: QueryString) -> bool:
         """Whether a scroll begins whose pages could have to run a final pipeline."""
@@ -176,7 +204,10 @@ class SearchTraffic:
         source = search.opened or body or body_in_url(query) or b"{}"
         if search.templated and search.opened is None:
             source = (await self._templates.render(source.decode(), exchange)).encode()
-        request, remaining = await merged_request(source, query)
+        if search.templated:
+            request, remaining = await _templated_request(source, query)
+        else:
+            request, remaining = await merged_request(source, query)
         sent = await exchange.body(self._max_bytes) if exchange.has_body else None
         asking = _Asking(exchange, search, remaining, sent, is_read=bool(body))
         try:
@@ -286,6 +317,16 @@ class SearchTraffic:
         return await self._relay.answer(exchange, response, begun=begun)
 
 
+async def _mentions(exchange: Exchange, word: bytes) -> bool:
+    """Whether a body has `word` in it; one that cannot be read here has not."""
+    try:
+        raw = exchange.at_hand() or await exchange.body(exchange.max_body)
+        encoded = "Content-Encoding" in exchange.headers
+        return word in (await inflated(exchange, exchange.max_body) if encoded else raw)
+    except BodyError:
+        return False
+
+
 def _unreadable(response: UpstreamResponse) -> str | None:
     """Why a result pipeline cannot read this answer; None if it can."""
     content_type = response.get("Content-Type") or ""
@@ -308,6 +349,16 @@ async def _read_up_to(response: UpstreamResponse, limit: int) -> tuple[bytes, bo
         if size > limit:
             return b"".join(pieces), False
     return b"".join(pieces), True
+
+
+async def _templated_request(source: bytes, query: QueryString) -> tuple[Payload, QueryString]:
+    """The same for what a template came to."""
+    payload = await parse(source, "search request")
+    merged, remaining = merge_template(payload.data, query)
+    for name in merged.keys() - payload.data.keys():
+        text = with_member(payload.text, name, orjson.dumps(merged[name]).decode())
+        payload = Payload(text, merged)
+    return payload, remaining
 
 
 async def merged_request(source: bytes, query: QueryString) -> tuple[Payload, QueryString]:

@@ -11,12 +11,15 @@ from pipelines.context import Phase
 from pipelines.executor import CompiledPipeline
 from pipelines.registry import Registry
 from proxy.errors import ErrorAnswer
+from proxy.headers import NAMES_PIPELINES
+from proxy.naming import Asked, Names
 from proxy.resolver import Concrete, Resolver
 
 OnConflict = Literal["off", "chain", "error"]
 Chosen = tuple[CompiledPipeline, ...]
 _REMEMBERED = 2000
 _READ: tuple[Phase, ...] = ("query", "result")
+_READ_RULE = "a search takes query and result"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +51,7 @@ class Selector:
         self._registry = registry
         self._resolver = resolver
         self._on_conflict = on_conflict
+        self.names = Names(registry)
         self._known: dict[tuple[tuple[str, ...], str | None, tuple[Phase, ...]], _Known] = {}
         self.conflicts = 0
 
@@ -56,19 +60,25 @@ class Selector:
         """True while nothing is attached anywhere, so that nothing needs to be looked up."""
         return not self._registry.attachments
 
-    def writes_have_pipelines(self, asked: str | None) -> bool:
+    @property
+    def has_pipelines(self) -> bool:
+        """Whether a request could name one."""
+        return bool(self._registry.all())
+
+    def writes_have_pipelines(self, asked: str | None, header: Asked | None = None) -> bool:
         """Whether any document could have a pipeline here; `asked` is the ``pipeline`` parameter.
 
         Without a single document pipeline defined, none can, unless a wrong name is to be told.
         """
+        if header is not None:
+            return True
         if asked is not None and any(self._registry.find(name) for name in asked.split(",")):
             return True
         return self._registry.has_document_pipelines or self.guarded("document")
 
     def not_ours(self, asked: str) -> str | None:
         """What of a ``pipeline`` parameter is the backend's to run."""
-        rest = [name for name in asked.split(",") if name and self._registry.find(name) is None]
-        return ",".join(rest) or None
+        return self.names.split(asked)[1]
 
     def guarded(self, *phases: Phase) -> bool:
         """Whether there is a final pipeline of one of these phases anywhere."""
@@ -77,7 +87,7 @@ class Selector:
     async def for_search(
         self,
         names: tuple[str, ...],
-        asked: str | None,
+        asked: Asked | None,
         *,
         expand: str | None = None,
         phases: tuple[Phase, ...] = _READ,
@@ -122,15 +132,16 @@ class Selector:
         return Selection(query=known.query, result=known.result)
 
     async def _selected(
-        self, names: tuple[str, ...], asked: str | None, expand: str | None, phases: Sequence[Phase]
+        self,
+        names: tuple[str, ...],
+        asked: Asked | None,
+        expand: str | None,
+        phases: Sequence[Phase],
     ) -> Selection:
         selection = Selection()
         chosen: dict[Phase, Chosen] = {}
-        if asked is not None:
-            named = self._named(asked)
-            for pipeline in named:
-                if pipeline.definition.type == "document":
-                    raise _wrong_type(pipeline, "a search takes query and result pipelines")
+        named = None if asked is None else self._fitting(asked, _READ)
+        if named is not None:
             for phase in phases:
                 chosen[phase] = tuple(p for p in named if p.definition.type == phase)
         else:
@@ -142,8 +153,20 @@ class Selector:
         selection.result = chosen.get("result", ())
         return selection
 
+    def _fitting(self, asked: Asked, phases: Sequence[Phase]) -> Chosen | None:
+        """The pipelines that are named; None where that leaves the defaults as they are."""
+        named = self._named(asked)
+        fitting = tuple(p for p in named if p.definition.type in phases)
+        if asked.by_header:
+            return fitting if fitting or not named else None
+        for pipeline in named:
+            if pipeline not in fitting:
+                rule = "a write takes document" if "document" in phases else _READ_RULE
+                raise _wrong_type(pipeline, f"{rule} pipelines")
+        return fitting
+
     async def for_document(
-        self, index: str, asked: str | None, warnings: list[str]
+        self, index: str, asked: str | None, header: Asked | None, warnings: list[str]
     ) -> tuple[Chosen, str | None]:
         """The document pipelines of a write, and the ``pipeline`` value left for the backend.
 
@@ -151,20 +174,18 @@ class Selector:
         other, and ``_none``, goes on.
         """
         finals = await self.finals((index,), "document", None)
-        if asked is None:
-            if self.idle:
-                return (), None
-            return await self._defaults((index,), "document", None, warnings) + finals, None
-        rest = self.not_ours(asked)
-        ours = [name for name in asked.split(",") if self._registry.find(name) is not None]
-        chosen = self._named(",".join(ours)) if ours else ()
-        for pipeline in chosen:
-            if pipeline.definition.type != "document":
-                raise _wrong_type(pipeline, "a write takes document pipelines")
-        if not ours and rest != NONE and not self.idle:
-            # Only an ingest pipeline of the backend was named: our defaults are not its affair.
-            chosen = await self._defaults((index,), "document", None, warnings)
-        return chosen + finals, rest
+        ours, rest = (None, None) if asked is None else self.names.split(asked)
+        named: Chosen | None = None
+        if ours is not None:
+            named = self._fitting(Asked(ours), ("document",))
+        elif rest == NONE:
+            named = ()
+        elif header is not None:
+            named = self._fitting(header, ("document",))
+        if named is None and not self.idle:
+            # If an ingest pipeline of the backend was named: our defaults are not its affair.
+            named = await self._defaults((index,), "document", None, warnings)
+        return (named or ()) + finals, rest
 
     async def finals(
         self, names: tuple[str, ...], phase: Phase, expand: str | None = None
@@ -190,12 +211,13 @@ class Selector:
             for pipeline in await self.finals(names, phase, expand):
                 raise bypass_refused(pipeline, what)
 
-    def _named(self, asked: str) -> Chosen:
-        names = [name for name in asked.split(",") if name]
+    def _named(self, asked: Asked) -> Chosen:
+        names = asked.names
         if names == [NONE]:
             return ()
         if NONE in names or not names:
-            reason = f"[pipeline={asked}]: name pipelines, or use {NONE} alone"
+            how = NAMES_PIPELINES if asked.by_header else "pipeline"
+            reason = f"[{how}={asked.text}]: name pipelines, or use {NONE} alone"
             raise ErrorAnswer(400, "illegal_argument_exception", reason)
         return tuple(self._registry.get(name) for name in names)
 

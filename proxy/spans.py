@@ -67,6 +67,18 @@ def with_member(text: str, name: str, value: str) -> str:
     return f"{text[:end]}{',' if spans else ''}{json.dumps(name)}:{value}{text[end:]}"
 
 
+def without_member(text: str, name: str) -> str:
+    """The object `text` less its members `name`. Raises `ValueError` where it is no JSON object."""
+    kept: list[str] = []
+    begin = text.index("{") + 1
+    for span in members(text):
+        if span.key != name:
+            kept.append(text[begin : span.end])
+        begin = text.find(",", span.end) + 1
+    end = text.rindex("}")
+    return f"{text[: text.index('{') + 1]}{','.join(kept)}{text[end:]}"
+
+
 def _walk(text: str, start: int, opening: str, closing: str) -> Iterator[Span]:
     position = _skip(text, start)
     if text[position : position + 1] != opening:

@@ -15,6 +15,7 @@ from proxy.errors import ErrorAnswer, status_of
 from proxy.exchange import Exchange
 from proxy.formats import FormatError, format_of, to_json
 from proxy.guard import check_body, check_target, named_in
+from proxy.headers import NAMES_PIPELINES
 from proxy.indices import IndexTraffic
 from proxy.keep_up import KeepUp
 from proxy.lookups import Lookups
@@ -194,7 +195,8 @@ class Traffic:
                 return
         else:
             check_body(source.encode("utf-8", "surrogatepass"))
-        if target.query.get("pipeline") is not None or not self._selector.idle:
+        named = target.query.get("pipeline") is not None or NAMES_PIPELINES in exchange.headers
+        if named or not self._selector.idle:
             raise ErrorAnswer(
                 400,
                 "illegal_argument_exception",
