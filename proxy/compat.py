@@ -26,6 +26,7 @@ _VENDOR: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _VERSION: Final = re.compile(r"[0-9]+", re.ASCII)
+_OLD: Final = re.compile(r"es=7\.", re.ASCII)
 _VENDOR_MARK: Final = "vnd.elasticsearch+"
 
 
@@ -34,11 +35,13 @@ class ElasticClient:
     """An Elasticsearch client, known by its headers.
 
     `version` is the N of ``compatible-with=N`` ("" where it sent none); `vendor` are the subtypes
-    it wants to see in vendor form, such as ``json`` and ``x-ndjson``.
+    it wants to see in vendor form, such as ``json`` and ``x-ndjson``. `is_old` is one of 7.x, which
+    asks whether the server is Elasticsearch before anything else.
     """
 
     version: str
     vendor: frozenset[str]
+    is_old: bool = False
 
     def vendor_type(self, media_type: str) -> str:
         """Return the vendor form of `media_type`, or `media_type` where the client wants that."""
@@ -54,7 +57,8 @@ def elastic_client(headers: Mapping[str, str]) -> ElasticClient | None:
     accept = headers.get("Accept", "")
     content_type = headers.get("Content-Type", "")
     if _VENDOR_MARK not in accept.lower() and _VENDOR_MARK not in content_type.lower():
-        return ElasticClient("", frozenset()) if CLIENT_META_HEADER in headers else None
+        meta = headers.get(CLIENT_META_HEADER)
+        return None if meta is None else ElasticClient("", frozenset(), _is_old(meta))
     # What it accepts counts; what it sent is the second best sign of what it wants back.
     found = list(_VENDOR.finditer(accept)) or list(_VENDOR.finditer(content_type))
     subtypes = {match["subtype"].lower() for match in found}
@@ -63,7 +67,13 @@ def elastic_client(headers: Mapping[str, str]) -> ElasticClient | None:
         subtypes.add("json")
     versions = (_VERSION.search(match["version"] or "") for match in found)
     version = next((match[0] for match in versions if match), "")
-    return ElasticClient(version, frozenset(subtypes))
+    is_old = version == "7" or _is_old(headers.get(CLIENT_META_HEADER, ""))
+    return ElasticClient(version, frozenset(subtypes), is_old)
+
+
+def _is_old(meta: str) -> bool:
+    """Whether what a client tells of itself, such as ``es=7.17.12,py=3.11.7``, is of 7.x."""
+    return _OLD.match(meta) is not None
 
 
 def plain_media_types(headers: Headers) -> Headers:

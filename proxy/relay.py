@@ -14,6 +14,7 @@ from proxy.bodies import BodyTooLargeError, inflate, is_json
 from proxy.compat import plain_media_types, vendor_answer
 from proxy.exchange import Exchange
 from proxy.headers import Fields, Headers, request_fields, request_headers
+from proxy.query_string import QueryString
 from proxy.remember import remembered
 from proxy.translate import Translation, translated_target, translation_of
 from proxy.upstream import Upstream, UpstreamRequest, UpstreamResponse
@@ -72,18 +73,19 @@ class Relay:
         if client is not None and not await self._backend.is_opensearch():
             client = None
         target = exchange.target if target is None else target
-        translation = None
+        translation, method = None, exchange.method
         if client is None:
             sent = request_fields(exchange.raw_headers) if headers is None else headers
         else:
             sent = plain_media_types(headers or request_headers(exchange.raw_headers))
-            translation = translation_of(exchange.method, target)
+            translation = translation_of(exchange.method, target, client.is_old)
             if translation is not None:
+                method = translation.method or method
                 target = translated_target(translation, target)
-                sent, body = await _translated(translation, sent, body)
+                sent, body, target = await _translated(translation, sent, body, target)
         response = await self._upstream.send(
             UpstreamRequest(
-                method=exchange.method,
+                method=method,
                 target=target,
                 headers=sent,
                 body=body,
@@ -91,10 +93,35 @@ class Relay:
             )
         )
         if translation is not None:
-            await _translate_back(translation, response)
+            await self._translate_back(exchange, translation, response)
         if client is not None:
             response.headers = vendor_answer(response.headers, client)
         return response
+
+    async def _translate_back(
+        self, exchange: Exchange, translation: Translation, response: UpstreamResponse
+    ) -> None:
+        """Put the answer into the client's spelling. Raises UpstreamError, it being released."""
+        if translation.answer is None or not is_json(response.headers.get("Content-Type", "")):
+            return
+        try:
+            body, detail = await response.read(TRANSLATED_MAX), b"{}"
+            more = translation.needs(response.status, body, exchange.raw_path)
+            if more is not None:
+                detail = await self._detail(exchange, more)
+        except BaseException:
+            response.release()
+            raise
+        response.replace(*translation.answered(response.status, body, detail))
+
+    async def _detail(self, exchange: Exchange, target: str) -> bytes:
+        """What a translation has to know besides, asked for as the client asks."""
+        headers = Headers({"Accept": "application/json"})
+        if authorization := exchange.headers.get("Authorization"):
+            headers["Authorization"] = authorization
+        request = UpstreamRequest(method="GET", target=target, headers=headers, retry=True)
+        with await self._upstream.send(request) as response:
+            return await response.read(TRANSLATED_MAX)
 
     async def answer(
         self, exchange: Exchange, response: UpstreamResponse, *, begun: bytes = b""
@@ -125,34 +152,34 @@ class Relay:
 
 
 async def _translated(
-    translation: Translation, headers: Headers, body: bytes | AsyncIterator[bytes] | None
-) -> tuple[Headers, bytes | AsyncIterator[bytes] | None]:
-    """A request's headers and body in the other spelling, its answer to be read here."""
+    translation: Translation,
+    headers: Headers,
+    body: bytes | AsyncIterator[bytes] | None,
+    target: str,
+) -> tuple[Headers, bytes | AsyncIterator[bytes] | None, str]:
+    """A request's headers, body and target in the other spelling, its answer to be read here."""
     headers = headers.copy()
-    headers.popall("Accept-Encoding", None)
+    if translation.answer is not None:
+        headers.popall("Accept-Encoding", None)
     if translation.body is None:
-        return headers, body
+        return headers, body, target
     if not isinstance(body, bytes | None):
         body = b"".join([chunk async for chunk in body])
     plain = body or b""
     if plain and (encoding := headers.get("Content-Encoding")):
         plain = await asyncio.to_thread(inflate, plain, encoding, TRANSLATED_MAX)
-    for name in ("Content-Length", "Content-Encoding"):
+    new, added = translation.body(plain)
+    if new == plain:
+        return headers, body, target
+    for name in ("Content-Length", "Content-Encoding", "Content-Type"):
         headers.popall(name, None)
-    headers["Content-Type"] = "application/json"
-    return headers, translation.body(plain)
-
-
-async def _translate_back(translation: Translation, response: UpstreamResponse) -> None:
-    """Put the answer into the client's spelling. Raises UpstreamError, the response released."""
-    if not is_json(response.headers.get("Content-Type", "")):
-        return
-    try:
-        body = await response.read(TRANSLATED_MAX)
-    except BaseException:
-        response.release()
-        raise
-    response.replace(*translation.answered(response.status, body))
+    if new:
+        headers["Content-Type"] = "application/json"
+    path, _, raw = target.partition("?")
+    query = QueryString(raw).without(added)
+    for name, value in added.items():
+        query = query.with_parameter(name, value)
+    return headers, new or None, query.after(path)
 
 
 async def small_body(exchange: Exchange) -> bytes | None:

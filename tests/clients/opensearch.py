@@ -69,7 +69,7 @@ async def documents_by_id(tell: Teller, client: Any, index: str) -> None:
     await tell.step("conflict", lambda: client.create(**key, body={}))
     await tell.step("mget", lambda: client.mget(index=index, body={"ids": ["1", "none"]}))
     await tell.step("source", lambda: client.get_source(index=index, id="1"))
-    await tell.step("delete document", lambda: client.delete(**key))
+    await tell.step("delete document", lambda: client.delete(**key, refresh=True))
     await tell.step("missing", lambda: client.get(**key))
 
 

@@ -20,11 +20,12 @@ import pytest
 from proxy.embedded import EmbeddedCluster
 from tests.client import Client
 from tests.clients.installed import javascript_clients, lacks_node, python_client
-from tests.conftest import StartOn
+from tests.conftest import StartOn, StartProxy, connect
 from tests.documents import ROOT
 
 Told = list[list[Any]]
 INDEX = "flow-client"
+MARK = "def result(r, c):\n    return {**r, 'marked': True}\n"
 # Where the backends themselves differ: the distribution of Elasticsearch used here has no
 # ``GET /``, and OpenSearch says when it ended an aggregation early.
 OWN_WORDS = frozenset({"ping", "aggregation"})
@@ -69,8 +70,8 @@ def javascript() -> Path:
     return javascript_clients()
 
 
-async def told(command: Sequence[str], cwd: Path, **environment: str) -> list[Told]:
-    """The stories a program prints, as JSON."""
+async def told(command: Sequence[str], cwd: Path, **environment: str) -> Any:
+    """What a program prints, as JSON."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=cwd,
@@ -85,8 +86,7 @@ async def told(command: Sequence[str], cwd: Path, **environment: str) -> list[To
             process.kill()
             await process.wait()
     assert process.returncode == 0, err.decode()
-    stories: list[Told] = json.loads(out)
-    return stories
+    return json.loads(out)
 
 
 def check(proxied: Told, direct: Told, *, same_backend: bool) -> None:
@@ -116,6 +116,32 @@ async def test_python_clients(
     same = each_backend.url == servers[1]
     check(sync, direct_sync, same_backend=same)
     check(asynchronous, direct_asynchronous, same_backend=same)
+
+
+async def test_an_old_python_client(start_proxy: StartProxy) -> None:
+    """elasticsearch-py 7.17 takes OpenSearch for an Elasticsearch of its own version."""
+    server = await start_proxy()
+    async with connect(server) as proxy:
+        await proxy.define("old-mark", "result", MARK)
+        await proxy.attach(f"{INDEX}*", result="old-mark")
+    url = f"http://{server.address}"
+    command = [sys.executable, "-m", "tests.clients.elastic7", url, INDEX]
+    path = f"{python_client('elasticsearch7')}{os.pathsep}{ROOT}"
+    assert await told(command, ROOT, PYTHONPATH=path) == {
+        "version": [7, 17],
+        "number": "7.17.0",
+        "create": True,
+        "bulk": [300, []],
+        "search": ["0", "1", "2"],
+        "marked": True,
+        "scan": 300,
+        "page": 2,
+        "close": {"succeeded": True, "num_freed": 1},
+        "fields": ["n"],
+        "health": 0,
+        "missing": 404,
+        "delete": True,
+    }
 
 
 @pytest.mark.parametrize("program", ["elastic", "opensearch"])

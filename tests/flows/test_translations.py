@@ -67,17 +67,122 @@ async def close_pit(client: Client, index: str) -> list[tuple[int, Any]]:
     return [*((a.status, a.data) for a in answers), (bad.status, None), (gone.status, None)]
 
 
+async def field_caps(client: Client, index: str) -> list[tuple[int, Any]]:
+    """Fields in the body, with and without a filter, and none."""
+    told: list[tuple[int, Any]] = []
+    bodies: tuple[dict[str, Any], ...] = (
+        {"fields": "n"},
+        {"fields": ["n", "t*"]},
+        {"fields": ["n"], "index_filter": {"match_all": {}}},
+        {"fields": []},
+        {"fields": 7},
+    )
+    for body in bodies:
+        for path in (f"/{index}/_field_caps", f"/{index}/_field_caps/?include_empty_fields=true"):
+            answer = await client.call("POST", path, body, ELASTIC)
+            fields = answer.data.get("fields", {})
+            kinds = {name: sorted(kinds) for name, kinds in fields.items() if name[0] != "_"}
+            told.append((answer.status, kinds))
+    packed = gzip.compress(b'{"fields": ["n"]}')
+    answer = await client.call("POST", f"/{index}/_field_caps", packed, GZIP)
+    return [*told, (answer.status, sorted(answer.data["fields"]))]
+
+
+async def term_vectors(client: Client, index: str) -> list[tuple[int, Any]]:
+    """A list of fields, which both take, of one document and of several."""
+    body = {"fields": ["t"], "term_statistics": True}
+    one = await client.call("POST", f"/{index}/_termvectors/1", body, ELASTIC)
+    docs = {"docs": [{"_id": "1", "fields": ["t"]}]}
+    many = await client.call("POST", f"/{index}/_mtermvectors", docs, ELASTIC)
+    answers = [one.data["term_vectors"], many.data["docs"][0]["term_vectors"]]
+    return [(200, answer["t"]["terms"].keys()) for answer in answers]
+
+
+async def resolve(client: Client, index: str) -> list[tuple[int, Any]]:
+    """With the method that newer clients use, and with the other."""
+    told: list[tuple[int, Any]] = []
+    for method, body in (("POST", None), ("POST", {}), ("GET", None)):
+        answer = await client.call(method, f"/_resolve/index/{index}*", body, ELASTIC)
+        told.append((answer.status, [found["name"] for found in answer.data["indices"]]))
+    return told
+
+
+async def cat_count(client: Client, index: str) -> list[tuple[int, Any]]:
+    """With the method that newer clients use, and with the other."""
+    told: list[tuple[int, Any]] = []
+    for method in ("POST", "GET"):
+        path = f"/_cat/count/{index}?h=count&format=json"
+        answer = await client.call(method, path, None, ELASTIC)
+        told.append((answer.status, answer.data))
+    return told
+
+
+async def health(client: Client, index: str) -> list[tuple[int, Any]]:
+    """Primary shards and replicas without a node, on every level, and none."""
+    settings = {
+        "replica": {"number_of_shards": 2, "number_of_replicas": 1},
+        "nowhere": {"number_of_shards": 3, "index.routing.allocation.require._name": "nobody"},
+    }
+    told: list[tuple[int, Any]] = []
+    for name, value in settings.items():
+        path = f"/{index}-{name}?wait_for_active_shards=0"
+        made = await client.call("PUT", path, {"settings": value}, ELASTIC)
+        assert made.status == 200, made.body
+    await client.get(f"/_cluster/health/{index}-replica?wait_for_status=yellow")
+    for target in (f"{index}", f"{index}-replica", f"{index}-nowhere", f"{index}*"):
+        for query in ("", "?level=indices", "?level=shards&pretty", "?filter_path=status"):
+            path = f"/_cluster/health/{target}{query}"
+            answer = await client.call("GET", path, None, ELASTIC)
+            told.append((answer.status, unassigned(answer.data)))
+    late = f"/_cluster/health/{index}-nowhere?wait_for_status=green&timeout=1ms"
+    answer = await client.call("GET", late, None, ELASTIC)
+    for name in settings:
+        await client.delete(f"/{index}-{name}")
+    return [*told, (answer.status, unassigned(answer.data))]
+
+
+def unassigned(health: dict[str, Any]) -> Any:
+    """The counts of a health and of those in it, by index and shard."""
+    parts = {**health.get("indices", {}), **health.get("shards", {})}
+    below = {name.partition("-")[2]: unassigned(part) for name, part in sorted(parts.items())}
+    return [health.get("unassigned_primary_shards"), health.get("unassigned_shards"), below]
+
+
+async def hints(client: Client, index: str) -> list[tuple[int, Any]]:
+    """Each where OpenSearch does not know it."""
+    calls: tuple[tuple[str, str, Any], ...] = (
+        ("POST", f"/{index}/_doc?include_source_on_error=true&require_data_stream=false", {}),
+        ("POST", f"/{index}/_search_shards?master_timeout=10s", None),
+        ("GET", f"/_cat/aliases/{index}?master_timeout=10s", None),
+        ("DELETE", "/_cluster/voting_config_exclusions?master_timeout=10s", None),
+        ("POST", f"/{index}/_doc?include_source_on_error=nonsense", {}),
+    )
+    answers = [await client.call(*call, ELASTIC) for call in calls]
+    return [(answer.status, None) for answer in answers]
+
+
 Script = Callable[[Client, str], Awaitable[list[tuple[int, Any]]]]
-SCRIPTS: Mapping[str, Script] = {"POST /{index}/_pit": open_pit, "DELETE /_pit": close_pit}
+SCRIPTS: Mapping[str, Script] = {
+    "POST /{index}/_pit": open_pit,
+    "DELETE /_pit": close_pit,
+    "POST /{index}/_field_caps": field_caps,
+    "POST /{index}/_termvectors/{id}": term_vectors,
+    "POST /_resolve/index/{name}": resolve,
+    "POST /_cat/count/{index}": cat_count,
+    "GET /_cluster/health/{index}": health,
+    "{call}?{hint}": hints,
+}
+# The distribution of Elasticsearch used here has no such call.
+WITHOUT_REFERENCE = {"GET /", "GET /, of 7.x"}
 
 
-@pytest.mark.parametrize("call", [translation.elasticsearch for translation in TRANSLATIONS])
+@pytest.mark.parametrize("call", SCRIPTS)
 async def test_a_translated_call_answers_as_elasticsearch_does(
     call: str, proxy: Client, reference: Client, index_name: str
 ) -> None:
     """The same requests, to OpenSearch through the proxy and to Elasticsearch."""
     for client in (proxy, reference):
-        await client.index(index_name, {"1": {"n": 1}})
+        await client.index(index_name, {"1": {"n": 1, "t": "red shoe"}})
     assert await SCRIPTS[call](proxy, index_name) == await SCRIPTS[call](reference, index_name)
 
 
@@ -97,7 +202,45 @@ def test_the_documented_translations_are_the_ones_there_are() -> None:
     """The table names every one, and no other; each has its test."""
     rows = [tuple(row[:2]) for row in table("Translated calls")]
     assert rows == [(f"`{t.elasticsearch}`", f"`{t.opensearch}`") for t in TRANSLATIONS]
-    assert set(SCRIPTS) == {translation.elasticsearch for translation in TRANSLATIONS}
+    named = {translation.elasticsearch for translation in TRANSLATIONS}
+    assert {*SCRIPTS, *WITHOUT_REFERENCE} == named
+
+
+async def test_who_the_cluster_is(proxy: Client) -> None:
+    """With the members that Elasticsearch has; a client of 7.x is told its own version."""
+    meta = "x-elastic-client-meta"
+    plain = (await proxy.get("/")).data
+    assert "build_flavor" not in plain["version"]
+    new = await proxy.call("GET", "/", None, {**ELASTIC, meta: "es=9.5.0,py=3.11.7"})
+    expected = {**plain, "version": {**plain["version"], "build_flavor": "default"}}
+    assert new.data == expected
+    old = await proxy.call("GET", "/?pretty", None, {meta: "es=7.17.12,py=3.11.7"})
+    expected["version"]["number"] = "7.17.0"
+    expected["tagline"] = "You Know, for Search"
+    assert (old.data, old.headers["X-Elastic-Product"]) == (expected, "Elasticsearch")
+    assert (await proxy.call("HEAD", "/", None, ELASTIC)).status == 200
+
+
+async def test_fields_of_term_vectors_may_be_text(proxy: Client, index_name: str) -> None:
+    """As a client sends one field, or several with commas between them."""
+    await proxy.index(index_name, {"1": {"a": "x", "b": "y"}})
+    for fields in ("a", "a,b"):
+        body = {"fields": fields}
+        one = await proxy.call("POST", f"/{index_name}/_termvectors/1", body, ELASTIC)
+        docs = {"docs": [{"_id": "1", "fields": fields}]}
+        many = await proxy.call("POST", f"/{index_name}/_mtermvectors", docs, ELASTIC)
+        for answer in (one.data, many.data["docs"][0]):
+            assert sorted(answer["term_vectors"]) == fields.split(",")
+
+
+async def test_data_streams_wait_for_no_master(proxy: Client, index_name: str) -> None:
+    """OpenSearch takes no such hint there."""
+    for method, status in (("GET", 404), ("DELETE", 200), ("PUT", 400)):
+        path = f"/_data_stream/{index_name}?master_timeout=10s"
+        answer = await proxy.call(method, path, None, ELASTIC)
+        assert (answer.status, b"unrecognized" in answer.body) == (status, False), answer.body
+        plain = await proxy.call(method, path, None)
+        assert b"unrecognized parameter: [master_timeout]" in plain.body
 
 
 async def test_calls_documented_as_missing_are_missing(proxy: Client, index_name: str) -> None:

@@ -6,7 +6,21 @@ import orjson
 import pytest
 
 from proxy.errors import ErrorAnswer
-from proxy.translate import CLOSE_PIT, OPEN_PIT, translated_target, translation_of
+from proxy.translate import (
+    CAT_COUNT,
+    CLOSE_PIT,
+    FIELD_CAPS,
+    HEALTH,
+    HINTS,
+    INFO,
+    INFO_FOR_7,
+    OPEN_PIT,
+    RESOLVE,
+    TERM_VECTORS,
+    Translation,
+    translated_target,
+    translation_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +86,8 @@ def test_closing_is_asked_for_as_opensearch_spells_it() -> None:
     assert translation is CLOSE_PIT
     assert translation.body is not None
     assert translated_target(translation, "/_pit?pretty") == "/_search/point_in_time?pretty"
-    assert orjson.loads(translation.body(b'{"id": "x"}')) == {"pit_id": ["x"]}
+    body, added = translation.body(b'{"id": "x"}')
+    assert (orjson.loads(body), added) == ({"pit_id": ["x"]}, {})
 
 
 @pytest.mark.parametrize(
@@ -98,3 +113,82 @@ def test_closing_nothing_is_refused(body: bytes) -> None:
     with pytest.raises(ErrorAnswer, match="send") as refused:
         CLOSE_PIT.body(body)
     assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "expected"),
+    [
+        ("POST", "/_field_caps", FIELD_CAPS),
+        ("GET", "/a,b*/_field_caps?ignore_unavailable=true", FIELD_CAPS),
+        ("POST", "/%3Clogs-%7Bnow%2Fd%7D%3E/_field_caps", FIELD_CAPS),
+        ("POST", "/_all/_field_caps/", FIELD_CAPS),
+        ("POST", "/a/_doc/_field_caps", None),
+        ("POST", "/a/_termvectors/_field_caps", TERM_VECTORS),
+        ("POST", "/_mtermvectors", TERM_VECTORS),
+        ("POST", "/a/_doc/_mtermvectors", None),
+        ("POST", "/_resolve/index/a*", RESOLVE),
+        ("GET", "/_resolve/index/a*", None),
+        ("POST", "/_cat/count", CAT_COUNT),
+        ("GET", "/_cat/count/a", None),
+        ("GET", "/_cluster/health", HEALTH),
+        ("GET", "/_cluster/health/a?level=shards", HEALTH),
+        ("GET", "/_cluster/health?filter_path=status", None),
+        ("GET", "/", INFO),
+        ("GET", "/?pretty", INFO),
+        ("HEAD", "/", None),
+        ("GET", "/a", None),
+        ("GET", "/a/_search?timeout=1s", None),
+        ("PUT", "/a?master_timeout=1s", None),
+        ("GET", "/_data_stream/a?master_timeout=1s", HINTS),
+        ("PUT", "/_index_template/a?master_timeout=1s", None),
+        ("GET", "/_search_shards?master_timeout=1s", HINTS),
+        ("GET", "/a/_search_shards?timeout=1s", None),
+        ("POST", "/a/_doc?include_source_on_error=true", HINTS),
+        ("POST", "/a/_doc?include_source_on_error=false", None),
+    ],
+)
+def test_calls_that_are_translated(method: str, target: str, expected: Translation | None) -> None:
+    """By method and path; a document's id is no call."""
+    assert translation_of(method, target) is expected
+
+
+def test_only_clients_of_7_are_told_a_version_of_7() -> None:
+    """They refuse every other."""
+    assert translation_of("GET", "/", True) is INFO_FOR_7
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/_data_stream/a?master_timeout=1s&pretty", "/_data_stream/a?pretty"),
+        ("/_data_stream/a?timeout=1s&master_timeout=2s", "/_data_stream/a"),
+        ("/_cat/aliases?timeout=1s&master_timeout=2s", "/_cat/aliases?timeout=1s"),
+        ("/a/_doc?include_source_on_error=true&refresh", "/a/_doc?refresh"),
+    ],
+)
+def test_hints_are_left_out(target: str, expected: str) -> None:
+    """Those that OpenSearch refuses there, and no other."""
+    assert translated_target(HINTS, target) == expected
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b'{"fields": 7}', b'{"fields": []}', b"fields: a"]
+)
+def test_bodies_that_name_no_fields_stay(body: bytes) -> None:
+    """OpenSearch refuses them in its own words."""
+    for translation in (FIELD_CAPS, TERM_VECTORS):
+        assert translation.body is not None
+        assert translation.body(body) == (body, {})
+
+
+def test_numbers_of_a_health_stay_as_written() -> None:
+    """A member is put behind another, spaced alike; one that is there stays."""
+    health = '{ "unassigned_shards" : 0,\n  "active" : 1.50e1 }'
+    status, told = HEALTH.answered(200, health.encode())
+    assert (status, told.decode()) == (
+        200,
+        '{ "unassigned_shards" : 0, "unassigned_primary_shards" : 0,\n  "active" : 1.50e1 }',
+    )
+    assert HEALTH.answered(200, told) == (200, told)
+    for other in (b"{}", b"[]", b"nonsense", b'{"indices": 7, "unassigned_shards": 1}'):
+        assert HEALTH.answered(200, other) == (200, other)

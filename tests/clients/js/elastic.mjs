@@ -31,7 +31,7 @@ async function story(tell, node, index) {
   await tell.step("update", () => client.update({...key, doc: {n: -2}}));
   await tell.step("conflict", () => client.create({...key, document: {}}));
   await tell.step("mget", () => client.mget({index, ids: ["1", "none"]}));
-  await tell.step("delete document", () => client.delete(key));
+  await tell.step("delete document", () => client.delete({...key, refresh: true}));
   await tell.step("missing", () => client.get(key));
   const opened = await client.openPointInTime({index, keep_alive: "1m"});
   tell.tell("point in time", Object.keys(opened).sort());

@@ -32,7 +32,7 @@ async function story(tell, node, index) {
   await tell.step("update", () => ask(client.update({...key, body: {doc: {n: -2}}})));
   await tell.step("conflict", () => ask(client.create({...key, body: {}})));
   await tell.step("mget", () => ask(client.mget({index, body: {ids: ["1", "none"]}})));
-  await tell.step("delete document", () => ask(client.delete(key)));
+  await tell.step("delete document", () => ask(client.delete({...key, refresh: true})));
   await tell.step("missing", () => ask(client.get(key)));
   await tell.step("delete", () => ask(client.indices.delete({index})));
   await client.close();
