@@ -34,6 +34,7 @@ from proxy.upstream_errors import UpstreamError
 BODY_MAX = 16 * 1024 * 1024
 # Without this, in any spelling, there is no setting of ours in a body.
 _SIGNS = (b"_pipeline", b"\\u")
+_REMOVES = (b"remove_index", b"\\u")
 
 _log = structlog.get_logger("proxy.indices")
 
@@ -78,14 +79,13 @@ class IndexTraffic:
         """``DELETE`` of indices, data streams: what was attached goes with those that are gone."""
         answer = await self._relay(exchange)
         self._resolver.names_changed()
-        try:
-            gone = await self._gone(target.names or expressions(target.values.get("name", "")))
-            if gone:
-                await self._definitions.detach_all(gone, credentials_of(exchange))
-        except (ErrorAnswer, PipelineError, UpstreamError) as error:
-            # The indices are deleted all the same, and that is what was asked.
-            _log.warning("attachments stay", target=target.path, reason=str(error))
+        await self._detach(exchange, target.names or expressions(target.values.get("name", "")))
         return answer
+
+    async def removed(self, exchange: Exchange, body: bytes) -> None:
+        """After ``POST /_aliases`` with this body, whose actions can delete indices as well."""
+        if any(sign in body for sign in _REMOVES):
+            await self._detach(exchange, _removed_by(body))
 
     async def _put_settings(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         body = await self._json(exchange)
@@ -226,6 +226,16 @@ class IndexTraffic:
                 answer.require(200)
         return [name for name in names if name not in missing]
 
+    async def _detach(self, exchange: Exchange, names: tuple[str, ...]) -> None:
+        """Forget what was attached to those of these names that are gone."""
+        try:
+            gone = await self._gone(names)
+            if gone:
+                await self._definitions.detach_all(gone, credentials_of(exchange))
+        except (ErrorAnswer, PipelineError, UpstreamError) as error:
+            # The indices are deleted all the same, and that is what was asked.
+            _log.warning("attachments stay", target=exchange.raw_path, reason=str(error))
+
     async def _gone(self, names: tuple[str, ...]) -> list[str]:
         """Which of the names that something is attached to were meant, and exist no more."""
         asked = ["*" if name == ALL or name.startswith("<") else name for name in names]
@@ -286,6 +296,19 @@ class IndexTraffic:
                 raise
             body, fields = await form.write(exchange, answer.body().decode(), answer.status)
             return exchange.respond_json(answer.status, body, {**answer.headers, **fields})
+
+
+def _removed_by(body: bytes) -> tuple[str, ...]:
+    """The index expressions that the actions of an alias request delete."""
+    try:
+        actions = orjson.loads(body)["actions"]
+        removed = [each["remove_index"] for each in actions if "remove_index" in each]
+        named = [each.get("index", each.get("indices")) for each in removed]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        # The backend took what is no JSON here: what is attached stays.
+        return ()
+    texts = [text for each in named for text in (each if isinstance(each, list) else [each])]
+    return tuple(part for text in texts if isinstance(text, str) for part in expressions(text))
 
 
 def _not_here(name: str, path: str, body: Mapping[str, Any], target: Target) -> ErrorAnswer:

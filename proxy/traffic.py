@@ -98,6 +98,7 @@ class Traffic:
         self._relay = relay
         self._selector = selector
         self._reads = reads
+        self._indices = indices
         self._resolver = resolver
         self._metrics = metrics
         self._admission = admission
@@ -247,9 +248,12 @@ class Traffic:
         """Relay a request whose body names indices, none of which may be the store."""
         if not exchange.has_body:
             return await self._other(exchange, target)
-        check_body(await self._naming(exchange))
+        naming = await self._naming(exchange)
+        check_body(naming)
         with await self._relay.send(exchange, body=await exchange.body(self._max_body)) as response:
             answer = await self._relay.answer(exchange, response)
         if not _RENAMING.isdisjoint(target.segments):
             self._resolver.names_changed()
+        if target.segments == ("_aliases",) and answer.status == 200:
+            await self._indices.removed(exchange, naming)
         return answer

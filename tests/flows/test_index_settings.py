@@ -284,6 +284,10 @@ async def test_attachments_go_with_indices_that_are_gone(proxy: Client, index_na
     await proxy.put(
         "/_cluster/settings", {"persistent": {"action.destructive_requires_name": None}}
     )
+    await attach()
+    actions = [{"remove_index": {"index": a}}, {"add": {"index": b, "alias": f"{index_name}-x"}}]
+    assert (await proxy.post("/_aliases", {"actions": actions})).status == 200
+    assert await attached() == [b, c, d]
     await proxy.put(f"/{a}/_alias/{index_name}-alias")
     await put(proxy, f"/{index_name}-alias/_settings", {QUERY: "two"})
     assert (await proxy.delete(f"/{index_name}-alias")).status >= 400

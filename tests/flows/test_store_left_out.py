@@ -214,6 +214,33 @@ async def store(backend: Client) -> object:
     return answer.data
 
 
+async def test_the_store_is_left_out_behind_a_clusters_name(backend: Client, proxy: Client) -> None:
+    """Also where that cluster is this very backend."""
+    await filled(backend)
+    await proxy.define("one", "query", ONE)
+    (node,) = (await backend.get("/_nodes/transport")).data["nodes"].values()
+    remote = {"cluster.remote.self.seeds": [node["transport"]["publish_address"]]}
+    answer = await backend.put("/_cluster/settings", {"persistent": remote})
+    assert answer.status == 200, answer.body
+    try:
+        for target, hits in [
+            ("self:.q*", 0),
+            ("self:.*", 2),
+            ("s*:.*", 2),
+            ("self:*?expand_wildcards=open,hidden", 4),
+            ("left-a,self:.*", 3),
+            ("*,self:*?expand_wildcards=open,hidden", 8),
+        ]:
+            name, _, query = target.partition("?")
+            found = await proxy.get(f"/{name}/_search?size=50&{query}")
+            assert found.status == 200, (target, found.body)
+            assert len(found.ids) == hits, (target, found.body)
+            assert b'.querymill","_id' not in found.body
+    finally:
+        none = {"cluster.remote.self.seeds": None}
+        await backend.put("/_cluster/settings", {"persistent": none})
+
+
 NAMED: list[tuple[str, str, bytes | None]] = [
     ("GET", "/.querymill/_search", None),
     ("GET", "/*,.querymill/_search", None),
