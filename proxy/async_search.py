@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import orjson
@@ -42,8 +42,6 @@ REMEMBERED_MAX: Final = 3 * 1024
 ID_FIELD: Final = "X-Elasticsearch-Async-Id"
 # Parameters that a plain search does not have.
 _OWN: Final = frozenset({"wait_for_completion_timeout", "keep_on_completion", "keep_alive"})
-# What an id can leave out, the largest first, and what it says then.
-_LEFT_OUT: Final[dict[str, Any]] = {"request": "{}", "state": {}, "metadata": {}}
 
 
 class AsyncSearchTraffic:
@@ -251,18 +249,7 @@ class AsyncSearchTraffic:
             request=request if chosen else "{}",
             metadata=dict(runs.metadata),
         )
-        for part, nothing in _LEFT_OUT.items():
-            if len(self._cursors.wrap("", memory)) <= REMEMBERED_MAX:
-                break
-            if getattr(memory, part) == nothing:
-                continue
-            reason = f"the {part} of this search is too large to be kept in its id"
-            if memory.final:
-                hint = f"; the final pipeline [{memory.final[0]}] needs it, use _search"
-                raise ErrorAnswer(413, "content_too_long_exception", reason + hint)
-            runs.warnings.add(f"{reason}; pipelines do not see it on later answers")
-            memory = replace(memory, **{part: nothing})
-        return memory
+        return self._scroll.fitted(memory, REMEMBERED_MAX, runs, "answers")
 
     def _runs(self, exchange: Exchange, names: tuple[str, ...]) -> Runs:
         index = ",".join(names)

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -20,9 +20,13 @@ import orjson
 from proxy.errors import ErrorAnswer
 
 PREFIX = "qm1."
-# A request or state larger than this is not carried: the id has to fit into a request.
-CARRIED_MAX = 8 * 1024
+CURSOR_MAX = 48 * 1024
+"""Of an id, for one in a request line has to be taken here."""
+# More is not compressed to see whether it fits: that would hold up the event loop.
+_PACKED_MAX = 256 * 1024
 _UNPACKED_MAX = 1024 * 1024
+# What an id can leave out, the largest first, and what it says then.
+_LEFT_OUT: dict[str, Any] = {"request": "{}", "state": {}, "metadata": {}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,21 @@ class Cursors:
         packed = base64.urlsafe_b64encode(zlib.compress(orjson.dumps(asdict(memory))))
         body = packed.decode().rstrip("=")
         return f"{PREFIX}{body}.{self._sign(body, backend_id)}.{backend_id}"
+
+    def fitted(self, memory: Memory, limit: int) -> tuple[Memory, list[str]]:
+        """`memory` less the parts that keep its id from being at most `limit` long, and which."""
+        left_out: list[str] = []
+        for part, nothing in _LEFT_OUT.items():
+            if self._fits(memory, limit):
+                break
+            if getattr(memory, part) != nothing:
+                memory = replace(memory, **{part: nothing})
+                left_out.append(part)
+        return memory, left_out
+
+    def _fits(self, memory: Memory, limit: int) -> bool:
+        size = len(orjson.dumps(asdict(memory)))
+        return size <= _PACKED_MAX and len(self.wrap("", memory)) <= limit
 
     def unwrap(self, client_id: str) -> tuple[str, Memory | None]:
         """The backend's id and what was remembered; None for an id that is the backend's own.

@@ -14,7 +14,7 @@ from pipelines.payload import Payload
 from pipelines.registry import Registry
 from proxy.answer_form import AnswerForm
 from proxy.bodies import is_json
-from proxy.cursors import CARRIED_MAX, PREFIX, Cursors, Memory
+from proxy.cursors import CURSOR_MAX, PREFIX, Cursors, Memory
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.formats import format_of
@@ -91,7 +91,8 @@ class ScrollTraffic:
             text = (await response.read(ANSWER_MAX)).decode()
             result = await runs.run(chosen, "result", Payload.parse(text), request=memory.request)
             text = runs.with_metadata(result.text)
-            text = self.rewrap(text, replace(memory, state=runs.state))
+            kept = replace(memory, state=runs.state)
+            text = self.rewrap(text, self.fitted(kept, CURSOR_MAX, runs, "pages"))
             return await form.respond(exchange, response, text, runs.answer_headers())
 
     # For the first page, which is a search
@@ -100,14 +101,28 @@ class ScrollTraffic:
         self, names: tuple[str, ...], selection: Selection, runs: Runs, request: str
     ) -> Memory:
         """What later pages of a search have to know."""
-        state = runs.state if len(orjson.dumps(runs.state)) <= CARRIED_MAX else {}
-        return Memory(
+        memory = Memory(
             names=names,
             result=tuple((p.name, p.definition.version) for p in selection.result),
             final=tuple(p.name for p in selection.result if p.final),
-            state=state,
-            request=request if len(request) <= CARRIED_MAX else "{}",
+            state=dict(runs.state),
+            request=request,
         )
+        return self.fitted(memory, CURSOR_MAX, runs, "pages")
+
+    def fitted(self, memory: Memory, limit: int, runs: Runs, what: str) -> Memory:
+        """What an id of at most `limit` characters can remember; the client is told of the rest.
+
+        Raises `ErrorAnswer` (413) where a final pipeline would miss it.
+        """
+        fitting, left_out = self._cursors.fitted(memory, limit)
+        for part in left_out:
+            reason = f"the {part} of this search is too large to be kept in its id"
+            if memory.final:
+                hint = f"; the final pipeline [{memory.final[0]}] needs it, use a plain _search"
+                raise ErrorAnswer(413, "content_too_long_exception", reason + hint)
+            runs.warnings.add(f"{reason}; pipelines do not see it on later {what}")
+        return fitting
 
     def rewrap(self, text: str, memory: Memory) -> str:
         """An answer with the ids in it wrapped."""

@@ -296,8 +296,10 @@ class SearchTraffic:
         if search.templated:
             text = with_member(text, "status", "200")
         if carries:
-            known = self._scroll.memory(search.names, search.selection, runs, request)
-            text = self._scroll.rewrap(text, search.memory or known)
+            known = search.memory
+            if known is None:
+                known = self._scroll.memory(search.names, search.selection, runs, request)
+            text = self._scroll.rewrap(text, known)
         return text
 
     async def _send(self, exchange: Exchange, asked: _Asked) -> UpstreamResponse:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import pytest
 
-from proxy.cursors import PREFIX, Cursors, Memory
+from proxy.cursors import CURSOR_MAX, PREFIX, Cursors, Memory
 from proxy.errors import ErrorAnswer
 
 MEMORY = Memory(
@@ -40,3 +43,24 @@ def test_every_changed_character_is_noticed() -> None:
         other = "A" if wrapped[position] != "A" else "B"
         with pytest.raises(ErrorAnswer):
             cursors.unwrap(wrapped[:position] + other + wrapped[position + 1 :])
+
+
+def test_what_an_id_remembers_at_most() -> None:
+    """Up to the limit all of it; beyond it the request is left out, then state, then metadata."""
+    cursors = Cursors(lambda: b"secret")
+    noise = [f"{n:x}" for n in random.Random(7).choices(range(2**60), k=40)]
+    whole = Memory(names=("i",), request=f'["{noise[:20]}"]', state={"s": noise[20:]})
+    limit = len(cursors.wrap("", whole))
+    for enough in (limit, limit + 1):
+        assert cursors.fitted(whole, enough) == (whole, [])
+    fitting, left_out = cursors.fitted(whole, limit - 1)
+    assert (fitting, left_out) == (replace(whole, request="{}"), ["request"])
+    bare = Memory(names=("i",))
+    assert cursors.fitted(whole, 1) == (bare, ["request", "state"])
+
+
+def test_what_is_too_large_to_be_tried() -> None:
+    """It does not fit, however well it could be compressed."""
+    cursors = Cursors(lambda: b"secret")
+    whole = Memory(request="x" * 2**20)
+    assert cursors.fitted(whole, CURSOR_MAX) == (Memory(), ["request"])
