@@ -105,6 +105,14 @@ class Attachments:
         """The expressions a pipeline is attached to."""
         return sorted(n for n, settings in self.entries.items() if pipeline in settings.values())
 
+    def users_of_all(self) -> dict[str, list[str]]:
+        """The expressions that each pipeline is attached to, by its name."""
+        users: dict[str, list[str]] = {}
+        for expression in sorted(self.entries):
+            for pipeline in set(self.entries[expression].values()):
+                users.setdefault(pipeline, []).append(expression)
+        return users
+
 
 def _shown(settings: Mapping[str, str]) -> dict[str, str]:
     return {setting: value for setting, value in settings.items() if value != BACKENDS}

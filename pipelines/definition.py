@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import orjson
+
 from pipelines.context import PHASES, Phase
 from pipelines.errors import DefinitionError
 from pipelines.fields import NAME, NAME_RULE, VERSION, VERSION_RULE, Fields
@@ -24,6 +26,7 @@ ON_ERROR: Mapping[Phase, tuple[OnError, ...]] = {
 INDEX_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
 INDEX_RULE = "must be an index name of lower-case letters, digits, '_', '-' or '.'"
 
+FIRST_VERSION = "1.0.0"
 STAGE_TIMEOUT_MS = 250
 STAGE_TIMEOUT_MAX_MS = 30_000
 PIPELINE_TIMEOUT_MS = 5_000
@@ -97,6 +100,19 @@ class PipelineDefinition:
         """``name@version``, the form used in headers, warnings and logs."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """As it is given back: as it came, with what it has in any case."""
+        return {**self.source, "name": self.name, "version": self.version, "type": self.type}
+
+    def says(self, value: object) -> bool:
+        """Whether an upload says the same; as JSON, in which 1, 1.0 and true differ."""
+        if not isinstance(value, dict):
+            return False
+        given = {"name": self.name, "version": FIRST_VERSION, **value}
+        sort = orjson.OPT_SORT_KEYS
+        return orjson.dumps(self.shown, option=sort) == orjson.dumps(given, option=sort)
+
 
 def read_pipeline(
     value: object, kinds: Mapping[str, StageKind], *, name: str | None = None
@@ -117,7 +133,7 @@ def read_pipeline(
     )
     return PipelineDefinition(
         name=own_name,
-        version=fields.string("version", default="1.0.0", pattern=VERSION, rule=VERSION_RULE),
+        version=fields.string("version", default=FIRST_VERSION, pattern=VERSION, rule=VERSION_RULE),
         type=phase,
         description=fields.string("description", default=""),
         on_error=on_error,

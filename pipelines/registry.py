@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pipelines.attachment import (
@@ -30,7 +30,7 @@ from pipelines.observe import ObservedStage, Stage
 from pipelines.stages import KINDS
 from pipelines.stages.python import PythonConfig, PythonStage
 from pipelines.stats import PipelineStats, Stats
-from pipelines.udf import UdfRegistry, category_phase
+from pipelines.udf import UdfRegistry
 from pipelines.wasm import SandboxPool
 
 _DEFAULT_RULES = BreakerRules()
@@ -44,15 +44,6 @@ class UnusableStage:
 
     async def run(self, payload: Any, context: Any) -> Any:
         raise StageError("load", self.reason)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredPipeline:
-    """A pipeline as it lies in the store."""
-
-    definition: Mapping[str, Any]
-    name: str
-    revision: int
 
 
 class Registry:
@@ -83,6 +74,11 @@ class Registry:
             self._check_udf(stage, definition.type, f"stages[{position}].config")
         return definition
 
+    def holds(self, name: str, value: object) -> bool:
+        """Whether `value` is the definition that a pipeline has already."""
+        old = self._pipelines.get(name)
+        return old is not None and old.definition.says(value)
+
     def register(
         self, definition: PipelineDefinition, *, revision: int = 1, create: bool = False
     ) -> CompiledPipeline:
@@ -90,21 +86,37 @@ class Registry:
         if create and definition.name in self._pipelines:
             raise ConflictError(f"pipeline [{definition.name}] already exists")
         self.check_type_change(definition)
-        compiled = self._guarded(definition, revision)
+        compiled = self._guarded(definition, revision, self.udfs)
         self._pipelines[definition.name] = compiled
         self.generation += 1
         return compiled
 
-    def compile(self, definition: PipelineDefinition, revision: int = 0) -> CompiledPipeline:
+    def compile(
+        self,
+        definition: PipelineDefinition,
+        revision: int = 0,
+        udfs: UdfRegistry | None = None,
+    ) -> CompiledPipeline:
         """Build the stages of a definition; what cannot be built fails when it is run.
 
-        It has no breaker: those are for what is registered.
+        `udfs` are those of the registry unless given. It has no breaker: those are for what is
+        registered.
         """
+        held = udfs or self.udfs
         return CompiledPipeline(
             definition,
             revision,
-            tuple((stage, self._observed(stage)) for stage in definition.stages),
+            tuple((stage, self._observed(stage, held)) for stage in definition.stages),
         )
+
+    def renewed(
+        self, definition: PipelineDefinition, revision: int, udfs: UdfRegistry
+    ) -> CompiledPipeline:
+        """A pipeline compiled for `change`: the one there is, if it would be the same again."""
+        old = self._pipelines.get(definition.name)
+        if old is not None and _is_current(old, definition, revision, udfs):
+            return old
+        return self._guarded(definition, revision, udfs)
 
     def get(self, name: str) -> CompiledPipeline:
         """A pipeline by name. Raises `MissingError`."""
@@ -163,18 +175,24 @@ class Registry:
             pipeline.name
             for pipeline in self.all()
             if any(
-                isinstance(stage.config, PythonConfig)
-                and stage.config.udf_name == name
-                and version in (None, stage.config.udf_version)
-                for stage in pipeline.definition.stages
+                config.udf_name == name and version in (None, config.udf_version)
+                for config in udfs_of(pipeline.definition)
             )
         ]
+
+    def users_of_udfs(self) -> dict[str, list[str]]:
+        """The pipelines that use each UDF, by its name."""
+        users: dict[str, list[str]] = {}
+        for pipeline in self.all():
+            for name in {config.udf_name for config in udfs_of(pipeline.definition)}:
+                users.setdefault(name, []).append(pipeline.name)
+        return users
 
     def udf_changed(self, name: str) -> None:
         """Compile again what uses a UDF, so that `latest` is the newest from the next run on."""
         for user in self.udf_users(name):
             old = self._pipelines[user]
-            self._pipelines[user] = self._guarded(old.definition, old.revision)
+            self._pipelines[user] = self._guarded(old.definition, old.revision, self.udfs)
         self.generation += 1
 
     # Attachments
@@ -244,66 +262,36 @@ class Registry:
             raise StageError("load", reason)
         return replace(pipeline, final=True)
 
-    # Everything at once
+    # Many at once
 
-    def replace(
+    def change(
         self,
-        pipelines: Iterable[StoredPipeline],
         udfs: UdfRegistry,
-        attachments: Mapping[str, Mapping[str, str]],
-    ) -> dict[str, str]:
-        """Take the whole content of the store; runs that are on end with what they began with.
+        pipelines: Mapping[str, CompiledPipeline | None],
+        attachments: Mapping[str, Mapping[str, str] | None],
+    ) -> None:
+        """Put in force what was made ready, all of it at once; None takes a name away.
 
-        Figures of pipelines that are gone are forgotten. Gives the reasons of those that cannot be
-        read, by name.
+        Runs that are on end with what they began with; figures of what is gone are forgotten.
         """
         self.udfs = udfs
-        compiled: dict[str, CompiledPipeline] = {}
-        broken: dict[str, str] = {}
-        for stored in pipelines:
-            kept = self._kept(stored)
-            if kept is not None:
-                compiled[stored.name] = kept
-                continue
-            try:
-                definition = read_pipeline(stored.definition, KINDS, name=stored.name)
-            except DefinitionError as error:
-                broken[stored.name] = str(error)
-                continue
-            compiled[stored.name] = self._guarded(definition, stored.revision)
-        for name in self._pipelines.keys() - compiled.keys():
-            self.statistics.forget(name)
-        self._pipelines = compiled
-        self.attachments = Attachments(attachments)
+        for name, pipeline in pipelines.items():
+            if pipeline is not None:
+                self._pipelines[name] = pipeline
+            elif self._pipelines.pop(name, None) is not None:
+                self.statistics.forget(name)
+        if attachments:
+            entries = {**self.attachments.entries, **attachments}
+            self.attachments = Attachments(
+                {name: settings for name, settings in entries.items() if settings is not None}
+            )
         self.generation += 1
-        return broken
 
-    def _kept(self, stored: StoredPipeline) -> CompiledPipeline | None:
-        """What is compiled of a stored pipeline, if it would be compiled the same again."""
-        old = self._pipelines.get(stored.name)
-        if old is None or (old.revision, old.definition.source) != (
-            stored.revision,
-            stored.definition,
-        ):
-            return None
-        for definition, stage in old.stages:
-            if stage is None:
-                continue
-            if not isinstance(stage.stage, PythonStage):
-                return None
-            config = definition.config
-            assert isinstance(config, PythonConfig)
-            try:
-                package = self.udfs.get(config.udf_name, config.udf_version)
-            except MissingError:
-                return None
-            if package.digest != stage.stage.package.digest:
-                return None
-        return old
-
-    def _guarded(self, definition: PipelineDefinition, revision: int) -> CompiledPipeline:
+    def _guarded(
+        self, definition: PipelineDefinition, revision: int, udfs: UdfRegistry
+    ) -> CompiledPipeline:
         """A compiled pipeline with a breaker: the one it had, if nothing of it changed."""
-        compiled = self.compile(definition, revision)
+        compiled = self.compile(definition, revision, udfs)
         if not self._rules.timeouts:
             return compiled
         old = self._pipelines.get(definition.name)
@@ -311,10 +299,10 @@ class Registry:
         breaker = old.breaker if old is not None and kept else Breaker(definition.name, self._rules)
         return replace(compiled, breaker=breaker)
 
-    def _observed(self, stage: StageDefinition) -> ObservedStage | None:
+    def _observed(self, stage: StageDefinition, udfs: UdfRegistry) -> ObservedStage | None:
         if not stage.enabled:
             return None
-        built = self._build(stage)
+        built = self._build(stage, udfs)
         assert isinstance(stage.config, PythonConfig)
         wanted = f"{stage.config.udf_name}@{stage.config.udf_version}"
         return ObservedStage(
@@ -325,26 +313,31 @@ class Registry:
             tries=stage.retries + 1,
         )
 
-    def _build(self, stage: StageDefinition) -> Stage:
+    def _build(self, stage: StageDefinition, udfs: UdfRegistry) -> Stage:
         config = stage.config
         assert isinstance(config, PythonConfig)
         try:
-            package = self.udfs.get(config.udf_name, config.udf_version)
+            found = udfs.get(config.udf_name, config.udf_version)
         except MissingError as error:
             return UnusableStage(str(error))
+        package = udfs.package(found)
+        if package is None:
+            reason = f"udf [{found.name}@{found.version}] cannot be read from the store"
+            return UnusableStage(reason)
         return PythonStage(config, stage.timeout_ms, package, self._pool)
 
     def _check_udf(self, stage: StageDefinition, phase: Phase, path: str) -> None:
         config = stage.config
         assert isinstance(config, PythonConfig)
         try:
-            package = self.udfs.get(config.udf_name, config.udf_version)
+            found = self.udfs.get(config.udf_name, config.udf_version)
         except MissingError as error:
             key = "udf_name" if config.udf_name not in self.udfs.names() else "udf_version"
             raise DefinitionError(f"{path}.{key}", str(error)) from error
-        category = category_phase(package)
-        if category is not None and category != phase:
-            reason = f"udf [{package.name}] is made for {category} pipelines, this is a {phase} one"
+        if found.category is not None and found.category != phase:
+            reason = (
+                f"udf [{found.name}] is made for {found.category} pipelines, this is a {phase} one"
+            )
             raise DefinitionError(f"{path}.udf_name", reason)
 
     def check_type_change(self, definition: PipelineDefinition) -> None:
@@ -356,6 +349,33 @@ class Registry:
                 f"pipeline [{definition.name}] is attached as a {old.definition.type} pipeline"
                 f" and cannot become a {definition.type} one; detach it first"
             )
+
+
+def udfs_of(definition: PipelineDefinition) -> list[PythonConfig]:
+    """The configs of the stages that run a UDF."""
+    return [stage.config for stage in definition.stages if isinstance(stage.config, PythonConfig)]
+
+
+def _is_current(
+    pipeline: CompiledPipeline, definition: PipelineDefinition, revision: int, udfs: UdfRegistry
+) -> bool:
+    """Whether a compiled pipeline would be compiled the same again."""
+    same = pipeline.definition is definition or pipeline.definition.source == definition.source
+    if pipeline.revision != revision or not same:
+        return False
+    for stage, built in pipeline.stages:
+        if built is None:
+            continue
+        config = stage.config
+        if not isinstance(built.stage, PythonStage) or not isinstance(config, PythonConfig):
+            return False
+        try:
+            found = udfs.get(config.udf_name, config.udf_version)
+        except MissingError:
+            return False
+        if found.digest != built.stage.package.digest:
+            return False
+    return True
 
 
 def _version(pipeline: CompiledPipeline) -> tuple[object, ...]:

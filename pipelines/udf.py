@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import codecs
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -15,12 +15,15 @@ from pipelines.archive import ArchiveLimits, read_archive
 from pipelines.context import Phase
 from pipelines.errors import ConflictError, DefinitionError, MissingError
 from pipelines.fields import NAME, NAME_RULE, VERSION, VERSION_RULE, Fields
+from pipelines.json_pieces import base64_decoded, dump_file, joined, loads
 from pipelines.versions import is_prerelease, version_key
 from pipelines.wasm import Package
 
 SOURCE_MAX = 256 * 1024
 FILES_MAX = 100
 PACKAGE_MAX = 10 * 1024 * 1024
+JSON_MAX = 1024 * 1024
+"""Of an upload in JSON, without its long strings."""
 SOURCE_NAMES = ("udf.py", "main.py")
 LATEST = "latest"
 
@@ -73,9 +76,14 @@ def read_package(
     if format == "source":
         source = _text(body, "source")
     elif format == "json":
-        source, files, inside = _read_json(name, body)
+        source, files, inside = _read_value(name, _json(body))
     else:
         source, files = _read_zip(body)
+    return _package(name, source, files, version, inside)
+
+
+def _package(name: str, source: str, files: Mapping[str, bytes], *given: str | None) -> Package:
+    """The package, whose version is the one `given` or in the source."""
     if len(source.encode("utf-8", "surrogatepass")) > SOURCE_MAX:
         raise DefinitionError("source", f"is larger than {SOURCE_MAX} bytes")
     if not source.strip():
@@ -86,30 +94,34 @@ def read_package(
     if headers.get("name", name) != name:
         reason = f"the header says [{headers['name'][:_SHOWN]}], the upload is for [{name}]"
         raise DefinitionError("source", reason)
-    versions = {v for v in (version, inside, headers.get("version")) if v is not None}
+    versions = {v for v in (*given, headers.get("version")) if v is not None}
     if len(versions) > 1:
-        given = ", ".join(sorted(each[:_SHOWN] for each in versions))
-        raise DefinitionError("version", f"is given differently: {given}")
+        listed = ", ".join(sorted(each[:_SHOWN] for each in versions))
+        raise DefinitionError("version", f"is given differently: {listed}")
     chosen = versions.pop() if versions else "1.0.0"
     if not VERSION.fullmatch(chosen) or chosen == LATEST:
         raise DefinitionError("version", f"[{chosen[:100]}] {VERSION_RULE}")
     return Package(name=name, version=chosen, source=source, files=files)
 
 
-def package_body(package: Package) -> dict[str, Any]:
+def package_json(package: Package) -> bytes:
     """A package as the store keeps it and the JSON upload takes it; binary files as base64."""
-    files: dict[str, Any] = {}
-    for name, content in package.files.items():
-        try:
-            files[name] = content.decode()
-        except UnicodeDecodeError:
-            files[name] = {"base64": base64.b64encode(content).decode()}
-    return {"source": package.source, "files": files, "version": package.version}
+    parts = [b'{"source":', orjson.dumps(package.source), b',"files":{']
+    for position, (name, content) in enumerate(package.files.items()):
+        parts += [b"," if position else b"", orjson.dumps(name), b":", *dump_file(content)]
+    parts += [b'},"version":', orjson.dumps(package.version), b"}"]
+    return joined(parts)
 
 
-def package_of(name: str, body: Mapping[str, Any]) -> Package:
-    """The package kept as `body` (see `package_body`)."""
-    return read_package(name, orjson.dumps(body), format="json")
+def package_body(package: Package) -> dict[str, Any]:
+    """What `package_json` writes."""
+    body: dict[str, Any] = loads(package_json(package))
+    return body
+
+
+def package_of(name: str, body: object) -> Package:
+    """The package kept as `body` (see `package_json`)."""
+    return _package(name, *_read_value(name, body))
 
 
 def _text(body: bytes, path: str) -> str:
@@ -120,11 +132,14 @@ def _text(body: bytes, path: str) -> str:
         raise DefinitionError(path, reason) from error
 
 
-def _read_json(name: str, body: bytes) -> tuple[str, Mapping[str, bytes], str | None]:
+def _json(body: bytes) -> object:
     try:
-        value = orjson.loads(body.removeprefix(codecs.BOM_UTF8))
-    except orjson.JSONDecodeError as error:
+        return loads(body.removeprefix(codecs.BOM_UTF8), most=JSON_MAX)
+    except ValueError as error:
         raise DefinitionError("", f"the body is not valid JSON: {error}") from error
+
+
+def _read_value(name: str, value: object) -> tuple[str, Mapping[str, bytes], str | None]:
     fields = Fields(value, "", ("name", "source", "files", "version"))
     own_name = fields.string("name", default=name)
     if own_name != name:
@@ -143,8 +158,8 @@ def _file(name: str, content: object) -> bytes:
         return content.encode()
     if isinstance(content, dict) and set(content) == {"base64"}:
         try:
-            return base64.b64decode(content["base64"], validate=True)
-        except (binascii.Error, TypeError, ValueError) as error:
+            return base64_decoded(content["base64"])
+        except (TypeError, ValueError) as error:
             raise DefinitionError(f"{path}.base64", f"is not base64: {error}") from error
     raise DefinitionError(path, 'must be a string, or {"base64": "..."} for binary content')
 
@@ -182,61 +197,132 @@ def missing_udf(name: str) -> MissingError:
     return MissingError("udf", name, f"upload it with PUT /_udf/{name}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UdfVersion:
+    """What is known of a UDF version without its package.
+
+    `category` is the type of pipelines it is made for, None where that is any.
+    """
+
+    name: str
+    version: str
+    digest: str
+    category: Phase | None = None
+
+
+def version_of(package: Package) -> UdfVersion:
+    """What is to be known of a package; reads its source."""
+    return UdfVersion(
+        name=package.name,
+        version=package.version,
+        digest=package.digest,
+        category=category_phase(package),
+    )
+
+
 class UdfRegistry:
-    """All UDF packages by name and version; a version never changes once it is there."""
+    """All UDFs by name and version, those too that were deleted: a version never changes.
+
+    Of packages only those are held that a stage of some pipeline holds, and those that were `put`.
+    """
 
     def __init__(self) -> None:
-        self._packages: dict[str, dict[str, Package]] = {}
+        self._versions: dict[str, dict[str, UdfVersion]] = {}
+        self._deleted: dict[tuple[str, str], str] = {}
+        self._latest: dict[str, str | None] = {}
+        self._own: dict[str, Package] = {}
+        self._packages: WeakValueDictionary[str, Package] = WeakValueDictionary()
+
+    def copy(self) -> UdfRegistry:
+        """One that can be changed without this one; they share the packages."""
+        twin = UdfRegistry()
+        twin._versions = {name: dict(versions) for name, versions in self._versions.items()}
+        twin._deleted, twin._latest = dict(self._deleted), dict(self._latest)
+        twin._own, twin._packages = self._own, self._packages
+        return twin
 
     def check(self, package: Package) -> bool:
-        """Whether `package` is new; raises `ConflictError` if that version has other content."""
-        known = self._packages.get(package.name, {}).get(package.version)
-        if known is None:
-            return True
-        if known.digest != package.digest:
+        """Whether `package` is new; raises `ConflictError` if that version has other content.
+
+        A deleted one counts: nobody who names a version may be given another one.
+        """
+        known = self._versions.get(package.name, {}).get(package.version)
+        digest = known.digest if known else self._deleted.get((package.name, package.version))
+        if digest is not None and digest != package.digest:
+            exists = "exists" if known else "was deleted, and existed"
             raise ConflictError(
-                f"udf [{package.name}] version [{package.version}] exists with other content;"
+                f"udf [{package.name}] version [{package.version}] {exists} with other content;"
                 " versions are immutable, upload it under a new version"
             )
-        return False
+        return known is None
 
     def put(self, package: Package) -> None:
-        """Add a version (see `check`)."""
+        """Add a version (see `check`) with its package."""
         if self.check(package):
-            self._packages.setdefault(package.name, {})[package.version] = package
+            self.know(version_of(package), package)
+            self._own[package.digest] = package
 
-    def get(self, name: str, version: str = LATEST) -> Package:
+    def know(self, found: UdfVersion, package: Package | None = None) -> None:
+        """Add a version; its package is there as long as somebody else holds it."""
+        self._versions.setdefault(found.name, {})[found.version] = found
+        self._latest.pop(found.name, None)
+        if package is not None:
+            self.lend(package)
+
+    def lend(self, package: Package) -> None:
+        """Make a package known as long as somebody holds it."""
+        self._packages[package.digest] = package
+
+    def get(self, name: str, version: str = LATEST) -> UdfVersion:
         """A version; for ``latest`` the highest that is no pre-release. Raises `MissingError`."""
-        versions = self._packages.get(name)
+        versions = self._versions.get(name)
         if not versions:
             raise missing_udf(name)
-        known = ", ".join(self.versions(name)[:_SHOWN])
         if version == LATEST:
             found = self.latest(name)
             if found is None:
+                known = ", ".join(self.versions(name)[:_SHOWN])
                 advice = f"there are only pre-releases, which have to be named: {known}"
                 raise MissingError("udf", f"{name}@{version}", advice)
             version = found
         if version not in versions:
+            known = ", ".join(self.versions(name)[:_SHOWN])
             raise MissingError("udf", f"{name}@{version}", f"its versions are {known}")
         return versions[version]
 
+    def package(self, found: UdfVersion) -> Package | None:
+        """The package of a version, if it is held."""
+        return self._packages.get(found.digest)
+
     def latest(self, name: str) -> str | None:
         """The highest version that is no pre-release, None where there is none."""
-        releases = [each for each in self._packages.get(name, ()) if not is_prerelease(each)]
-        return max(releases, key=version_key, default=None)
+        if name not in self._latest:
+            releases = [each for each in self._versions.get(name, ()) if not is_prerelease(each)]
+            self._latest[name] = max(releases, key=version_key, default=None)
+        return self._latest[name]
 
     def versions(self, name: str) -> list[str]:
         """The versions of a UDF, lowest first; empty when there is none."""
-        return sorted(self._packages.get(name, {}), key=version_key)
+        return sorted(self._versions.get(name, {}), key=version_key)
 
     def names(self) -> list[str]:
-        return sorted(self._packages)
+        return sorted(self._versions)
 
     def remove(self, name: str, versions: Iterable[str]) -> None:
         """Take versions out; a name without versions is gone."""
-        held = self._packages.get(name, {})
+        held = self._versions.get(name, {})
         for version in versions:
-            held.pop(version, None)
+            gone = held.pop(version, None)
+            if gone is not None:
+                self._own.pop(gone.digest, None)
+        self._latest.pop(name, None)
         if not held:
-            self._packages.pop(name, None)
+            self._versions.pop(name, None)
+
+    def bury(self, name: str, version: str, digest: str) -> None:
+        """Remember what a deleted version was, so that it is given to nothing else."""
+        self._deleted[name, version] = digest
+
+    def buried(self, name: str, version: str) -> bool:
+        """Whether that version was deleted once."""
+        return (name, version) in self._deleted

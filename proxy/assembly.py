@@ -101,6 +101,7 @@ async def open_proxy(
             ClusterStore(own),
             pool,
             refresh=settings.store_refresh,
+            max_bytes=settings.store_max_bytes,
             changed=place.notices.announcer("definitions"),
         )
         tasks = Tasks()

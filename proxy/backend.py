@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import orjson
 from multidict import CIMultiDict
 
+from pipelines.json_pieces import loads
 from proxy.errors import ErrorAnswer, envelope
 from proxy.request_head import HeadTooLargeError
 from proxy.upstream import Upstream, UpstreamRequest
 
 ANSWER_MAX = 200 * 1024 * 1024
+# Above this, parsing would hold up the event loop for longer than a millisecond or so.
+PARSE_INLINE = 256 * 1024
 
 
 class BackendRefusedError(ErrorAnswer):
@@ -59,10 +63,12 @@ class Backend:
         *,
         headers: Mapping[str, str] | None = None,
         retry: bool = False,
+        most: int = ANSWER_MAX,
     ) -> BackendAnswer:
         """One call. `headers` (the caller's credentials) replace the proxy's own, if given.
 
-        `target` is the raw path and query. Raises the errors of `Upstream.send`.
+        `target` is the raw path and query. Raises the errors of `Upstream.send`, and
+        `UpstreamTooLarge` for an answer of more than `most` bytes.
         """
         sent = CIMultiDict(self._own if headers is None else headers)
         sent["Accept"] = "application/json"
@@ -75,12 +81,18 @@ class Backend:
         )
         try:
             with await self._upstream.send(request) as response:
-                raw = await response.read(ANSWER_MAX)
+                raw = await response.read(most)
                 status = response.status
         except HeadTooLargeError as error:
             # What the backend itself answers to that, and callers know what to do about.
             status, raw = 400, envelope(400, "too_long_frame_exception", str(error))
-        try:
-            return BackendAnswer(status, orjson.loads(raw), raw)
-        except orjson.JSONDecodeError:
-            return BackendAnswer(status, None, raw)
+        if len(raw) <= PARSE_INLINE:
+            return BackendAnswer(status, _parsed(raw), raw)
+        return BackendAnswer(status, await asyncio.to_thread(_parsed, raw), raw)
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return loads(raw)
+    except ValueError:
+        return None

@@ -5,30 +5,34 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
-import structlog
+import orjson
 
 from pipelines.definition import PipelineDefinition
-from pipelines.errors import ConflictError, DefinitionError, StageError
-from pipelines.registry import Registry, StoredPipeline
-from pipelines.stages.python import PythonConfig
-from pipelines.udf import LATEST, UdfRegistry, missing_udf, package_body, package_of
+from pipelines.errors import ConflictError, DefinitionError, MissingError
+from pipelines.registry import Registry, udfs_of
+from pipelines.udf import LATEST, UdfVersion, missing_udf, package_json, version_of
 from pipelines.wasm import Package, SandboxPool
-from proxy.backend import BackendRefusedError
-from proxy.store import ClusterStore, Credentials
-from proxy.upstream_errors import UpstreamError
+from proxy.errors import ErrorAnswer
+from proxy.followed import Followed
+from proxy.inspection import Inspected, Inspector
+from proxy.reading import Reading
+from proxy.records import Entry, Kind
+from proxy.store import LARGE, ClusterStore, Credentials
 
-_log = structlog.get_logger("proxy.definitions")
+
+class Written(NamedTuple):
+    """A pipeline that was put, its revision, and ``created``, ``updated`` or ``noop``."""
+
+    definition: PipelineDefinition
+    revision: int
+    result: str
 
 
-class Definitions:
-    """The one writer of the registry. A write is in the store before it is in force here.
-
-    `changed` is called after each write, before the client is told of it. `ready` is set once the
-    store has been read; until then nothing is known to be attached.
-    """
+class Definitions(Followed):
+    """The one writer of the registry: a write is in the store before it is in force here."""
 
     def __init__(
         self,
@@ -37,73 +41,18 @@ class Definitions:
         pool: SandboxPool,
         *,
         refresh: float,
+        max_bytes: int,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self.registry = registry
-        self.store = store
-        self.ready = asyncio.Event()
-        self.problem = "the store has not been read yet"
-        # Until the store has one, nothing is defined that ids would have to remember.
-        self.secret = b""
-        self._pool = pool
-        self._refresh = refresh
+        """`max_bytes` bounds the store; `changed` is called after each write, before the client is
+        told of it.
+        """
+        super().__init__(registry, store, refresh=refresh)
+        self.max_bytes = max_bytes
+        self._inspector = Inspector(pool)
         self._changed = changed
-        self._seen: tuple[int, int] | None = None
-        self._writing = asyncio.Lock()
 
-    async def follow(self) -> None:
-        """Read the store again whenever it changes; never ends by itself."""
-        while True:
-            await asyncio.sleep(self._refresh)
-            await self.look()
-
-    async def look(self) -> None:
-        """Read the store if it changed; a failure is kept in `problem`, and what is known stays."""
-        try:
-            async with self._writing:
-                await self._catch_up()
-        except (UpstreamError, BackendRefusedError) as error:
-            problem = str(error)
-            if isinstance(error, BackendRefusedError) and error.status in (401, 403):
-                problem += " (the proxy reads the store with [backend_authorization])"
-            if self.problem != problem:
-                _log.warning("the store cannot be read", reason=problem)
-            self.problem = problem
-        except Exception as error:
-            _log.exception("the store holds what this version cannot read")
-            self.problem = f"the store holds what this version cannot read: {error!r}"
-
-    async def _catch_up(self) -> None:
-        fingerprint = await self.store.fingerprint()
-        if fingerprint != self._seen:
-            await self._load()
-            self._seen = fingerprint
-        self.problem = ""
-        self.ready.set()
-
-    async def _load(self) -> None:
-        udfs = UdfRegistry()
-        pipelines: list[StoredPipeline] = []
-        attachments: dict[str, dict[str, str]] = {}
-        for record in await self.store.load():
-            if record.kind == "udf":
-                name = record.name.rpartition("@")[0]
-                udfs.put(package_of(name, record.body))
-            elif record.kind == "pipeline":
-                pipelines.append(
-                    StoredPipeline(
-                        name=record.name, revision=record.revision, definition=record.body
-                    )
-                )
-            elif record.kind == "attachment":
-                attachments[record.name] = record.body
-            elif record.kind == "secret":
-                self.secret = bytes.fromhex(record.body["key"])
-        broken = self.registry.replace(pipelines, udfs, attachments)
-        for name, reason in broken.items():
-            _log.error("a stored pipeline cannot be read", pipeline=name, reason=reason)
-
-    # Writes
+    # Pipelines
 
     async def put_pipeline(
         self,
@@ -113,30 +62,41 @@ class Definitions:
         *,
         create: bool = False,
         if_revision: int | None = None,
-    ) -> tuple[PipelineDefinition, int]:
-        """Validate, store and put in force a pipeline; gives it with its revision."""
+    ) -> Written:
+        """Validate, store and put in force a pipeline; one that is there already is a noop."""
+        inspected: Inspected = set()
+        if not self.registry.holds(name, value):
+            try:
+                await self._checked(name, value, inspected)
+            except DefinitionError as error:
+                # What is missing may have come through another proxy, which is seen below.
+                if not isinstance(error.__cause__, MissingError):
+                    raise
         async with self._writing:
             await self._catch_up()
-            definition = self.registry.read(value, name=name)
-            await self._check_entry_points(definition)
+            old = self.mirror.find("pipeline", name)
+            if create and old is not None:
+                raise ConflictError(f"pipeline [{name}] already exists")
+            check_revision("pipeline", name, old, if_revision)
+            if old is not None and self.registry.holds(name, value):
+                held = self.registry.get(name)
+                return Written(held.definition, held.revision, "noop")
+            definition = await self._checked(name, value, inspected)
             self.registry.check_type_change(definition)
+            body = orjson.dumps(definition.source)
+            self._check_room([(old, len(body))])
             await self._ensure_secret(credentials)
-            record = await self.store.put(
-                "pipeline",
-                name,
-                dict(definition.source),
-                credentials,
-                create=create,
-                if_revision=if_revision,
-            )
-            self.registry.register(definition, revision=record.revision)
-            self._written()
-            return definition, record.revision
+            entry = await self._write(old, "pipeline", name, definition.source, body, credentials)
+            return Written(definition, entry.revision, "updated" if old else "created")
 
     async def delete_pipeline(self, name: str, credentials: Credentials, *, force: bool) -> None:
+        """Delete a pipeline, also one that cannot be read; with `force` it is detached first."""
         async with self._writing:
             await self._catch_up()
-            self.registry.get(name)
+            entry = self.mirror.find("pipeline", name)
+            if entry is None:
+                self.registry.get(name)
+                return
             if not force:
                 self.registry.check_unused(name)
             for expression in self.registry.attachments.users(name):
@@ -144,47 +104,73 @@ class Definitions:
                 kept: dict[str, str | None] = {
                     setting: None for setting, value in held.items() if value == name
                 }
-                await self._attach(expression, kept, credentials)
-            await self.store.delete("pipeline", name, credentials)
-            self.registry.unregister(name, force=True)
-            self._written()
+                await self._attach(expression, self._merged(expression, kept), credentials)
+            await self._delete([entry], credentials)
+
+    async def _checked(self, name: str, value: object, inspected: Inspected) -> PipelineDefinition:
+        """The definition, after whatever can be found out about it before it runs."""
+        large = isinstance(value, dict) and len(orjson.dumps(value)) > LARGE
+        read = self.registry.read
+        definition = (
+            await asyncio.to_thread(read, value, name=name) if large else read(value, name=name)
+        )
+        found = {
+            (config.udf_name, config.udf_version): await self.package(
+                self.registry.udfs.get(config.udf_name, config.udf_version)
+            )
+            for config in udfs_of(definition)
+        }
+        await self._inspector.check_stages(definition, found, inspected)
+        return definition
+
+    # UDFs
 
     async def put_udf(self, package: Package, credentials: Credentials) -> bool:
         """Store a UDF version; False if that very version was there already."""
+        new = self.registry.udfs.check(package)
+        if new:
+            await self._inspector.check_package(package)
+        found, body = await asyncio.to_thread(lambda: (version_of(package), package_json(package)))
         async with self._writing:
             await self._catch_up()
             if not self.registry.udfs.check(package):
                 return False
-            await self.inspect(package, {})
-            await self.store.put(
-                "udf",
-                f"{package.name}@{package.version}",
-                package_body(package),
-                credentials,
-                create=True,
+            if not new:
+                await self._inspector.check_package(package)
+            name = f"{package.name}@{package.version}"
+            # One that cannot be read makes room for one that can.
+            old = self.mirror.find("udf", name)
+            self._check_room([(old, len(body))])
+            await self._write(
+                old, "udf", name, None, body, credentials, package=package, version=found
             )
-            self.registry.udfs.put(package)
-            self.registry.udf_changed(package.name)
-            self._written()
             return True
 
     async def delete_udf(
         self, name: str, version: str | None, credentials: Credentials, *, force: bool
     ) -> list[str]:
-        """Delete one version, or all; refused while a pipeline needs it, unless forced."""
+        """Delete one version, or all; refused while a pipeline needs it, unless forced.
+
+        What a version was is remembered, so that its name is given to nothing else.
+        """
+        if version == LATEST:
+            reason = "[latest] is whichever is the highest; name the version to delete"
+            raise DefinitionError("version", reason)
         async with self._writing:
             await self._catch_up()
-            versions = self.registry.udfs.versions(name)
-            if not versions:
+            held = {
+                entry.name.rpartition("@")[2]: entry
+                for entry in self.mirror.entries.values()
+                if entry.kind == "udf" and entry.name.rpartition("@")[0] == name
+            }
+            if not held:
                 raise missing_udf(name)
-            if version == LATEST:
-                reason = "[latest] is whichever is the highest; name the version to delete"
-                raise DefinitionError("version", reason)
-            if version is not None:
-                self.registry.udfs.get(name, version)
-            doomed = versions if version is None else [version]
+            if version is not None and version not in held:
+                known = ", ".join(self.registry.udfs.versions(name)[:100])
+                raise MissingError("udf", f"{name}@{version}", f"its versions are {known}")
+            doomed = [version] if version else _in_order(held, self.registry.udfs.versions(name))
             # `latest` still resolves as long as one version stays.
-            whole = len(doomed) == len(versions)
+            whole = len(doomed) == len(held)
             users = self.registry.udf_users(name, None if whole else version)
             if users and not force:
                 raise ConflictError(
@@ -192,11 +178,19 @@ class Definitions:
                     " first, or delete it with ?force=true, after which they fail"
                 )
             for each in doomed:
-                await self.store.delete("udf", f"{name}@{each}", credentials)
-            self.registry.udfs.remove(name, doomed)
-            self.registry.udf_changed(name)
-            self._written()
+                await self._bury(held[each], credentials)
+            await self._delete([held[each] for each in doomed], credentials)
             return doomed
+
+    async def _bury(self, entry: Entry, credentials: Credentials) -> None:
+        name, _, version = entry.name.rpartition("@")
+        if not entry.digest or self.registry.udfs.buried(name, version):
+            return
+        value = {"digest": entry.digest}
+        old = self.mirror.find("deleted", entry.name)
+        await self._write(old, "deleted", entry.name, value, orjson.dumps(value), credentials)
+
+    # Attachments
 
     async def attach(
         self,
@@ -215,78 +209,139 @@ class Definitions:
             for setting, value in settings.items():
                 if value is not None:
                     self.registry.check_attachment(setting, value)
-            for expression in expressions:
-                held = self.registry.attachments.entries.get(expression, {}) if keep else {}
-                new = {name: value for name, value in settings.items() if name not in held}
-                await self._attach(expression, new, credentials)
+            merged = {each: self._merged(each, settings, keep=keep) for each in expressions}
+            self._check_room(
+                [
+                    (self.mirror.find("attachment", each), len(orjson.dumps(entry)))
+                    for each, entry in merged.items()
+                ]
+            )
+            for expression, entry in merged.items():
+                await self._attach(expression, entry, credentials)
 
     async def detach_all(self, expressions: list[str], credentials: Credentials) -> None:
         """Forget what is attached to deleted indices."""
         async with self._writing:
-            for expression in expressions:
-                if expression in self.registry.attachments.entries:
-                    await self.store.delete("attachment", expression, credentials)
-                    self.registry.set_attachment(expression, {})
-                    self._written()
+            await self._catch_up()
+            found = [self.mirror.find("attachment", each) for each in expressions]
+            await self._delete([entry for entry in found if entry is not None], credentials)
 
-    def _written(self) -> None:
-        """What is known is no longer what was read; another's write may undo this one unseen."""
-        self._seen = None
-        self._changed()
+    def _merged(
+        self, expression: str, settings: Mapping[str, str | None], *, keep: bool = False
+    ) -> dict[str, str]:
+        held = self.registry.attachments.entries.get(expression, {})
+        merged: dict[str, str | None] = {**settings, **held} if keep else {**held, **settings}
+        return {setting: value for setting, value in merged.items() if value is not None}
+
+    async def _attach(
+        self, expression: str, entry: dict[str, str], credentials: Credentials
+    ) -> None:
+        old = self.mirror.find("attachment", expression)
+        if entry == self.registry.attachments.entries.get(expression, {}):
+            return
+        if entry:
+            body = orjson.dumps(entry)
+            await self._write(old, "attachment", expression, entry, body, credentials)
+        elif old is not None:
+            await self._delete([old], credentials)
+
+    # Any record
+
+    async def delete_unreadable(self, id: str, credentials: Credentials) -> None:
+        """Delete a record that cannot be read, whatever it is."""
+        async with self._writing:
+            await self._catch_up()
+            entry = self.mirror.entries.get(id)
+            if entry is None:
+                raise MissingError("record", id[:200])
+            if id not in self.faults:
+                raise ConflictError(
+                    f"record [{id}] can be read; delete what it is with /_pipeline, /_udf or the"
+                    " settings of the index"
+                )
+            await self._delete([entry], credentials)
+
+    async def _write(
+        self,
+        old: Entry | None,
+        kind: Kind,
+        name: str,
+        value: Any,
+        body: bytes,
+        credentials: Credentials,
+        *,
+        package: Package | None = None,
+        version: UdfVersion | None = None,
+    ) -> Entry:
+        entry = await self.store.write(
+            old,
+            kind,
+            name,
+            body,
+            credentials,
+            digest=version.digest if version else "",
+            category=version.category if version else None,
+        )
+        reading = Reading(self.registry, self.store)
+        try:
+            await reading.take_written(entry, value, package)
+            await self._put_in_force(reading)
+            self.mirror.put(entry)
+        finally:
+            self._changed()
+        return entry
+
+    async def _delete(self, entries: Iterable[Entry], credentials: Credentials) -> None:
+        reading = Reading(self.registry, self.store)
+        try:
+            for entry in entries:
+                await self.store.delete(entry, credentials)
+                reading.drop(entry)
+        finally:
+            # As far as it came.
+            try:
+                await self._put_in_force(reading)
+                for entry in reading.gone:
+                    self.mirror.drop(entry.id)
+            finally:
+                self._changed()
+
+    def _check_room(self, sizes: Iterable[tuple[Entry | None, int]]) -> None:
+        """Refuse what would fill the store beyond its limit; what makes it no larger is welcome."""
+        more = sum(size - (old.bytes if old else 0) for old, size in sizes)
+        if more > 0 and self.mirror.bytes + more > self.max_bytes:
+            raise ErrorAnswer(
+                413,
+                "content_too_long_exception",
+                f"the store holds {self.mirror.bytes} bytes and would hold {more} more; its limit,"
+                f" store_max_bytes, is {self.max_bytes}: delete versions of UDFs that nothing"
+                " uses, or raise it",
+            )
 
     async def _ensure_secret(self, credentials: Credentials) -> None:
         """Make the key that signs ids, which all proxies on this store share."""
         if self.secret:
             return
-        body = {"key": secrets.token_hex(32)}
+        value = {"key": secrets.token_hex(32)}
+        old = self.mirror.find("secret", "cursors")
         with contextlib.suppress(ConflictError):
-            await self.store.put("secret", "cursors", body, credentials, create=True)
-        record = await self.store.get("secret", "cursors", credentials)
-        assert record is not None
-        self.secret = bytes.fromhex(record.body["key"])
-
-    async def _attach(
-        self, expression: str, settings: Mapping[str, str | None], credentials: Credentials
-    ) -> None:
-        held = self.registry.attachments.entries.get(expression, {})
-        merged: dict[str, Any] = {**held, **settings}
-        entry = {setting: value for setting, value in merged.items() if value is not None}
-        if entry == held:
+            await self._write(old, "secret", "cursors", value, orjson.dumps(value), credentials)
             return
-        if entry:
-            await self.store.put("attachment", expression, entry, credentials)
-        else:
-            await self.store.delete("attachment", expression, credentials)
-        self.registry.set_attachment(expression, entry)
-        self._written()
+        # Another proxy was first.
+        await self._catch_up()
+        if not self.secret:
+            raise ConflictError("the key that signs ids was changed meanwhile; try again")
 
-    # What only a sandbox can tell
 
-    async def inspect(self, package: Package, parameters: Mapping[str, Any]) -> frozenset[str]:
-        """Load a UDF in a throw-away sandbox; `DefinitionError` if it does not load."""
-        try:
-            entry_points = await self._pool.inspect(package, parameters)
-        except StageError as error:
-            raise DefinitionError("source", error.reason) from error
-        if not entry_points:
-            reason = "defines none of udf_main(), query(), document(), result()"
-            raise DefinitionError("source", reason)
-        return entry_points
+def _in_order(held: Mapping[str, Entry], known: list[str]) -> list[str]:
+    """The versions that can be read as they are listed, and behind them the others."""
+    return [each for each in known if each in held] + sorted(held.keys() - set(known))
 
-    async def _check_entry_points(self, definition: PipelineDefinition) -> None:
-        """A UDF must have a function for the pipeline's type, with the stage's parameters."""
-        for position, stage in enumerate(definition.stages):
-            config = stage.config
-            assert isinstance(config, PythonConfig)
-            path = f"stages[{position}].config"
-            package = self.registry.udfs.get(config.udf_name, config.udf_version)
-            try:
-                entry_points = await self._pool.inspect(package, config.parameters)
-            except StageError as error:
-                raise DefinitionError(f"{path}.parameters", error.reason) from error
-            if not entry_points & {"udf_main", definition.type}:
-                reason = (
-                    f"udf [{package.name}@{package.version}] defines neither udf_main() nor"
-                    f" {definition.type}()"
-                )
-                raise DefinitionError(f"{path}.udf_name", reason)
+
+def check_revision(kind: Kind, name: str, old: Entry | None, wanted: int | None) -> None:
+    """Raise `ConflictError` if a record is not at the revision that the caller has read."""
+    found = old.revision if old else 0
+    if wanted is not None and found != wanted:
+        raise ConflictError(
+            f"{kind} [{name}] is at revision {found}, not {wanted}; read it again and repeat"
+        )

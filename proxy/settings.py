@@ -280,6 +280,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         minimum=0.1,
         maximum=60,
     ),
+    Setting("store_max_bytes", "bytes", 2**30, "Most bytes the store may hold.", minimum=2**20),
     Setting(
         "breaker_timeouts",
         "count",
@@ -377,6 +378,7 @@ class Settings:
     on_conflict: Literal["off", "chain", "error"]
     pipeline_headers: tuple[str, ...]
     store_refresh: float
+    store_max_bytes: int
     log_level: Literal["debug", "info", "warning", "error"]
     log_format: Literal["json", "console"]
     cache_dir: Path | None

@@ -88,7 +88,7 @@ def routes(pool: SandboxPool) -> tuple[Route, ...]:
     )
     backend = Backend(upstream)
     registry = Registry(pool, Stats())
-    definitions = Definitions(registry, ClusterStore(backend), pool, refresh=1.0)
+    definitions = Definitions(registry, ClusterStore(backend), pool, refresh=1.0, max_bytes=1)
     return admin_routes(definitions, backend, metrics(Stats()).gather)
 
 

@@ -27,7 +27,7 @@ class Limits:
     log_bytes: int = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)
 class Package:
     """One version of a UDF. `digest` is a SHA-256 over all of it, name and version included."""
 

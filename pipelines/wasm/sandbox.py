@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from typing import Any
 
@@ -10,6 +9,7 @@ import orjson
 from wasmtime import Store, WasmtimeError
 
 from pipelines.errors import StageError, StageTimeoutError
+from pipelines.json_pieces import dump_file, joined
 from pipelines.wasm import reply, traps
 from pipelines.wasm.batch import Batch, Document, Prepared
 from pipelines.wasm.call import Call, Limits, Package, Reply
@@ -265,13 +265,9 @@ def _encode(call: Call, given: str, limits: Limits) -> str:
 
 
 def _setup(package: Package, params: bytes, code: str) -> str:
-    files = {name: _file(content) for name, content in package.files.items()}
-    setup = {"name": package.name, "params": orjson.Fragment(params), "files": files, "code": code}
-    return orjson.dumps(setup).decode()
-
-
-def _file(content: bytes) -> str | dict[str, str]:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(content).decode()}
+    """What a UDF is loaded with, as JSON; files can be large, so they are written in pieces."""
+    parts = [b'{"name":', orjson.dumps(package.name), b',"params":', params, b',"code":']
+    parts += [orjson.dumps(code), b',"files":{']
+    for position, (name, content) in enumerate(package.files.items()):
+        parts += [b"," if position else b"", orjson.dumps(name), b":", *dump_file(content)]
+    return joined([*parts, b"}}"]).decode()

@@ -73,6 +73,13 @@ class AdminCall:
 
     def answer(self, data: Any, status: int = 200) -> web.StreamResponse:
         """`data` in the form that the caller wants it in (see `parameters.COMMON`)."""
+        return self._respond(status, self._written(data))
+
+    async def answer_large(self, data: Any) -> web.StreamResponse:
+        """`answer`, with the work done off the event loop."""
+        return self._respond(200, await asyncio.to_thread(self._written, data))
+
+    def _written(self, data: Any) -> bytes:
         option = orjson.OPT_NON_STR_KEYS
         if self.flag("pretty"):
             option |= orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -81,9 +88,12 @@ class AdminCall:
         if wanted:
             body = orjson.dumps(wanted.apply(parse(body.decode())), option=option)
         format = self.parameters["format"]
+        return body if format in (None, "json") else from_json(body.decode(), format)
+
+    def _respond(self, status: int, body: bytes) -> web.StreamResponse:
+        format = self.parameters["format"]
         if format in (None, "json"):
             return self.exchange.respond_json(status, body)
-        body = from_json(body.decode(), format)
         return self.exchange.respond(status, {"Content-Type": content_type(format)}, body)
 
 

@@ -48,7 +48,7 @@ class ExecuteCalls:
             definition = self._definitions.registry.read({"name": "inline", **value})
         except DefinitionError as error:
             raise DefinitionError(f"pipeline.{error.path}", error.reason) from error
-        pipeline = self._definitions.registry.compile(definition)
+        pipeline = await self._definitions.compile(definition)
         return await self._execute(call, pipeline, fields)
 
     async def _execute(

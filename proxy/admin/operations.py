@@ -29,7 +29,7 @@ class OperationsCalls:
         """200 once definitions are loaded; 503 with the reason until then."""
         if self._definitions.ready.is_set():
             # A store that cannot be read any more is told, but what is known goes on running.
-            return call.answer({"status": "ready", "warning": self._definitions.problem or None})
+            return call.answer({"status": "ready", "warning": self._definitions.warning or None})
         return call.answer({"status": "starting", "reason": self._definitions.problem}, 503)
 
     async def metrics(self, call: AdminCall) -> web.StreamResponse:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from aiohttp import web
 
 from pipelines.breaker import STATES, BreakerFigure
-from pipelines.executor import CompiledPipeline
 from proxy.admin import AdminCall
 from proxy.definitions import Definitions
 from proxy.figures import Gather
@@ -22,9 +21,9 @@ class PipelineCalls:
     async def put(self, call: AdminCall) -> web.StreamResponse:
         value = await call.json()
         if isinstance(value, dict):
-            # `revision` is what GET shows beside a definition; it can come back with it.
+            # What GET shows beside a definition can come back with it.
             value.pop("revision", None)
-        definition, revision = await self._definitions.put_pipeline(
+        definition, revision, result = await self._definitions.put_pipeline(
             call.name,
             value,
             call.credentials,
@@ -37,16 +36,18 @@ class PipelineCalls:
                 "name": definition.name,
                 "version": definition.version,
                 "revision": revision,
+                "result": result,
             }
         )
 
     async def get(self, call: AdminCall) -> web.StreamResponse:
         await self._definitions.store.check_access(call.credentials)
         pipeline = self._registry.get(call.name)
-        return call.answer({**_shown(pipeline), "revision": pipeline.revision})
+        return call.answer({**pipeline.definition.shown, "revision": pipeline.revision})
 
     async def list(self, call: AdminCall) -> web.StreamResponse:
         await self._definitions.store.check_access(call.credentials)
+        users = self._registry.attachments.users_of_all()
         listed = [
             {
                 "name": pipeline.name,
@@ -55,7 +56,7 @@ class PipelineCalls:
                 "description": pipeline.definition.description,
                 "revision": pipeline.revision,
                 "stages": [stage.name for stage in pipeline.definition.stages],
-                "attached_to": self._registry.attachments.users(pipeline.name),
+                "attached_to": users.get(pipeline.name, []),
             }
             for pipeline in self._registry.all(call.parameters["type"])
         ]
@@ -81,16 +82,6 @@ class PipelineCalls:
                 **figures.pipelines.pipeline(call.name).as_dict(),
             }
         )
-
-
-def _shown(pipeline: CompiledPipeline) -> dict[str, object]:
-    definition = pipeline.definition
-    return {
-        **definition.source,
-        "name": definition.name,
-        "version": definition.version,
-        "type": definition.type,
-    }
 
 
 def shown_breaker(workers: list[BreakerFigure]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from proxy.admin.execute import ExecuteCalls
 from proxy.admin.operations import OperationsCalls
 from proxy.admin.parameters import flag, one_of, whole, word
 from proxy.admin.pipelines import PipelineCalls
+from proxy.admin.records import RecordCalls
 from proxy.admin.udfs import UdfCalls
 from proxy.backend import Backend
 from proxy.definitions import Definitions
@@ -19,6 +20,7 @@ def admin_routes(definitions: Definitions, backend: Backend, gather: Gather) -> 
     pipelines = PipelineCalls(definitions, gather)
     execute = ExecuteCalls(definitions, backend)
     udfs = UdfCalls(definitions)
+    records = RecordCalls(definitions)
     operations = OperationsCalls(definitions, gather)
     write = {"create": flag, "if_revision": whole}
     trial = {"verbose": flag}
@@ -36,6 +38,8 @@ def admin_routes(definitions: Definitions, backend: Backend, gather: Gather) -> 
         Route("GET", "/_udf/{name}", udfs.get, {"version": word}),
         Route("DELETE", "/_udf/{name}", udfs.delete, {"version": word, "force": flag}),
         Route("GET", "/_udf/{name}/_versions", udfs.versions),
+        Route("GET", "/_querymill/store", records.show),
+        Route("DELETE", "/_querymill/store", records.delete, {"id": word}),
         Route("GET", "/_querymill/livez", operations.livez, open=True),
         Route("GET", "/_querymill/readyz", operations.readyz, open=True),
         Route("GET", "/_querymill/metrics", operations.metrics, open=True),

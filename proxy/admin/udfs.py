@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 from aiohttp import web
 
-from pipelines.udf import UdfRegistry, UploadFormat, missing_udf, package_body, read_package
+from pipelines.udf import LATEST, UdfRegistry, UploadFormat, missing_udf, package_json, read_package
 from proxy.admin import UPLOAD_MAX, AdminCall
 from proxy.bodies import media_type
 from proxy.definitions import Definitions
@@ -58,17 +59,21 @@ class UdfCalls:
 
     async def get(self, call: AdminCall) -> web.StreamResponse:
         await self._definitions.store.check_access(call.credentials)
-        package = self._udfs.get(call.name, call.text("version") or "latest")
-        return call.answer({"name": package.name, **package_body(package)})
+        found = self._udfs.get(call.name, call.text("version") or LATEST)
+        body = await asyncio.to_thread(package_json, await self._definitions.package(found))
+        # The store keeps it without the name, which is in its id.
+        head = orjson.dumps({"name": found.name})
+        return await call.answer_large(orjson.Fragment(b"%b,%b" % (head[:-1], body[1:])))
 
     async def list(self, call: AdminCall) -> web.StreamResponse:
         await self._definitions.store.check_access(call.credentials)
+        users = self._definitions.registry.users_of_udfs()
         listed = [
             {
                 "name": name,
                 "latest": self._udfs.latest(name),
                 "versions": self._udfs.versions(name),
-                "used_by": self._definitions.registry.udf_users(name),
+                "used_by": users.get(name, []),
             }
             for name in self._udfs.names()
         ]

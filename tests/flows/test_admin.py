@@ -25,7 +25,8 @@ async def test_a_pipeline_lives_from_put_to_delete(proxy: Client) -> None:
     """Created, read back, listed by type, updated with a new revision, deleted."""
     await proxy.put_udf("same", SAME)
     made = await proxy.put("/_pipeline/p", PIPELINE)
-    assert made.data == {"acknowledged": True, "name": "p", "version": "1.2.3", "revision": 1}
+    expected = {"acknowledged": True, "name": "p", "version": "1.2.3", "revision": 1}
+    assert made.data == {**expected, "result": "created"}
     read = (await proxy.get("/_pipeline/p")).data
     assert read == {**PIPELINE, "name": "p", "revision": 1}
     listed = (await proxy.get("/_pipeline?type=query")).data
@@ -46,7 +47,8 @@ async def test_create_and_revisions_guard_against_overwriting(proxy: Client) -> 
     taken = await proxy.put("/_pipeline/p?create=true", PIPELINE)
     assert (taken.status, taken.error["type"]) == (409, "version_conflict_exception")
     assert taken.error["reason"] == "pipeline [p] already exists"
-    assert (await proxy.put("/_pipeline/p?if_revision=1", PIPELINE)).data["revision"] == 2
+    other = {**PIPELINE, "version": "1.2.4"}
+    assert (await proxy.put("/_pipeline/p?if_revision=1", other)).data["revision"] == 2
     stale = await proxy.put("/_pipeline/p?if_revision=1", PIPELINE)
     assert stale.status == 409
     assert "is at revision 2, not 1" in stale.error["reason"]

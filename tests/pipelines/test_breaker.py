@@ -14,7 +14,7 @@ from pipelines.breaker import LONGEST_REST, Breaker, BreakerRules, Ending, endin
 from pipelines.errors import RejectedError, StageError, StageTimeoutError
 from pipelines.executor import CompiledPipeline, Run
 from pipelines.observe import StageReport
-from pipelines.registry import Registry, StoredPipeline
+from pipelines.registry import Registry
 from pipelines.wasm import Runtime
 from tests.pipelines.conftest import RAISES, SAME, SPINS, Core, open_core, stage
 
@@ -355,9 +355,9 @@ async def test_only_a_change_of_the_pipeline_closes_it(runtime: Runtime, clock: 
             return registry.breakers()["p"].state
 
         def reread(revision: int) -> None:
-            definition = registry.get("p").definition.source
-            stored = StoredPipeline(definition=definition, name="p", revision=revision)
-            registry.replace([stored], registry.udfs, {})
+            definition = registry.get("p").definition
+            renewed = registry.renewed(definition, revision, registry.udfs)
+            registry.change(registry.udfs, {"p": renewed}, {})
 
         await core.run(runaway(core))
         assert state() == "open"
