@@ -17,6 +17,7 @@ from pipelines.context import Context
 from pipelines.errors import DroppedError, RejectedError, StageError, StageTimeoutError
 from pipelines.executor import CompiledPipeline, log_lines
 from pipelines.observe import ObservedStage
+from pipelines.run_logs import RunLogs
 from pipelines.stats import Stats
 from pipelines.wasm import Document
 
@@ -56,8 +57,9 @@ class _Leg:
 class Batches:
     """Runs batches and keeps their figures. One for each event loop."""
 
-    def __init__(self, stats: Stats) -> None:
+    def __init__(self, stats: Stats, logs: RunLogs | None = None) -> None:
         self._stats = stats
+        self._logs = logs or RunLogs(stats)
 
     def room(self, pipelines: Sequence[CompiledPipeline]) -> int:
         """How many documents a batch may have now; 0 where each has to be run by itself."""
@@ -81,7 +83,7 @@ class Batches:
             context = Context(id="", phase="document", index=index, headers=headers)
             if course.over or not await course.follow(pipeline, context):
                 break
-        return course.finish(self._stats)
+        return course.finish(self._stats, self._logs)
 
 
 class _Course:
@@ -131,7 +133,7 @@ class _Course:
                 breaker.leave(era, ending)
         return True
 
-    def finish(self, stats: Stats) -> BatchRun:
+    def finish(self, stats: Stats, logs: RunLogs) -> BatchRun:
         """Count and log what ended well; the documents still on their way are done."""
         run = self._run
         for place, document in zip(self._places, self._now, strict=True):
@@ -140,11 +142,12 @@ class _Course:
         for leg in self._legs:
             took_ms, left = _count(stats, leg, left)
             run.took_ms.append((leg.pipeline, took_ms))
-        for place, logs in self._logs.items():
+        for place, told in self._logs.items():
             if run.ends[place] is not None:
                 id = run.ids.setdefault(place, self._new_id())
-                for pipeline, stage, lines in logs:
+                for pipeline, stage, lines in told:
                     log_lines(
+                        logs,
                         pipeline,
                         stage.name,
                         lines,

@@ -6,8 +6,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import structlog
-
 from pipelines.breaker import Breaker, Ending, ending_of
 from pipelines.context import Context
 from pipelines.definition import PipelineDefinition, StageDefinition
@@ -20,9 +18,8 @@ from pipelines.errors import (
 )
 from pipelines.observe import ObservedStage, StageReport
 from pipelines.payload import Payload, check_input
+from pipelines.run_logs import RunLogs
 from pipelines.stats import Outcome, Stats
-
-_log = structlog.get_logger("pipelines.executor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +73,9 @@ class Run:
 class Executor:
     """Runs pipelines and keeps their figures. One for each event loop."""
 
-    def __init__(self, stats: Stats) -> None:
+    def __init__(self, stats: Stats, logs: RunLogs | None = None) -> None:
         self.stats = stats
+        self._logs = logs or RunLogs(stats)
 
     async def run(
         self,
@@ -126,7 +124,7 @@ class Executor:
             return run
         stats.latency.add(run.took_ms)
         stats.timeouts += isinstance(run.error, StageTimeoutError)
-        _write_log(run, context)
+        _write_log(self._logs, run, context)
         return run
 
     def settle(self, run: Run) -> None:
@@ -150,7 +148,7 @@ class Executor:
         run.outcome = "degraded" if left_out else "failed"
         stats.refused += 1
         self.settle(run)
-        log_failure(run, error, context)
+        log_failure(self._logs, run, error, context)
 
     async def _run_guarded(self, run: Run, context: Context, trace: bool) -> None:
         """Run the stages unless the breaker is open; it gets to know how they ended."""
@@ -200,6 +198,7 @@ def _turned_off(run: Run) -> bool:
 
 
 def log_lines(
+    logs: RunLogs,
     pipeline: CompiledPipeline,
     stage: str,
     lines: Sequence[str],
@@ -209,24 +208,23 @@ def log_lines(
     request_id: str,
 ) -> None:
     """Write what a UDF logged in one run."""
-    for line in lines:
-        _log.info(
-            "udf",
-            id=id,
-            request_id=request_id or None,
-            pipeline=pipeline.name,
-            version=pipeline.definition.version,
-            revision=pipeline.revision,
-            stage=stage,
-            udf=udf or None,
-            message=line,
-        )
+    logs.lines(
+        pipeline.name,
+        lines,
+        id=id,
+        request_id=request_id or None,
+        version=pipeline.definition.version,
+        revision=pipeline.revision,
+        stage=stage,
+        udf=udf or None,
+    )
 
 
-def _write_log(run: Run, context: Context) -> None:
+def _write_log(logs: RunLogs, run: Run, context: Context) -> None:
     """One line for a run that was not done, and what its UDFs logged."""
     for report in run.stages:
         log_lines(
+            logs,
             run.pipeline,
             report.name,
             report.log,
@@ -235,24 +233,21 @@ def _write_log(run: Run, context: Context) -> None:
             request_id=context.request_id,
         )
     if isinstance(run.error, StageError):
-        log_failure(run, run.error, context)
+        log_failure(logs, run, run.error, context)
 
 
-def log_failure(run: Run, error: StageError, context: Context) -> None:
+def log_failure(logs: RunLogs, run: Run, error: StageError, context: Context) -> None:
     """One line for a run that came to `error`."""
     pipeline = run.pipeline
     udfs = {stage.name: stage.udf for _, stage in pipeline.stages if stage is not None}
-    _log.warning(
-        "run " + run.outcome,
+    logs.ended(
+        pipeline.name,
+        run.outcome,
+        error,
         id=context.id,
         request_id=context.request_id or None,
-        pipeline=pipeline.name,
         version=pipeline.definition.version,
         revision=pipeline.revision,
-        stage=error.stage,
         udf=udfs.get(error.stage),
         index=context.index,
-        kind=error.kind,
-        reason=error.reason,
-        detail=error.detail or None,
     )

@@ -114,6 +114,7 @@ class PipelineStats:
 
     `turned_off` are the runs that its breaker ended before they began; they have no time.
     `refused` are those whose request the backend refused.
+    `left_out` are the lines that it was not allowed to write into the log.
     """
 
     def __init__(self) -> None:
@@ -121,6 +122,7 @@ class PipelineStats:
         self.timeouts = 0
         self.turned_off = 0
         self.refused = 0
+        self.left_out = 0
         self.latency = Latency()
         self.stages: dict[str, StageStats] = {}
 
@@ -136,6 +138,7 @@ class PipelineStats:
         self.timeouts += other.timeouts
         self.turned_off += other.turned_off
         self.refused += other.refused
+        self.left_out += other.left_out
         self.latency.merge(other.latency)
         for name, stage in other.stages.items():
             self.stage(name).merge(stage)
@@ -153,6 +156,7 @@ class PipelineStats:
             "timeouts": self.timeouts,
             "turned_off": self.turned_off,
             "refused": self.refused,
+            "log_lines_left_out": self.left_out,
             "time_in_millis": round(self.latency.total_ms, 3),
             "latency_ms": self.latency.quantiles(),
             "stages": {name: stage.as_dict() for name, stage in self.stages.items()},

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Final
 
 from pipelines.batch import Batches
 from pipelines.breaker import BreakerRules
 from pipelines.executor import Executor
+from pipelines.log_limit import LogLimit
 from pipelines.registry import Registry
+from pipelines.run_logs import RunLogs
 from pipelines.stats import Stats
 from pipelines.wasm import Runtime, SandboxPool
 from proxy.admin import Admin
@@ -50,6 +54,8 @@ from proxy.traffic import Traffic
 from proxy.updates import Updates
 from proxy.upstream import Upstream
 from proxy.workers.peers import Peers
+
+_TELL_SECONDS: Final = 5.0
 
 
 @asynccontextmanager
@@ -123,7 +129,11 @@ async def open_proxy(
             stats, pool.stats, lambda: selector.conflicts, admission, registry.breakers
         )
         relay = Relay(upstream, BackendInfo(upstream), compat=settings.compat == "auto")
-        executor = Executor(stats)
+        limit = LogLimit(settings.log_lines_per_second, settings.log_bytes_per_second)
+        run_logs = RunLogs(stats, limit)
+        stack.callback(run_logs.tell)
+        tasks.start("tell what the log left out", _tell(run_logs))
+        executor = Executor(stats, run_logs)
         # The admin token is for the proxy alone, whatever the settings say.
         visible = frozenset(name.lower() for name in settings.pipeline_headers)
         visible -= {ADMIN_TOKEN.lower()}
@@ -153,7 +163,7 @@ async def open_proxy(
                 relay,
                 selector,
                 executor,
-                Batches(stats),
+                Batches(stats, run_logs),
                 updates,
                 failures,
                 max_bytes=largest,
@@ -199,3 +209,9 @@ async def open_proxy(
             place=place,
         )
         yield await stack.enter_async_context(server)
+
+
+async def _tell(run_logs: RunLogs) -> None:
+    while True:
+        await asyncio.sleep(_TELL_SECONDS)
+        run_logs.tell()

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import click
 from rich.console import Console
 
 from pipelines.cache import cache_folder
 from pipelines.errors import DefinitionError
+from pipelines.log_limit import LogLimit
 from pipelines.wasm import BuildError
 from proxy import __version__, logs
 from proxy.door import ListenError
@@ -22,7 +23,7 @@ from proxy.serve import build_runtime, run
 from proxy.server import ProxyServer
 from proxy.setting import Setting
 from proxy.settings import SETTINGS, Settings, SettingsError, load
-from proxy.sources import CONFIG_VARIABLE, check_variables
+from proxy.sources import CONFIG_VARIABLE, check_variables, peek
 from proxy.stop_signals import leaving_on_signals
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -71,18 +72,28 @@ def main() -> None:
 def serve(config: Path | None, **values: object) -> None:
     """Serve clients, until interrupted."""
     console = Console(stderr=True)
-
-    def read() -> Settings:
-        settings = load(values, os.environ, config)
-        logs.configure(settings.log_level, settings.log_format)
-        return settings
-
+    given = partial(load, values, os.environ, config)
     try:
-        run(read, console, partial(_say_ready, console))
+        run(given, _set_logs, console, partial(_say_ready, console))
     except SettingsError as exc:
+        if _logs_json(values, config):
+            _end_with_line(str(exc), 2)
         raise click.UsageError(str(exc)) from exc
-    except (ListenError, BuildError, DefinitionError) as exc:
-        raise _Failure(str(exc)) from exc
+    except (ListenError, BuildError, DefinitionError, OSError) as exc:
+        if _logs_json(values, config):
+            _end_with_line(_in_one_line(exc), 1)
+        raise _Failure(_in_one_line(exc)) from exc
+
+
+def _set_logs(settings: Settings) -> None:
+    """Have log lines written as the settings say, from now on."""
+    logs.configure(
+        settings.log_level,
+        settings.log_format,
+        limit=LogLimit(settings.log_lines_per_second, settings.log_bytes_per_second),
+        max_value=settings.log_max_value,
+    )
+    logs.take_over()
 
 
 @main.command()
@@ -182,8 +193,8 @@ def prepare(cache_dir: Path | None) -> None:
         folder = cache_folder(settings.cache_dir)
     except SettingsError as exc:
         raise click.UsageError(str(exc)) from exc
-    except (BuildError, DefinitionError) as exc:
-        raise _Failure(str(exc)) from exc
+    except (BuildError, DefinitionError, OSError) as exc:
+        raise _Failure(_in_one_line(exc)) from exc
     console.print(f"the sandbox runtime is in {folder}", highlight=False, soft_wrap=True)
 
 
@@ -194,12 +205,31 @@ def _check_variables() -> None:
         raise click.UsageError(str(exc)) from exc
 
 
+def _in_one_line(error: Exception) -> str:
+    """What an error says; one of the system that nobody expected has its file with it."""
+    if not isinstance(error, OSError):
+        return str(error)
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}; see to that, and start again"
+
+
+def _logs_json(values: Mapping[str, object], config: Path | None) -> bool:
+    (setting,) = (each for each in SETTINGS if each.name == "log_format")
+    return peek(setting, values, os.environ, config) == "json"
+
+
+def _end_with_line(reason: str, code: int) -> NoReturn:
+    logs.configure("info", "json")
+    logs.say_error(reason)
+    raise SystemExit(code)
+
+
 def _say_ready(console: Console, server: ProxyServer) -> None:
     settings = server.settings
     admin = f", administration on {server.admin_address}" if server.admin_address else ""
     backend = ", ".join(settings.backend)
-    console.print(
-        f"querymill {__version__} on {server.address}{admin}, backend {backend}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    text = f"querymill {__version__} on {server.address}{admin}, backend {backend}"
+    if settings.log_format == "json":
+        logs.say(text)
+    else:
+        console.print(text, highlight=False, soft_wrap=True)

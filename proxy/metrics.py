@@ -144,6 +144,11 @@ class _Exposed(Collector):
             "Runs after which the backend refused the request.",
             labels=["pipeline"],
         )
+        left_out = CounterMetricFamily(
+            "querymill_log_lines_left_out",
+            "Log lines of a pipeline that were not written, as there were too many.",
+            labels=["pipeline"],
+        )
         run_time = SummaryMetricFamily(
             "querymill_pipeline_run_seconds", "Duration of runs.", labels=["pipeline"]
         )
@@ -165,6 +170,7 @@ class _Exposed(Collector):
                 runs.add_metric([name, outcome], count)
             timeouts.add_metric([name], pipeline.timeouts)
             refused.add_metric([name], pipeline.refused)
+            left_out.add_metric([name], pipeline.left_out)
             _add_latency(run_time, [name], pipeline.latency)
             for stage_name, stage in pipeline.stages.items():
                 for outcome, count in stage.outcomes.items():
@@ -172,7 +178,7 @@ class _Exposed(Collector):
                 for kind, count in stage.errors.items():
                     errors.add_metric([name, stage_name, kind], count)
                 _add_latency(stage_time, [name, stage_name], stage.latency)
-        yield from (runs, timeouts, refused, run_time, stages, errors, stage_time)
+        yield from (runs, timeouts, refused, left_out, run_time, stages, errors, stage_time)
 
 
 def _add_latency(family: SummaryMetricFamily, labels: list[str], latency: Latency) -> None:

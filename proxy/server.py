@@ -25,6 +25,8 @@ _log = structlog.get_logger("proxy.server")
 
 ADMIN_SEGMENTS: Final = frozenset({"_pipeline", "_udf", "_querymill"})
 _HEALTH: Final = "/_querymill/"
+# What has to be asked where the traffic goes, for that is what it says.
+_PROBES: Final = frozenset({"/_querymill/livez", "/_querymill/readyz"})
 
 # TRACE would show a client's credentials, and the proxy is no tunnel.
 _REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT"})
@@ -35,17 +37,18 @@ _FLUSH_SECONDS: Final = 2.0
 _CUT_SECONDS: Final = 0.1
 
 
-_Route = Callable[[bool], Handler]
-"""From whether a request is administration to who answers it."""
+_Route = Callable[[str, bool], Handler]
+"""From a request's path, and whether that is administration, to who answers it."""
 
 
 class ProxyServer:
     """Serves clients from `start` to `stop`; `traffic` and `admin` answer what it receives.
 
     With `settings.admin_listen` administration has a listener of its own, and the main one answers
-    404 to it. `listeners` are sockets that listen already, in the same order; they stay open for
-    the other processes that share them. `keep_up` runs before administration is answered.
-    `address` and `admin_address` are where it really listens, once started.
+    404 to it, but for the two calls that ask for health. `listeners` are sockets that listen
+    already, in the same order; they stay open for the other processes that share them. `keep_up`
+    runs before administration is answered. `address` and `admin_address` are where it really
+    listens, once started.
     """
 
     def __init__(
@@ -188,7 +191,7 @@ class ProxyServer:
                 and not exchange.raw_path.startswith(_HEALTH)
             ):
                 await self._keep_up()
-            return await route(admin)(exchange)
+            return await route(exchange.raw_path, admin)(exchange)
         except Exception as exc:
             if exchange is None:
                 return refusal(answer_for(exc))
@@ -215,15 +218,17 @@ class ProxyServer:
                 "has to name the nodes of the cluster, and nothing that leads to the proxy",
             )
 
-    def _both(self, admin: bool) -> Handler:
+    def _both(self, raw_path: str, admin: bool) -> Handler:
         return self._admin if admin and self._admin is not None else self._traffic
 
-    def _traffic_only(self, admin: bool) -> Handler:
+    def _traffic_only(self, raw_path: str, admin: bool) -> Handler:
+        if self._admin is not None and raw_path.partition("?")[0] in _PROBES:
+            return self._admin
         if admin:
             raise _not_here("administration has an address of its own (admin_listen)")
         return self._traffic
 
-    def _admin_only(self, admin: bool) -> Handler:
+    def _admin_only(self, raw_path: str, admin: bool) -> Handler:
         if self._admin is None or not admin:
             raise _not_here("this address serves administration only (admin_listen)")
         return self._admin

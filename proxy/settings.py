@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from proxy.log_settings import LOG_SETTINGS
 from proxy.setting import Address, Setting
 from proxy.sources import SettingsError, read_values
 
@@ -45,7 +46,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "workers",
         "count",
         0,
-        "Worker processes; 0 takes one for each processor core.",
+        "Worker processes; 0 takes one for each processor core, within the container's quota.",
         minimum=0,
         maximum=64,
     ),
@@ -321,14 +322,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         minimum=0.1,
         maximum=60,
     ),
-    Setting(
-        "log_level",
-        "choice",
-        "info",
-        "Least important log line that is written.",
-        choices=("debug", "info", "warning", "error"),
-    ),
-    Setting("log_format", "choice", "console", "How log lines look.", choices=("json", "console")),
+    *LOG_SETTINGS,
     Setting("cache_dir", "path", None, "Folder for what is built once and reused."),
 )
 
@@ -381,6 +375,9 @@ class Settings:
     store_max_bytes: int
     log_level: Literal["debug", "info", "warning", "error"]
     log_format: Literal["json", "console"]
+    log_lines_per_second: int
+    log_bytes_per_second: int
+    log_max_value: int
     cache_dir: Path | None
 
 

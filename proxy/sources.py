@@ -57,6 +57,26 @@ def read_values(
     return values
 
 
+def peek(
+    setting: Setting,
+    cli_values: Mapping[str, object],
+    env: Mapping[str, str],
+    config_path: Path | None,
+) -> object:
+    """The value of one setting where others are wrong; its default if it is so itself."""
+    try:
+        if (value := cli_values.get(setting.name)) is not None:
+            return setting.parse(value)
+        if (text := env.get(setting.env, "")).strip():
+            return setting.parse(text)
+        if config_path is not None:
+            document = tomllib.loads(config_path.read_text(encoding="utf-8"))
+            return setting.parse(document.get(setting.name, setting.default))
+    except (BadValueError, OSError, ValueError, RecursionError):
+        pass
+    return setting.default
+
+
 def check_variables(table: Sequence[Setting], env: Mapping[str, str]) -> None:
     """Refuse a variable that looks like one of ours and is none. Raises SettingsError."""
     known = {setting.env for setting in table} | {CONFIG_VARIABLE, _JAVA}

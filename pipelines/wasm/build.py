@@ -33,6 +33,11 @@ _BUILDING = "building the sandbox"
 _COMPILING = "compiling the sandbox for this machine"
 _EXPECTED_SECONDS = 10.0
 _PREFIX = "sandbox-"
+_ROOM = (
+    "it needs some 60 MB in the cache folder (QUERYMILL_CACHE_DIR, --cache-dir) and in that for "
+    "temporary files (TMPDIR)"
+)
+_NO_ROOM = ("No space left", "Disk quota", "Read-only file system", "File too large")
 _OLD_SECONDS = 30 * 24 * 3600
 # A step ends with who began it, also where that is killed: the kernel does it (1 is
 # PR_SET_PDEATHSIG), and the look at the parent is for one that died before it was asked to.
@@ -66,9 +71,9 @@ def build(progress: Progress | None = None, cache_dir: Path | None = None) -> Pa
             with locked(folder / "build.lock", waiting):
                 _build_missing(component, artefact, tell)
         except OSError as error:
+            place = error.filename or folder
             raise BuildError(
-                f"the sandbox could not be written to {folder} ({error.strerror}); "
-                "it needs some 60 MB there"
+                f"the sandbox could not be written: {place}: {error.strerror or error}; {_ROOM}"
             ) from error
     tell(_COMPILING, 1.0)
     return artefact
@@ -135,8 +140,17 @@ def _step(command: list[str], phase: str, tell: Progress, extra: dict[str, str])
             raise
         if status != 0:
             output.seek(0)
-            said = output.read()[-2_000:].decode("utf-8", "replace").strip()
-            raise BuildError(f"{phase} failed with status {status}: {said or 'it said nothing'}")
+            raise BuildError(f"{phase} failed with status {status}: {_last_words(output.read())}")
+
+
+def _last_words(output: bytes) -> str:
+    """Why a step failed, in a line: of a traceback that is the last one."""
+    said = output[-4_000:].decode("utf-8", "replace")
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if "Traceback (most recent call last):" in lines:
+        lines = lines[-1:]
+    words = " ".join(lines[-5:]) or "it said nothing"
+    return f"{words}; {_ROOM}" if any(word in words for word in _NO_ROOM) else words
 
 
 def _make(path: Path, step: Callable[[Path], None]) -> None:

@@ -22,11 +22,14 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
+from pipelines.cache import cache_folder
+from pipelines.errors import DefinitionError
 from proxy.door import BACKLOG, listen_on
 from proxy.server import ProxyServer
 from proxy.settings import Settings, SettingsError
 from proxy.workers.arbiter import ProxyArbiter
 from proxy.workers.board import SLOTS
+from proxy.workers.cores import usable_cores
 from proxy.workers.peers import fold, salvage
 from proxy.workers.plan import Plan
 from proxy.workers.worker import HEARTBEAT_SECONDS, ProxyWorker
@@ -44,11 +47,15 @@ _GRACE_SECONDS: Final = 20
 
 
 def supervise(
-    read: Callable[[], Settings], settings: Settings, say_ready: Callable[[ProxyServer], None]
+    read: Callable[[], Settings],
+    set_logs: Callable[[Settings], None],
+    settings: Settings,
+    say_ready: Callable[[ProxyServer], None],
 ) -> None:
     """Serve with worker processes until told to stop; does not return but raises SystemExit.
 
-    `read` gives the settings anew for a reload. Raises ListenError.
+    `read` gives the settings anew for a reload, `set_logs` puts in force what they say of logs.
+    Raises ListenError, and OSError where there is no place for temporary files.
     """
     listeners = [listen_on(settings.listen)]
     if settings.admin_listen is not None:
@@ -57,7 +64,7 @@ def supervise(
     supervisor = os.getpid()
     plan = Plan(settings=settings, count=_count(settings), folder=folder, say_ready=say_ready)
     try:
-        app = _Supervisor(plan, read, listeners)
+        app = _Supervisor(plan, read, set_logs, listeners)
         ProxyArbiter(app, read_again=app.read_again, ending=plan.board.end).run()
     finally:
         # A worker leaves by the same way.
@@ -66,17 +73,22 @@ def supervise(
 
 
 def _count(settings: Settings) -> int:
-    return settings.workers or len(os.sched_getaffinity(0))
+    return settings.workers or usable_cores()
 
 
 class _Supervisor(BaseApplication):
     """The arbiter's configuration, and what it calls as workers come and go."""
 
     def __init__(
-        self, plan: Plan, read: Callable[[], Settings], listeners: list[socket.socket]
+        self,
+        plan: Plan,
+        read: Callable[[], Settings],
+        set_logs: Callable[[Settings], None],
+        listeners: list[socket.socket],
     ) -> None:
         self._plan = plan
         self._read = read
+        self._set_logs = set_logs
         self._listeners = listeners
         self._bound = [f"fd://{listener.detach()}" for listener in listeners]
         self._slots = deque(range(SLOTS))
@@ -108,9 +120,14 @@ class _Supervisor(BaseApplication):
         """Read the settings for a reload, and say whether there is something to reload with."""
         try:
             settings = self._read()
-        except SettingsError as error:
-            _log.error("the settings cannot be used; the old ones stay", reason=str(error))
+            cache_folder(settings.cache_dir)
+        except (SettingsError, DefinitionError, OSError) as error:
+            _log.error(
+                "the settings cannot be used; the old ones stay, and so do the workers",
+                reason=str(error),
+            )
             return False
+        self._set_logs(settings)
         old = self._plan.settings
         if (settings.listen, settings.admin_listen) != (old.listen, old.admin_listen):
             _log.warning("listen and admin_listen change with a restart, not with a reload")

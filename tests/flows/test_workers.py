@@ -224,6 +224,36 @@ async def test_workers_end_with_their_supervisor(crew: Crew, index_name: str) ->
             await asyncio.to_thread(wait_until_gone, crew.process, 10)
 
 
+LOUD = "def result(r, c):\n    for n in range(200):\n        log('x' * 60)\n    return r\n"
+
+
+async def test_a_udf_cannot_flood_the_log(crew: Crew, index_name: str) -> None:
+    """Of thousands of lines few are written; how many were not is told, and counted over all."""
+    assert crew.process.stderr is not None
+    # Somebody has to read what it writes.
+    reading = asyncio.get_running_loop().run_in_executor(None, crew.process.stderr.read)
+    async with crew.client_of_each() as clients:
+        await clients[0].index(index_name, {"1": {"n": 1}})
+        await clients[0].define("loud", "result", LOUD)
+        for _ in range(20):
+            await asyncio.gather(
+                *(client.post(f"/{index_name}/_search?pipeline=loud", {}) for client in clients)
+            )
+        runs = 20 * len(clients)
+        stats = (await clients[0].get("/_pipeline/loud/_stats")).data
+        metrics = (await clients[-1].get("/_querymill/metrics")).body.decode()
+    crew.process.send_signal(signal.SIGTERM)
+    text = await reading
+    assert await asyncio.to_thread(crew.process.wait, 60) == 0
+    written = text.count("message=xxxxxxxxxx")
+    assert stats["success"] == runs
+    assert stats["log_lines_left_out"] + written == 200 * runs
+    # Five seconds' worth of each worker, and what came in while it ran.
+    assert 0 < written < 200 * runs / 2
+    assert f'log_lines_left_out_total{{pipeline="loud"}} {stats["log_lines_left_out"]}.0' in metrics
+    assert "log lines left out" in text
+
+
 async def test_connections_go_to_who_holds_fewer(crew: Crew) -> None:
     """A worker that does not get round to it holds nobody up, and catches up afterwards."""
     first, second = crew.workers

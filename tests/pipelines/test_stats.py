@@ -104,6 +104,7 @@ def test_the_figures_of_a_pipeline() -> None:
         "timeouts": 1,
         "turned_off": 0,
         "refused": 0,
+        "log_lines_left_out": 0,
         "time_in_millis": 40.0,
     }
     assert percentiles["p99"] == pytest.approx(10, rel=0.01)

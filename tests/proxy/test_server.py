@@ -295,12 +295,23 @@ async def test_administration_on_the_main_address(
 async def test_administration_on_its_own_address(
     backend: ScriptedBackend, start_proxy: StartProxy
 ) -> None:
-    """With admin_listen each address answers 404 to what belongs to the other."""
+    """With admin_listen each address answers 404 to what belongs to the other; health has both."""
     proxy = await start_proxy(admin=admin, admin_listen="127.0.0.1:0")
     assert proxy.server.admin_address is not None
     main = await proxy.client()
     other = await proxy.client(proxy.server.admin_address.port)
-    assert (await main.ask(request("/_pipeline/x"))).status == 404
+    for path in (
+        "/_pipeline/x",
+        "/_querymill/metrics",
+        "/_querymill",
+        "/_querymill/livez/x",
+        "/_querymill/livezz",
+        "/_querymill//livez",
+    ):
+        assert (await main.ask(request(path))).status == 404, path
+    for path in ("/_querymill/livez", "/_querymill/readyz", "/_querymill/readyz?pretty"):
+        for client in (main, other):
+            assert (await client.ask(request(path))).body == b'{"admin": true}'
     assert (await main.ask(request("/x"))).body == b"{}"
     assert (await other.ask(request("/_pipeline/x"))).body == b'{"admin": true}'
     assert (await other.ask(request("/x"))).status == 404
