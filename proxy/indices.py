@@ -19,7 +19,6 @@ from proxy.bodies import is_json
 from proxy.definitions import Definitions
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
-from proxy.formats import format_of
 from proxy.index_settings import options_of, settings_in, take_settings
 from proxy.query_string import is_true
 from proxy.reach import LEFT_OUT
@@ -28,7 +27,7 @@ from proxy.resolver import ALL, Resolver
 from proxy.search_default import SearchDefault, Turn
 from proxy.shown_settings import ShownSettings
 from proxy.target import Target, expressions
-from proxy.transform import credentials_of, new_body_headers, parse, read_json_body
+from proxy.transform import credentials_of, inflated, new_body_headers, parse, read_json_body
 from proxy.upstream_errors import UpstreamError
 
 BODY_MAX = 16 * 1024 * 1024
@@ -259,16 +258,20 @@ class IndexTraffic:
         return [name for name in meant if name not in there]
 
     async def _json(self, exchange: Exchange) -> dict[str, Any] | None:
-        """The body as a JSON object; None where it is none, which is the backend's to judge."""
+        """The body as a JSON object; None where it is none, which is the backend's to judge.
+
+        Raises `ErrorAnswer` where it is none and names a pipeline of ours: the backend reads more
+        than we do, such as SMILE, and would keep that name as its own.
+        """
         if not exchange.has_body:
-            return None
-        content_type = exchange.headers.get("Content-Type", "")
-        if not is_json(content_type) and format_of(content_type) not in ("yaml", "cbor"):
             return None
         try:
             body = await read_json_body(exchange, BODY_MAX)
             return (await parse(body, "settings")).data
         except ErrorAnswer:
+            raw = await inflated(exchange, BODY_MAX)
+            if b"_pipeline" in raw and any(p.name.encode() in raw for p in self._registry.all()):
+                raise
             return None
 
     async def _relay_read(self, exchange: Exchange) -> web.StreamResponse:

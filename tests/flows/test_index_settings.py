@@ -124,7 +124,14 @@ async def test_null_removes_what_was_set_there(proxy: Client, index_name: str) -
     await proxy.put(f"/{a}/_alias/{alias}")
     for name, value in [(a, "one"), (b, "_none"), (alias, "two"), (f"{index_name}-*", "two")]:
         await put(proxy, f"/{name}/_settings", {QUERY: value})
-    for target in ("/*/_settings", f"/{index_name}-*/_settings", "/_all/_settings", "/_settings"):
+    for target in (
+        "/*/_settings",
+        f"/{index_name}-*/_settings",
+        "/_all/_settings",
+        "/_settings",
+        "/*/_settings?expand_wildcards=all",
+        "/_settings?expand_wildcards=open,hidden",
+    ):
         await put(proxy, target, {QUERY: "two"})
         await put(proxy, target, {QUERY: None})
         assert [await found(proxy, name) for name in (a, b, alias)] == [1, 5, 2], target
@@ -329,6 +336,24 @@ async def test_refusals_have_the_form_that_is_asked_for(proxy: Client, index_nam
     less = await proxy.put(f"/{index_name}*,-{index_name}-x/_settings", {QUERY: "one"})
     assert less.status == 400
     assert "less some names" in less.error["reason"]
+
+
+async def test_a_body_that_cannot_be_read_attaches_nothing(proxy: Client, index_name: str) -> None:
+    """What names a pipeline of ours is refused; any other is the backend's to judge."""
+    await indices(proxy, index_name)
+    url = f"/{index_name}/_settings"
+    commented = b'{"index.search.default_pipeline":"%b"/**/}'
+    smile = b":)\n\x01\xfa\x9bindex.search.default_pipeline\x42%b\xfb"
+    for body, kind, status in [(commented, "json", 400), (smile, "smile", 406)]:
+        headers = {"Content-Type": f"application/{kind}"}
+        refused = await proxy.call("PUT", url, body % b"one", headers)
+        assert refused.status == status, refused.body
+        assert b"one" not in (await proxy.get(url)).body
+    template = b'{"index_patterns":["x"],"template":{"settings":%b}}' % (commented % b"one")
+    assert (await proxy.put(f"/_index_template/{index_name}", template)).status == 400
+    assert (await proxy.get(f"/_index_template/{index_name}")).status == 404
+    broken = await proxy.put(url, b'{"index.max_result_window":')
+    assert (broken.status, "querymill" in broken.body.decode().lower()) == (400, False)
 
 
 async def test_names_that_are_not_there(proxy: Client, index_name: str) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
+from elasticsearch import AsyncElasticsearch
+from opensearchpy import AsyncOpenSearch
 
 from proxy.embedded import EmbeddedCluster
 from tests.client import Answer, Client
@@ -190,6 +193,20 @@ async def test_what_changes_by_pattern_leaves_the_store_alone(
     assert (answer.status, await state(backend)) == (direct, wanted), answer.body
     assert await store(backend) == before
     assert (await proxy.get("/_pipeline/one")).status == 200
+
+
+@pytest.mark.parametrize("kind", [AsyncOpenSearch, AsyncElasticsearch])
+async def test_clients_clean_up(
+    backend: Client, each_backend: EmbeddedCluster, start_on: StartOn, kind: Any
+) -> None:
+    """As their own test suites do; the definitions live on."""
+    server = await start_on(each_backend)
+    async with connect(server) as proxy, kind([f"http://{server.address}"]) as client:
+        await filled(backend)
+        await proxy.define("one", "query", ONE)
+        await client.indices.delete(index="*", expand_wildcards="all")
+        assert await state(backend) == {}
+        assert (await proxy.get("/_pipeline/one")).status == 200
 
 
 async def state(backend: Client) -> dict[str, object]:
