@@ -84,6 +84,7 @@ def read_package(
 
 def _package(name: str, source: str, files: Mapping[str, bytes], *given: str | None) -> Package:
     """The package, whose version is the one `given` or in the source."""
+    source = source.lstrip("\ufeff")
     if len(source.encode("utf-8", "surrogatepass")) > SOURCE_MAX:
         raise DefinitionError("source", f"is larger than {SOURCE_MAX} bytes")
     if not source.strip():
@@ -126,7 +127,7 @@ def package_of(name: str, body: object) -> Package:
 
 def _text(body: bytes, path: str) -> str:
     try:
-        return body.removeprefix(codecs.BOM_UTF8).decode()
+        return body.decode()
     except UnicodeDecodeError as error:
         reason = f"is not UTF-8 at byte {error.start}; save it as UTF-8"
         raise DefinitionError(path, reason) from error
@@ -145,7 +146,7 @@ def _read_value(name: str, value: object) -> tuple[str, Mapping[str, bytes], str
     if own_name != name:
         reason = f"[{own_name[:_SHOWN]}] differs from the [{name}] it is uploaded to"
         raise DefinitionError("name", reason)
-    source = fields.string("source", longest=SOURCE_MAX + 1).removeprefix("\ufeff")
+    source = fields.string("source", longest=SOURCE_MAX + 1)
     version = fields.string("version", default=None, longest=64)
     entries = fields.object("files", default={})
     files = {name: _file(name, content) for name, content in entries.items()}

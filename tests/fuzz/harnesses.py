@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.fuzz import config, encodings, json_edits, lines, requests
+from tests.fuzz import config, encodings, json_edits, lines, requests, uploads
 from tests.fuzz.harness import Harness
 
 HARNESSES: Final[tuple[Harness, ...]] = (
@@ -13,4 +13,5 @@ HARNESSES: Final[tuple[Harness, ...]] = (
     *config.HARNESSES,
     *json_edits.HARNESSES,
     *encodings.HARNESSES,
+    *uploads.HARNESSES,
 )

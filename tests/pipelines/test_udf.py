@@ -113,6 +113,7 @@ def test_a_byte_order_mark_is_no_part_of_the_source() -> None:
         upload(as_json, "json"),
         upload(BOM + as_json, "json"),
         upload(zipped({"udf.py": marked}), "zip"),
+        upload(BOM + BOM + marked),
     ):
         assert package == plain
         assert package.digest == plain.digest
