@@ -129,6 +129,11 @@ class Registry:
         return self._pipelines.get(name)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is no pipeline at all."""
+        return not self._pipelines
+
+    @property
     def has_document_pipelines(self) -> bool:
         return any(p.definition.type == "document" for p in self._pipelines.values())
 

@@ -18,6 +18,7 @@ from proxy.cursors import Cursors, Memory
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.headers import request_headers
+from proxy.named_body import named_in_body
 from proxy.refusals import Attempt
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
@@ -74,12 +75,16 @@ class AsyncSearchTraffic:
         """Begin a search; its first answer may have results already."""
         asked, query = self._selector.names.of(exchange, target.query, searches=True)
         opened, point = await self._scroll.opened(exchange, target, self._max_bytes)
+        if self._selector.has_pipelines:
+            asked, opened = await named_in_body(
+                self._selector.names, exchange, target.query, opened, asked, self._max_bytes
+            )
         names = point.names if point else target.names
         selection = await self._selector.for_search(
             names, asked, expand=target.query.get("expand_wildcards")
         )
         guarded = self._selector.guarded("query", "result")
-        if not (selection or point or guarded):
+        if not (selection or opened is not None or guarded):
             return await self._pass(exchange, query.after(target.path))
         runs = self._runs(exchange, names)
         runs.warnings.extend(selection.warnings)

@@ -13,12 +13,12 @@ from pipelines.executor import Executor
 from pipelines.graft import graft, loses_nothing
 from pipelines.payload import Payload
 from proxy.answer_form import AnswerForm
-from proxy.bodies import BodyError, is_json
+from proxy.bodies import is_json
 from proxy.cursors import Memory
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.headers import Headers, request_headers
-from proxy.naming import SEARCH_PIPELINE, Asked
+from proxy.named_body import named_in_body
 from proxy.query_string import QueryString
 from proxy.refusals import Attempt
 from proxy.relay import Relay, request_body
@@ -30,7 +30,6 @@ from proxy.spans import with_member
 from proxy.target import Target
 from proxy.templates import Templates
 from proxy.transform import (
-    inflated,
     is_plain_json,
     new_body_headers,
     parse,
@@ -141,8 +140,9 @@ class SearchTraffic:
             render = self._templates.render if templated else None
             opened, memory = await self._scroll.opened(exchange, target, self._max_bytes, render)
         if not templated and self._selector.has_pipelines:
-            in_body, opened = await self._named_in_body(exchange, target, opened)
-            asked = in_body if asked is None or (asked.by_header and in_body) else asked
+            asked, opened = await named_in_body(
+                self._selector.names, exchange, target.query, opened, asked, self._max_bytes
+            )
         names = memory.names if memory else target.names
         expand = target.query.get("expand_wildcards")
         selection = self._selector.known(names, expand) if asked is None else None
@@ -158,27 +158,6 @@ class SearchTraffic:
                 return await self._relay.answer(exchange, response)
         search = _Search(target, query, names, selection, opened, memory, templated)
         return await self._run(exchange, search)
-
-    async def _named_in_body(
-        self, exchange: Exchange, target: Target, opened: bytes | None
-    ) -> tuple[Asked | None, bytes | None]:
-        """What the search's body names, and the body to send in its place, if that is another."""
-        text = opened
-        if text is None and exchange.has_body:
-            if not await _mentions(exchange, SEARCH_PIPELINE.encode()):
-                return None, None
-            text = await read_json_body(exchange, self._max_bytes)
-        elif text is None:
-            text = body_in_url(target.query)
-        if not text or SEARCH_PIPELINE.encode() not in text:
-            return None, opened
-        try:
-            given = text.decode()
-            asked, left = self._selector.names.in_body(given)
-        except ValueError:
-            # Not JSON: the backend's to refuse.
-            return None, opened
-        return asked, opened if left == given else left.encode()
 
     def _goes_on(self, query: QueryString) -> bool:
         """Whether a scroll begins whose pages could have to run a final pipeline."""
@@ -317,16 +296,6 @@ class SearchTraffic:
         for name, value in runs.answer_headers():
             response.add(name, value)
         return await self._relay.answer(exchange, response, begun=begun)
-
-
-async def _mentions(exchange: Exchange, word: bytes) -> bool:
-    """Whether a body has `word` in it; one that cannot be read here has not."""
-    try:
-        raw = exchange.at_hand() or await exchange.body(exchange.max_body)
-        encoded = "Content-Encoding" in exchange.headers
-        return word in (await inflated(exchange, exchange.max_body) if encoded else raw)
-    except BodyError:
-        return False
 
 
 def _unreadable(response: UpstreamResponse) -> str | None:

@@ -63,7 +63,7 @@ class Selector:
     @property
     def has_pipelines(self) -> bool:
         """Whether a request could name one."""
-        return bool(self._registry.all())
+        return not self._registry.is_empty
 
     def writes_have_pipelines(self, asked: str | None, header: Asked | None = None) -> bool:
         """Whether any document could have a pipeline here; `asked` is the ``pipeline`` parameter.

@@ -434,3 +434,22 @@ async def test_a_search_that_the_backend_refuses_begins_as_the_client_wrote_it(
     assert (strict.status, strict.error["kind"]) == (500, "refused")
     wrong = await through.post(f"{target}strict", {"query": {"nonsense": {}}})
     assert (wrong.status, "nonsense" in wrong.error["reason"]) == (400, True)
+
+
+async def test_a_search_names_its_pipelines_in_every_way(
+    through: Client, backend: AsyncBackend, index_name: str
+) -> None:
+    """As a plain search does; the backend sees none of it."""
+    await prepared(through, index_name)
+    await through.define("mark", "result", MARK)
+    target = f"/{index_name}/_async_search"
+    body = {"size": 1, "search_pipeline": "mark"}
+    answers = [
+        await through.post(target, body),
+        await through.post(f"{target}?search_pipeline=mark", {"size": 1}),
+        await through.call("POST", target, {"size": 1}, {"Querymill-Pipeline": "mark"}),
+    ]
+    for answer in answers:
+        assert answer.headers["Querymill-Pipelines"] == "mark@1.0.0#1"
+    assert all(b"search_pipeline" not in call.body for call in backend.calls)
+    assert all("search_pipeline" not in call.target for call in backend.calls)

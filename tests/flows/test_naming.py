@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -11,7 +13,7 @@ from proxy.embedded import EmbeddedCluster
 from proxy.headers import request_fields
 from proxy.spans import without_member
 from tests.client import Answer, Client
-from tests.conftest import StartOn, connect
+from tests.conftest import StartOn, StartProxy, connect
 
 TWO = "def query(request, context):\n    return {**request, 'query': {'range': {'n': {'lt': 2}}}}\n"
 MARK = "def result(response, context):\n    response['marked'] = True\n    return response\n"
@@ -141,6 +143,32 @@ async def test_search_pipeline_with_a_name_of_ours(proxy: Client, index_name: st
     assert ran(given) == "mark"
     wrong = await proxy.post(url, {"search_pipeline": "stamp"})
     assert (wrong.status, "document pipeline" in wrong.error["reason"]) == (400, True)
+
+
+async def test_search_pipeline_in_every_sending(start_proxy: StartProxy, index_name: str) -> None:
+    """Compressed, in pieces; above what pipelines may see, it is left to the backend."""
+    async with connect(await start_proxy(max_transform_bytes=4096)) as proxy:
+        await prepared(proxy, index_name)
+        url = f"/{index_name}/_search"
+        body = orjson.dumps({"search_pipeline": "mark"})
+        packed = gzip.compress(body)
+        headers = {"Content-Encoding": "gzip"}
+        assert ran(await proxy.call("POST", url, packed, headers)) == "mark"
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for at in range(0, len(body), 7):
+                yield body[at : at + 7]
+
+        kind = {"Content-Type": "application/json"}
+        async with proxy.session.post(url, data=pieces(), headers=kind) as response:
+            assert response.headers["Querymill-Pipelines"] == "mark@1.0.0#1"
+        for padding, status in ((4000, 200), (5000, 400)):
+            long = orjson.dumps({"search_pipeline": "mark", "stats": ["x" * padding]})
+            assert (await proxy.post(url, long)).status == status
+            assert (await proxy.post(url, long.replace(b"search_pipeline", b"ext"))).status == 400
+        smile = {"Content-Type": "application/smile"}
+        odd = await proxy.call("POST", url, b":)\n\x00search_pipeline", smile)
+        assert odd.status == 400
 
 
 async def test_search_pipeline_of_the_backend(
