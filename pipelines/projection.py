@@ -54,16 +54,20 @@ class Projection:
     def __init__(self, paths: Sequence[str], *, of_hits: bool) -> None:
         """`of_hits`: the payloads are search responses, otherwise documents.
 
+        `declared` tells a sandbox the paths of hits or documents, and of the response, as JSON.
         Raises `ValueError` for a path that cannot be declared.
         """
         for path in paths:
             check_declared(path, of_hits=of_hits)
+        self.paths = tuple(paths)
         self.of_hits = of_hits
         of_response = [path for path in paths if of_hits and path.startswith(RESPONSE)]
         of_each = tuple(path for path in paths if path not in of_response)
         self._each = _tree(of_each)
         self._columns = columns_for(of_each)
-        self._response = _tree(tuple(path.removeprefix(RESPONSE) for path in of_response))
+        of_response = [path.removeprefix(RESPONSE) for path in of_response]
+        self._response = _tree(tuple(of_response))
+        self.declared = orjson.dumps([of_each, of_response]).decode()
 
     def text(self, text: str, data: dict[str, Any]) -> str:
         """The JSON text of `given` for `data`, which is `text` as orjson reads it.

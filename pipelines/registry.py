@@ -27,6 +27,7 @@ from pipelines.errors import (
 )
 from pipelines.executor import CompiledPipeline
 from pipelines.observe import ObservedStage, Stage
+from pipelines.reachable import check_input
 from pipelines.stages import KINDS
 from pipelines.stages.python import PythonConfig, PythonStage
 from pipelines.stats import PipelineStats, Stats
@@ -71,7 +72,10 @@ class Registry:
         """Validate an upload against what is here (UDFs exist, categories fit)."""
         definition = read_pipeline(value, KINDS, name=name)
         for position, stage in enumerate(definition.stages):
-            self._check_udf(stage, definition.type, f"stages[{position}].config")
+            path = f"stages[{position}].config"
+            self._check_udf(stage, definition.type, path)
+            if isinstance(stage.config, PythonConfig) and stage.config.input is not None:
+                check_input(stage.config.input, definition.type, path, first=position == 0)
         return definition
 
     def holds(self, name: str, value: object) -> bool:

@@ -9,9 +9,12 @@ from difflib import get_close_matches
 _CHARS_MAX = 100
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, None if none is much like it. Case and ``-`` count less."""
+def nearest(name: str, known: Iterable[str], *, like: float = 0.6) -> str | None:
+    """The known name most like `name`, None if none is as much like it as `like` (1: the same).
+
+    Case and ``-`` do not count.
+    """
     names = {each.lower(): each for each in known}
     wanted = name[:_CHARS_MAX].lower().replace("-", "_")
-    close = get_close_matches(wanted, names, n=1)
+    close = get_close_matches(wanted, names, n=1, cutoff=like)
     return names[close[0]] if close else None

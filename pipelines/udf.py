@@ -17,7 +17,7 @@ from pipelines.errors import ConflictError, DefinitionError, MissingError
 from pipelines.fields import NAME, NAME_RULE, VERSION, VERSION_RULE, Fields
 from pipelines.json_pieces import base64_decoded, dump_file, joined, loads
 from pipelines.versions import is_prerelease, version_key
-from pipelines.wasm import Package
+from pipelines.wasm import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB, Package
 
 SOURCE_MAX = 256 * 1024
 FILES_MAX = 100
@@ -58,6 +58,21 @@ def source_headers(source: str) -> dict[str, str]:
 def category_phase(package: Package) -> Phase | None:
     """The pipeline type a UDF's ``category`` header names; None when it names none of ours."""
     return _CATEGORIES.get(source_headers(package.source).get("category", ""))
+
+
+def upload_memory_mb(package: Package) -> int:
+    """The memory that an upload is checked with: as its ``memory_mb`` header says.
+
+    Raises `DefinitionError` where a stage could not have that.
+    """
+    text = source_headers(package.source).get("memory_mb")
+    if text is None:
+        return MEMORY_MB
+    usable = text.isascii() and text.isdigit() and len(text) < 9
+    if not usable or not MEMORY_MIN_MB <= int(text) <= MEMORY_MAX_MB:
+        reason = f"[{text[:20]}] is no number of {MEMORY_MIN_MB} to {MEMORY_MAX_MB}"
+        raise DefinitionError("memory_mb", f"{reason}; write # @udf: memory_mb=128")
+    return int(text)
 
 
 def read_package(

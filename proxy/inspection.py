@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from pipelines.context import Phase
 from pipelines.definition import PipelineDefinition
 from pipelines.errors import DefinitionError, StageError
 from pipelines.registry import udfs_of
+from pipelines.stages.python import PythonConfig
+from pipelines.udf import category_phase, upload_memory_mb
 from pipelines.wasm import Package, SandboxPool, parameters_text
 
-Inspected = set[tuple[str, bytes]]
-"""UDF and parameters, each with which it was found to load."""
+Inspected = set[tuple[str, bytes, int]]
+"""UDF, parameters and memory, each with which it was found to load."""
 
 
 class Inspector:
@@ -24,8 +26,10 @@ class Inspector:
 
     async def check_package(self, package: Package) -> None:
         """`DefinitionError` if a UDF does not load, or defines nothing that can be run."""
+        memory_mb = upload_memory_mb(package)
+        phase = category_phase(package)
         try:
-            entry_points = await self._pool.inspect(package, {})
+            entry_points = await self._pool.inspect(package, {}, memory_mb=memory_mb, phase=phase)
         except StageError as error:
             raise DefinitionError("source", error.reason) from error
         if not entry_points:
@@ -46,10 +50,10 @@ class Inspector:
         for position, config in enumerate(udfs_of(definition)):
             path = f"stages[{position}].config"
             package = packages[config.udf_name, config.udf_version]
-            key = (package.digest, parameters_text(config.parameters))
+            key = (package.digest, parameters_text(config.parameters), config.memory_mb)
             if key in inspected:
                 continue
-            entry_points = await self._entry_points(package, config.parameters, path)
+            entry_points = await self._entry_points(package, config, definition.type, path)
             if not entry_points & {"udf_main", definition.type}:
                 reason = (
                     f"udf [{package.name}@{package.version}] defines neither udf_main() nor"
@@ -59,9 +63,11 @@ class Inspector:
             inspected.add(key)
 
     async def _entry_points(
-        self, package: Package, parameters: Mapping[str, Any], path: str
+        self, package: Package, config: PythonConfig, phase: Phase, path: str
     ) -> frozenset[str]:
         try:
-            return await self._pool.inspect(package, parameters)
+            return await self._pool.inspect(
+                package, config.parameters, memory_mb=config.memory_mb, phase=phase
+            )
         except StageError as error:
             raise DefinitionError(f"{path}.parameters", error.reason) from error

@@ -15,10 +15,20 @@ from pipelines.errors import DefinitionError, DroppedError, RejectedError, Stage
 from pipelines.fields import NAME, NAME_RULE, Fields, json_type
 from pipelines.payload import Payload
 from pipelines.projection import PATHS_MAX, Projection, check_declared
-from pipelines.wasm import Batch, Call, Document, Limits, Package, SandboxPool, parameters_text
+from pipelines.wasm import (
+    MEMORY_MAX_MB,
+    MEMORY_MB,
+    MEMORY_MIN_MB,
+    Batch,
+    Call,
+    Document,
+    Limits,
+    Package,
+    SandboxPool,
+    parameters_text,
+)
 
 MIB = 1024 * 1024
-MEMORY_MIN_MB, MEMORY_MB, MEMORY_MAX_MB = 32, 64, 1024
 SIZE_MIN, SIZE, SIZE_MAX = 1024, 10 * MIB, 100 * MIB
 LOG_BYTES, LOG_MAX_BYTES = 16 * 1024, MIB
 

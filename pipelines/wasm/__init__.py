@@ -7,11 +7,25 @@ loop, giving a `Reply` or raising `StageError`. Only this package imports wasmti
 
 from pipelines.wasm.batch import Batch, Document
 from pipelines.wasm.build import BuildError, Progress, build
-from pipelines.wasm.call import Call, Isolation, Limits, Package, Phase, Reply
+from pipelines.wasm.call import (
+    MEMORY_MAX_MB,
+    MEMORY_MB,
+    MEMORY_MIN_MB,
+    Call,
+    Isolation,
+    Limits,
+    Package,
+    Phase,
+    Reply,
+    parameters_text,
+)
 from pipelines.wasm.engine import Runtime
-from pipelines.wasm.pool import SandboxPool, parameters_text
+from pipelines.wasm.pool import SandboxPool
 
 __all__ = [
+    "MEMORY_MAX_MB",
+    "MEMORY_MB",
+    "MEMORY_MIN_MB",
     "Batch",
     "BuildError",
     "Call",

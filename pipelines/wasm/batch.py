@@ -77,7 +77,7 @@ class Prepared:
         """The call, its parts joined and not parsed."""
         batch, limits = self._batch, self._limits
         taken = [batch.documents[place] for place in self._places]
-        around = {
+        around: dict[str, Any] = {
             "phase": "document",
             "request": None,
             "limit": limits.output_bytes,
@@ -91,6 +91,8 @@ class Prepared:
                 if document.state or document.metadata
             },
         }
+        if batch.projection is not None:
+            around["declared"] = orjson.Fragment(batch.projection.declared)
         return f'{orjson.dumps(around).decode()[:-1]},"batch":[{",".join(self._given)}]}}'
 
     def read(self, answer: str) -> list[Document | None]:

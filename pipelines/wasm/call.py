@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
+
+import orjson
 
 from pipelines.projection import Projection
 
@@ -15,13 +17,17 @@ Isolation = Literal["pooled", "request"]
 # beyond one of these.
 Key = tuple[str, bytes, int, bool]
 
+MEMORY_MIN_MB: Final = 32
+MEMORY_MB: Final = 64
+MEMORY_MAX_MB: Final = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one run may use. Sizes are bytes of UTF-8 unless the name says otherwise."""
 
     timeout_ms: int = 250
-    memory_mb: int = 64
+    memory_mb: int = MEMORY_MB
     input_bytes: int = 10 * 1024 * 1024
     output_bytes: int = 10 * 1024 * 1024
     log_bytes: int = 16 * 1024
@@ -87,3 +93,8 @@ class Reply:
     log: tuple[str, ...]
     dropped: bool = False
     rejected: tuple[str, int] | None = None
+
+
+def parameters_text(params: Mapping[str, object]) -> bytes:
+    """A stage's parameters as JSON: equal ones share sandboxes."""
+    return orjson.dumps(dict(params), option=orjson.OPT_SORT_KEYS)

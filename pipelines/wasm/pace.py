@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from pipelines.wasm.call import Key
+from pipelines.wasm.call import Call, Key
 
 QUICK_SECONDS: Final = 0.002
 """A run that took no longer of its thread's processor time was quick."""
@@ -22,6 +22,8 @@ SLICE_SECONDS: Final = 0.005
 """How long runs there, one after the other, may hold the event loop before others get a turn."""
 INLINE_BYTES: Final = 64 * 1024
 """What it may be given."""
+_WHOLE_FACTOR: Final = 4
+"""Of a call whose UDF is given only a part, this much more may be read and written beside it."""
 PROOF: Final = 20
 """Quick runs in a row before the first one there, and how many more than needed a slower one that
 ended by itself costs."""
@@ -133,3 +135,9 @@ class Paces:
         self._packages[digest] = quick
         if len(self._packages) > _REMEMBERED:
             self._packages.popitem(last=False)
+
+
+def is_small(call: Call) -> bool:
+    """Whether a call's input is small enough for the event loop's thread."""
+    most = INLINE_BYTES if call.projection is None else INLINE_BYTES * _WHOLE_FACTOR
+    return len(call.payload) + len(call.request or "") <= most

@@ -10,16 +10,24 @@ from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-import orjson
-
 from pipelines.errors import StageError, StageTimeoutError
 from pipelines.wasm.batch import Batch, Document
-from pipelines.wasm.call import Call, Isolation, Key, Limits, Package, Reply
+from pipelines.wasm.call import (
+    MEMORY_MB,
+    Call,
+    Isolation,
+    Key,
+    Limits,
+    Package,
+    Phase,
+    Reply,
+    parameters_text,
+)
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.lanes import Lane, Lanes, NotBegunError
 from pipelines.wasm.last import gave_way
 from pipelines.wasm.log import RunLog
-from pipelines.wasm.pace import INLINE_BYTES, INLINE_MS, SLICE_SECONDS, Paces
+from pipelines.wasm.pace import INLINE_MS, SLICE_SECONDS, Paces, is_small
 from pipelines.wasm.sandbox import Sandbox
 from pipelines.wasm.shelf import Shelf
 from pipelines.wasm.stock import Stock
@@ -30,8 +38,6 @@ T = TypeVar("T")
 GRACE_SECONDS = 0.05
 # How long what nobody runs is kept ready.
 REST_SECONDS = 60.0
-# Of a call whose UDF is given only a part, this much more may be read and written beside it.
-_WHOLE_FACTOR = 4
 # Who was given less of a processor than this, while it gave way to others, was kept from its work.
 FAIR_SHARE = 0.5
 # After so many overruns of a UDF in a row those that wait behind the last one are not begun.
@@ -110,7 +116,7 @@ class SandboxPool:
         key = (package.digest, text, limits.memory_mb, isolation == "request")
         log = RunLog(limits.log_bytes)
         try:
-            if self._paces.is_quick(key) and _is_small(call):
+            if self._paces.is_quick(key) and is_small(call):
                 if self._spent > SLICE_SECONDS:
                     # The documents of a bulk come one after the other: others get their turn.
                     await asyncio.sleep(0)
@@ -151,15 +157,22 @@ class SandboxPool:
         except TimeoutError as error:
             raise StageTimeoutError(f"UDF [{package}]: no time was left for a batch") from error
 
-    async def inspect(self, package: Package, params: Mapping[str, object]) -> frozenset[str]:
+    async def inspect(
+        self,
+        package: Package,
+        params: Mapping[str, object],
+        *,
+        memory_mb: int = MEMORY_MB,
+        phase: Phase | None = None,
+    ) -> frozenset[str]:
         """Loads `package` in a sandbox of its own that is then thrown away.
 
         Returns which of udf_main, query, document and result it defines. Raises `StageError` of
-        kind "load" that tells the line at fault.
+        kind "load" that tells the line at fault, or which of them cannot be called; where a `phase`
+        is given, of those that it may call.
         """
-        return await self._in_thread(
-            package, partial(self._inspect, package, parameters_text(params)), None
-        )
+        work = partial(self._inspect, package, parameters_text(params), memory_mb, phase)
+        return await self._in_thread(package, work, None)
 
     async def close(self) -> None:
         """Refuses further runs, waits for those that are on (their deadlines end them), frees all.
@@ -358,11 +371,13 @@ class SandboxPool:
             make = partial(self._make, key, sandbox.package, RunLog(0))
             self._stock.renew(key, make)
 
-    def _inspect(self, package: Package, params: bytes) -> frozenset[str]:
-        limits = Limits()
-        key = (package.digest, params, limits.memory_mb, True)
-        sandbox = self._make(key, package, RunLog(limits.log_bytes))
+    def _inspect(
+        self, package: Package, params: bytes, memory_mb: int, phase: Phase | None
+    ) -> frozenset[str]:
+        key = (package.digest, params, memory_mb, True)
+        sandbox = self._make(key, package, RunLog(0))
         sandbox.close()
+        sandbox.require_callable(phase)
         return sandbox.entries
 
     def _make(self, key: Key, package: Package, log: RunLog) -> Sandbox:
@@ -383,14 +398,3 @@ class SandboxPool:
             raise
         self._paces.loaded(key)
         return sandbox
-
-
-def _is_small(call: Call) -> bool:
-    """Whether a call's input is small enough for the event loop's thread."""
-    most = INLINE_BYTES if call.projection is None else INLINE_BYTES * _WHOLE_FACTOR
-    return len(call.payload) + len(call.request or "") <= most
-
-
-def parameters_text(params: Mapping[str, object]) -> bytes:
-    """A stage's parameters as JSON: equal ones share sandboxes."""
-    return orjson.dumps(dict(params), option=orjson.OPT_SORT_KEYS)

@@ -20,6 +20,8 @@ HEADER_BYTES = 1024 * 1024
 REASON_BYTES = 1024
 """Of a rejection's reason; what is longer is cut."""
 
+_FAULT_CHARS = 1_000
+_ENTRIES = frozenset({"udf_main", "query", "document", "result"})
 _GUEST_KINDS = {"memory", "udf_exception", "invalid_result", "output_too_large", "input_type"}
 
 
@@ -65,6 +67,19 @@ def guest_error(header: dict[str, Any]) -> tuple[str, str, str] | None:
     reason, traceback = str(error.get("reason", ""))[:4_000], str(error.get("traceback", ""))
     known = kind if isinstance(kind, str) and kind in _GUEST_KINDS else "udf_exception"
     return known, reason, traceback[:20_000]
+
+
+def read_entries(header: dict[str, Any]) -> tuple[frozenset[str], dict[str, str]]:
+    """The entry points that a loaded UDF has, and what is wrong with some of them, by name."""
+    entries, faults = header.get("entries"), header.get("faults")
+    return (
+        frozenset(entries if isinstance(entries, list) else ()) & _ENTRIES,
+        {
+            name: str(fault)[:_FAULT_CHARS]
+            for name, fault in (faults if isinstance(faults, dict) else {}).items()
+            if name in _ENTRIES
+        },
+    )
 
 
 def read(

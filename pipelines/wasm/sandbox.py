@@ -28,7 +28,8 @@ class Sandbox:
 
     It may move from thread to thread but two must never use it at once, `close` included. After a
     trap, a timeout or exhausted memory `alive` is False and all that is left is to close it.
-    `entries` are the functions a pipeline can call that the UDF defines.
+    `entries` are the functions a pipeline can call that the UDF defines, `faults` tells of those
+    that cannot be called as it does.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Sandbox:
         self._store = Store(runtime.engine)
         try:
             self._start(timeout_ms)
-            self.entries = self._loaded(params, timeout_ms, log)
+            self.entries, self.faults = self._loaded(params, timeout_ms, log)
         except BaseException:
             self.close()
             raise
@@ -131,7 +132,9 @@ class Sandbox:
         self._instance = instance
         self._run = self._export("run")
 
-    def _loaded(self, params: bytes, timeout_ms: int, log: RunLog) -> frozenset[str]:
+    def _loaded(
+        self, params: bytes, timeout_ms: int, log: RunLog
+    ) -> tuple[frozenset[str], dict[str, str]]:
         began = time.monotonic()
         try:
             setup = _setup(self.package, params, self._code(timeout_ms, log))
@@ -142,7 +145,7 @@ class Sandbox:
             why = _overran(timeout_ms) if error.overran else error.reason
             reason = self._named(f"cannot be loaded: {why}")
             raise StageError("load", reason, detail=error.detail, overran=error.overran) from error
-        return frozenset(name for name in header.get("entries", ()) if isinstance(name, str))
+        return reply.read_entries(header)
 
     def _code(self, timeout_ms: int, log: RunLog) -> str:
         """The UDF's code, compiled here if it was not before: nothing of it has run here yet."""
@@ -164,6 +167,16 @@ class Sandbox:
         if failure := reply.guest_error(header):
             raise self._failure(*failure)
         return header
+
+    def require_callable(self, phase: str | None) -> None:
+        """Raises `StageError` (load) where an entry point cannot be called as pipelines do.
+
+        With a `phase` only those count that a pipeline of it may call.
+        """
+        run = self.faults if phase is None else (phase, "udf_main")
+        told = "; ".join(fault for name, fault in self.faults.items() if name in run)
+        if told:
+            raise StageError("load", self._named(told))
 
     def _require(self, phase: str) -> None:
         if phase not in self.entries and "udf_main" not in self.entries:
@@ -205,7 +218,8 @@ class Sandbox:
         if kind == "memory":
             reason = (
                 f"it ran out of memory, its limit is {self._memory_mb} MB; "
-                "make it hold less at once or raise the stage's memory_mb"
+                "make it hold less at once or raise the stage's memory_mb "
+                "(for the check of an upload: # @udf: memory_mb=128)"
             )
         return StageError(kind, reason, detail=traceback)
 
@@ -257,7 +271,7 @@ def _object(text: str) -> dict[str, Any]:
 def _encode(call: Call, given: str, limits: Limits) -> str:
     """The call as one JSON text, its parts joined and not parsed."""
     context = orjson.dumps(call.context).decode()
-    declared = '"declared":true,' if call.projection is not None else ""
+    declared = "" if call.projection is None else f'"declared":{call.projection.declared},'
     return (
         f'{{"phase":"{call.phase}","limit":{limits.output_bytes},"context":{context},{declared}'
         f'"request":{call.request or "null"},"payload":{given}}}'

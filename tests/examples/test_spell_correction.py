@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -231,3 +232,15 @@ async def test_parameters_bound_the_corrections(example: Example) -> None:
     assert await searched(max_distance=9) == "headphones running television"
     assert await searched(min_word_length=7) == "headphones runing television"
     assert await searched(max_words=1) == "headphones runing televison"
+
+
+def test_the_readme_begins_with_what_its_words_do_to_others(udf: dict[str, Any]) -> None:
+    """Above its first heading it says whose words they are, and what becomes of some others."""
+    top = (EXAMPLES / "spell-correction" / "README.md").read_text().partition("\n## ")[0]
+    assert "The dictionary is that of the demo catalogue" in top
+    pairs = re.findall(r"`([a-z]+)` becomes\s+`([a-z]+)`", top)
+    assert ("nike", "bike") in pairs
+    dictionary = udf["DICTIONARY"]
+    for word, becomes in pairs:
+        limit = 1 if len(word) < udf["LONG_WORD"] else udf["MAX_DISTANCE"]
+        assert dictionary.correct(word, limit)[0] == becomes

@@ -210,6 +210,15 @@ async def test_udfs_come_as_source_json_or_zip(proxy: Client) -> None:
         ("x = 1\n", "defines none of udf_main(), query(), document(), result()"),
         ("raise ValueError('at load')\n", "at load"),
         ("import nothing_like_it\n", "nothing_like_it"),
+        ("def query(request): return request\n", "write `def query(request, context):` (line 1)"),
+        ("async def document(doc, context): return doc\n", "document() is an `async def`"),
+        ("def result(r, c):\n    yield r\n", "result() has a `yield` in it"),
+        ("def udf_main(query): return query\n", "udf_main(query) cannot be called without"),
+        ("query = {}\n", "query is no function but a value of type dict"),
+        ("# @udf: memory_mb=31\n" + SAME, "memory_mb: [31] is no number of 32 to 1024"),
+        ("# @udf: memory_mb=1025\n" + SAME, "memory_mb: [1025] is no number of 32 to 1024"),
+        ("# @udf: memory_mb=lots\n" + SAME, "memory_mb: [lots] is no number of 32 to 1024"),
+        ("x = bytearray(90_000_000)\n" + SAME, "for the check of an upload: # @udf: memory_mb="),
         ("while True:\n    pass\n", "2000 ms"),
     ],
 )
@@ -220,6 +229,31 @@ async def test_a_udf_that_does_not_load_is_refused(proxy: Client, source: str, r
     assert answer.status == 400
     assert reason in answer.error["reason"], answer.error["reason"]
     assert (await proxy.get("/_udf/bad")).status == 404
+
+
+async def test_an_upload_is_checked_with_the_memory_it_asks_for(proxy: Client) -> None:
+    """What a large stage can load can be uploaded, and its pipeline is checked as it will run."""
+    source = "x = bytearray(90_000_000)\n" + SAME
+    await proxy.put_udf("large", f"# @udf: memory_mb=192\n{source}")
+    stage = {"name": "s", "type": "python", "config": {"udf_name": "large"}}
+    small = await proxy.put("/_pipeline/p", {"type": "query", "stages": [stage]})
+    assert (small.status, small.error["path"]) == (400, "stages[0].config.parameters")
+    assert "its limit is 64 MB" in small.error["reason"]
+    stage["config"]["memory_mb"] = 192  # type: ignore[index]
+    assert (await proxy.put("/_pipeline/p", {"type": "query", "stages": [stage]})).status == 200
+    ran = await proxy.post("/_pipeline/p/_execute", {"input": {"size": 1}})
+    assert ran.data["outcome"] == "done"
+
+
+async def test_a_declared_path_that_matches_nothing_is_refused(proxy: Client) -> None:
+    """At upload, with the spelling that was meant."""
+    await proxy.put_udf("r", "def result(response, context): pass\n")
+    config = {"udf_name": "r", "input": ["_score", "hits.hits._source.price"]}
+    stage = {"name": "s", "type": "python", "config": config}
+    answer = await proxy.put("/_pipeline/p", {"type": "result", "stages": [stage]})
+    assert (answer.status, answer.error["path"]) == (400, "stages[0].config.input[1]")
+    assert answer.error["reason"].endswith("write _source.price")
+    assert (await proxy.get("/_pipeline/p")).status == 404
 
 
 async def test_an_unknown_media_type_is_refused(proxy: Client) -> None:
@@ -384,5 +418,5 @@ def test_every_administration_call_is_documented() -> None:
     documented = set(re.findall(r"`([A-Z]+) (/_[^`?]*)", text))
     # No handler is called, so none of what they work with is needed.
     nothing: Any = SimpleNamespace(registry=None)
-    table = {(route.method, route.path) for route in admin_routes(nothing, nothing, nothing)}
+    table = {(route.method, route.path) for route in admin_routes(*[nothing] * 3)}
     assert table <= documented, table - documented

@@ -222,7 +222,8 @@ async def test_declared_fields_are_as_alone(core: Core, paths: list[str]) -> Non
     ]
     ends = await settled(core, texts, pipeline)
     expected = [await alone(core, place, text, pipeline) for place, text in enumerate(texts)]
-    assert ends == expected
+    # Reading what was not declared fails, and who fails is begun again by itself.
+    assert ends == [None if end is not None and end[0] == "failed" else end for end in expected]
 
 
 async def test_later_pipelines_get_what_earlier_ones_made(core: Core) -> None:

@@ -22,12 +22,11 @@ from pipelines.errors import DefinitionError
 from pipelines.stages import KINDS
 from pipelines.stages.python import (
     LOG_MAX_BYTES,
-    MEMORY_MAX_MB,
-    MEMORY_MIN_MB,
     SIZE_MAX,
     SIZE_MIN,
     PythonConfig,
 )
+from pipelines.wasm import MEMORY_MAX_MB, MEMORY_MIN_MB
 
 FULL: dict[str, Any] = {
     "name": "synonym-expansion",

@@ -115,7 +115,7 @@ async def test_the_first_style_edits_too(declared: Declared) -> None:
     """`context` is built in; fields are read from the declared part of the response."""
     source = """
     def udf_main():
-        assert get_field("hits.total") == 9 and get_field("hits.hits") is None
+        assert get_field("hits.total") == 9 and get_field("hits") == {"total": 9}
         context.hits.rescore(range(4))
     """
     reply = await declared.run(source, FOUR, "response.hits.total")

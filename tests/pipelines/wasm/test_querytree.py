@@ -50,6 +50,33 @@ HOLDERS: list[dict[str, Any]] = [
     {"nested": {"path": "a", "query": LEAF}},
     {"pinned": {"ids": ["1"], "organic": LEAF}},
     {"script_score": {"query": LEAF, "script": {}}},
+    {"field_masking_span": {"query": LEAF, "field": "a"}},
+    {"span_field_masking": {"query": LEAF, "field": "a"}},
+    {"span_containing": {"little": LEAF}},
+    {"span_containing": {"big": LEAF}},
+    {"span_first": {"match": LEAF, "end": 3}},
+    {"span_multi": {"match": LEAF}},
+    {"span_near": {"clauses": [LEAF], "slop": 2}},
+    {"span_not": {"include": LEAF}},
+    {"span_not": {"exclude": LEAF, "dist": 1}},
+    {"span_or": {"clauses": [LEAF]}},
+    {"span_within": {"little": LEAF}},
+    {"span_within": {"big": LEAF}},
+    {"rule": {"organic": LEAF, "ruleset_ids": ["a"], "match_criteria": {}}},
+    {"rule_query": {"organic": LEAF}},
+    {"template": LEAF},
+]
+# Their members look like clauses and are none.
+LEAVES: list[dict[str, Any]] = [
+    {"intervals": {"title": {"all_of": {"intervals": [{"match": {"query": "a"}}]}}}},
+    {"percolate": {"field": "q", "document": {"match": {"title": "a"}}}},
+    {"wrapper": {"query": "eyJtYXRjaF9hbGwiOnt9fQ=="}},
+    {"more_like_this": {"fields": ["a"], "like": [{"match": {"title": "a"}}]}},
+    {"terms": {"match": ["a"]}},
+    {"span_term": {"match": {"value": "a"}}},
+    {"knn": {"field": "v", "query_vector": [1], "filters": LEAF}},
+    {"script": {"script": {"params": LEAF}}},
+    {"geo_shape": {"match": {"shape": {"match": {}}}}},
 ]
 
 
@@ -62,6 +89,22 @@ def test_every_holder(query: dict[str, Any]) -> None:
     new = querytree.rewrite(query, lambda kind, body: {"term": {}} if kind == "match" else None)
     assert [kind for kind, _ in querytree.walk(new)] == [kind, "term"]
     assert query == before
+
+
+@pytest.mark.parametrize("query", LEAVES, ids=lambda query: str(query)[:50])
+def test_what_is_no_clause_is_left_alone(query: dict[str, Any]) -> None:
+    """Rules of intervals, documents, parameters and fields called like a clause."""
+    assert list(querytree.walk(query)) == list(query.items())
+    kinds: list[str] = []
+    assert querytree.rewrite(query, lambda kind, body: kinds.append(kind)) == query
+    assert kinds == list(query)
+
+
+def test_what_a_template_holds_is_replaced() -> None:
+    """By a clause of another kind, also where the template itself is kept."""
+    query = {"bool": {"must": [{"template": {"neural": {"v": {"query_text": "${text}"}}}}]}}
+    new = querytree.rewrite(query, lambda kind, body: {"term": {}} if kind == "neural" else None)
+    assert new == {"bool": {"must": [{"template": {"term": {}}}]}}
 
 
 def test_walk_order() -> None:

@@ -343,11 +343,11 @@ async def test_library_import(runner: Runner) -> None:
         def visit(kind, body):
             return {kind: {**body, "boost": BOOST}} if kind == "term" else None
         assert rewrite is querytree.rewrite
-        return rewrite(request["query"], visit)
+        return {"query": rewrite(request["query"], visit)}
     """
     query = {"bool": {"must": [{"term": {"a": 1}}]}}
     reply = await runner.run(source, {"query": query}, params={"boost": 2.0})
-    assert reply.data == {"bool": {"must": [{"term": {"a": 1, "boost": 2.0}}]}}
+    assert reply.data == {"query": {"bool": {"must": [{"term": {"a": 1, "boost": 2.0}}]}}}
 
 
 @pytest.mark.parametrize("call", ["get_field('a')", "reject('x')", "drop()"])

@@ -16,6 +16,8 @@ from typing import Any
 from querymill.current import current
 
 MISSING = object()
+# plain look-ups: of an object that is given in part, others ask what was declared
+_has, _item_of = dict.__contains__, dict.__getitem__
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -83,12 +85,12 @@ def lookup(tree: Any, path: str) -> Any:
         return _item(tree, path)
     if not isinstance(tree, dict):
         return MISSING
-    if path in tree:
-        return tree[path]
+    if _has(tree, path):
+        return _item_of(tree, path)
     dot = path.find(".")
     while dot >= 0:
-        if path[:dot] in tree:
-            found = lookup(tree[path[:dot]], path[dot + 1 :])
+        if _has(tree, path[:dot]):
+            found = lookup(_item_of(tree, path[:dot]), path[dot + 1 :])
             if found is not MISSING:
                 return found
         dot = path.find(".", dot + 1)
@@ -109,12 +111,25 @@ def _field(path: str) -> Any:
     if current.phase == "document":
         found = lookup(current.payload, path)
         if found is MISSING and head == "document":
-            return lookup(current.payload, rest) if rest else current.payload
-        return found
+            return _below(current.payload, rest)
+        return _declared(path, found)
     root = _root(head)
     if root is MISSING:
-        return lookup(current.payload, path)
+        return _declared(path, lookup(current.payload, path))
+    if root is current.payload:
+        return _below(root, rest)
     return lookup(root, rest) if rest else root
+
+
+def _below(payload: Any, path: str) -> Any:
+    return _declared(path, lookup(payload, path)) if path else payload
+
+
+def _declared(path: str, found: Any) -> Any:
+    """What was found in the payload; it is an error to look for what was not declared."""
+    if found is MISSING and current.declared is not None:
+        current.declared.check(path)
+    return found
 
 
 def _root(head: str) -> Any:

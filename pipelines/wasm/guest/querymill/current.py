@@ -4,6 +4,8 @@ import base64
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from querymill.declared import Declared
+
 _LOG_CHARS = 16_384
 
 
@@ -91,6 +93,8 @@ class Current:
         self.phase = ""
         self.payload: Any = None
         self.request: Any = None
+        # what of the payload is given, if that is only a part
+        self.declared: Declared | None = None
         self.rejected: tuple[str, Any] | None = None
         self.dropped = False
 
@@ -103,7 +107,7 @@ class Current:
 
     def end(self) -> None:
         self.phase = ""
-        self.payload = self.request = None
+        self.payload = self.request = self.declared = None
 
 
 current = Current()

@@ -10,6 +10,7 @@ from sys import getrefcount
 from typing import Any
 
 from querymill.access import MISSING, lookup
+from querymill.declared import Declared, Part
 
 _SCORE = "_score"
 _NAMES_MAX = 20
@@ -24,7 +25,8 @@ class _Table:
     path is written that is none of them; or, from hits of odd shapes, as an object each.
     """
 
-    def __init__(self, given: dict) -> None:
+    def __init__(self, given: dict, declared: Declared | None) -> None:
+        self.declared = declared
         self.given: dict[str, list] = given.get("columns", {})
         for path, gaps in given.get("gaps", {}).items():
             for at in gaps:
@@ -44,6 +46,21 @@ class _Table:
                 return lookup(self.given[path[:dot]][at], path[dot + 1 :])
             dot = path.find(".", dot + 1)
         return lookup(self.part(at), path)
+
+    def missing(self, path: str) -> None:
+        """Raises `NotDeclared` where nothing is at a path that was neither declared nor written."""
+        if self.declared is None or any(
+            f"{path}.".startswith(f"{each}.") or each.startswith(f"{path}.")
+            for each, _ in self.columns
+        ):
+            return
+        self.declared.check(path)
+
+    def shown(self, path: str, found: Any) -> Any:
+        """What was found, by the look of it for a UDF: of an object it may be only a part."""
+        if self.declared is not None and type(found) is dict and path in self.declared.above:
+            return Part(found, self.declared, f"{path}.")
+        return found
 
     def has_column(self, path: str) -> bool:
         """Whether a path is a column; one name that nothing is known below becomes one."""
@@ -122,10 +139,20 @@ class Hit:
         return f"Hit({self._table.part(self._at)!r})"
 
     def get(self, path: str, default: Any = None) -> Any:
-        """The value at `path`, or `default` where nothing is, or nothing was declared."""
+        """The value at `path`, or `default` where there is none.
+
+        Raises `NotDeclared` for a path that the stage does not declare.
+        """
         table = self._table
         column = table.given.get(path)
-        found = table.find(self._at, path) if column is None else column[self._at]
+        if column is None:
+            found = table.find(self._at, path)
+            if found is MISSING:
+                table.missing(path)
+            else:
+                found = table.shown(path, found)
+        else:
+            found = column[self._at]
         return default if found is MISSING else found
 
     def set(self, path: str, value: Any) -> None:
@@ -163,9 +190,9 @@ class Hits:
     none: a hundred take longer to make than to ask.
     """
 
-    def __init__(self, given: dict) -> None:
+    def __init__(self, given: dict, declared: Declared | None = None) -> None:
         # Nothing of a run refers to itself: the garbage collector has nothing to find.
-        self._table = _Table(given)
+        self._table = _Table(given, declared)
         self._order = list(range(self._table.count))
         self._made: dict[int, Hit] | None = None
         self._lent: Hit | None = None

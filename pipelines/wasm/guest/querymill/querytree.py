@@ -18,18 +18,29 @@ _HOLDERS: dict[str, tuple[str, ...]] = {
     "boosting": ("positive", "negative"),
     "constant_score": ("filter",),
     "dis_max": ("queries",),
+    "field_masking_span": ("query",),
     "function_score": ("query",),
     "has_child": ("query",),
     "has_parent": ("query",),
     "hybrid": ("queries", "filter"),
-    "knn": ("filter",),
     "nested": ("query",),
-    "neural": ("filter",),
     "pinned": ("organic",),
+    "rule": ("organic",),
+    "rule_query": ("organic",),
     "script_score": ("query",),
+    "span_containing": ("big", "little"),
+    "span_field_masking": ("query",),
+    "span_first": ("match",),
+    "span_multi": ("match",),
+    "span_near": ("clauses",),
+    "span_not": ("include", "exclude"),
+    "span_or": ("clauses",),
+    "span_within": ("big", "little"),
 }
-# OpenSearch keys these by field, and the filter stands one level deeper
-_BY_FIELD = ("knn", "neural")
+# Their filter stands beside `field`, or, as OpenSearch has it, below the field's name.
+_FILTERED = ("knn", "neural")
+# Its body is a clause itself.
+_WRAPPING = ("template",)
 
 
 def walk(query: Any) -> Iterator[tuple[str, Any]]:
@@ -46,7 +57,7 @@ def walk(query: Any) -> Iterator[tuple[str, Any]]:
             continue
         for kind, body in clause.items():
             yield kind, body
-            inner = [(holder[place], depth + 1) for holder, place in _places(kind, body)]
+            inner = [(holder[place], depth + 1) for holder, place in _places(clause, kind)]
             waiting.extend(reversed(inner))
 
 
@@ -67,12 +78,12 @@ def _rewrite(clause: Any, visit: Visit) -> Any:
     if not isinstance(clause, dict):
         return clause
     done: Clause = {}
-    for kind, body in clause.items():
-        for holder, place in _places(kind, body):
+    for kind in clause:
+        for holder, place in _places(clause, kind):
             holder[place] = _rewrite(holder[place], visit)
-        replacement = visit(kind, body)
+        replacement = visit(kind, clause[kind])
         if replacement is None:
-            done[kind] = body
+            done[kind] = clause[kind]
         elif isinstance(replacement, dict):
             done.update(replacement)
         else:
@@ -83,17 +94,20 @@ def _rewrite(clause: Any, visit: Visit) -> Any:
     return done
 
 
-def _places(kind: str, body: Any) -> Iterator[tuple[Any, Any]]:
-    """Where clauses stand inside a clause of this kind: (container, key or position)."""
+def _places(clause: Clause, kind: str) -> Iterator[tuple[Any, Any]]:
+    """Where clauses stand inside that of this kind: (container, key or position)."""
+    body = clause[kind]
     if not isinstance(body, dict):
         return
+    if kind in _WRAPPING:
+        yield clause, kind
     for name in _HOLDERS.get(kind, ()):
         yield from _at(body, name)
     if kind == "function_score" and isinstance(body.get("functions"), list):
         for entry in body["functions"]:
             yield from _at(entry, "filter")
-    if kind in _BY_FIELD:
-        for inner in body.values():
+    if kind in _FILTERED:
+        for inner in [body] if isinstance(body.get("field"), str) else body.values():
             yield from _at(inner, "filter")
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from querymill.current import Context, current
+from querymill.declared import Part, declared_of
 
 from runtime.answer import METADATA, headed, text_of
 from runtime.failure import TooLarge
@@ -20,7 +21,7 @@ from runtime.text import encode
 
 # Of these classes values cannot change after they were looked at, or be odd when they are written.
 _SINGLE = frozenset((str, int, float, bool, type(None)))
-_MANY = frozenset((dict, list))
+_MANY = frozenset((dict, list, Part))
 _MISSING = object()
 _NUMBER_CHARS = 20
 
@@ -33,10 +34,14 @@ def run_batch(outcome: Outcome, given: dict) -> str:
     limit, emit = given["limit"], current.emit
     first = Context(given["context"], "document", current.params, None)
     header, ends = "{}", []
+    declared = declared_of(given["declared"])[0] if "declared" in given else None
+    current.declared = declared
     log = current.emit = HeldLog(given["log"])
     try:
         for position, payload in enumerate(given["batch"]):
             state, metadata = carried.get(str(position), ({}, {})) if carried else ({}, {})
+            if declared is not None:
+                payload = Part(payload, declared)
             context = first.like(ids[position], state, metadata)
             try:
                 end, size = _end(outcome, payload, context, limit)

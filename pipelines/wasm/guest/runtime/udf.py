@@ -10,6 +10,7 @@ from typing import Any
 
 import querymill
 from querymill.current import Context, Ended, current
+from querymill.declared import Part, declared_of
 from querymill.hits import Hits
 
 from runtime.answer import METADATA, headed, header_of, rejection, text_of
@@ -23,10 +24,11 @@ from runtime.failure import (
     report,
 )
 from runtime.restore import Switches
+from runtime.shape import check_clause, check_document, check_request, check_response
+from runtime.signature import ENTRIES, faults_of
 from runtime.surroundings import output
 from runtime.text import decode, encode
 
-_ENTRIES = ("udf_main", "query", "document", "result")
 _RETURNED = {"query": "the query clause", "document": "the document", "result": "the response"}
 _GIVEN = {"query": "request", "document": "document", "result": "response"}
 
@@ -54,15 +56,19 @@ class Udf:
             return self._failed("load", error)
 
     def load(self, source: str, setup: str) -> str:
-        """Runs what `compile` made of `source`; answers with the entry points, or an error."""
+        """Runs what `compile` made of `source`; answers with the entry points and what is wrong
+        with them, or an error.
+        """
         try:
             given = decode(setup)
             self._prepare(given, source)
             exec(marshal.loads(binascii.a2b_base64(given["code"])), self._globals)
             output.flush()
+            found = [name for name in ENTRIES if callable(self._globals.get(name))]
+            faults = faults_of(self._globals)
             self._switches.remember(source)
-            found = [name for name in _ENTRIES if callable(self._globals.get(name))]
-            return encode({"entries": found}) + "\n"
+            output.flush()
+            return encode({"entries": found, "faults": faults}) + "\n"
         except BaseException as error:
             return self._failed("load", error)
 
@@ -118,9 +124,15 @@ class Udf:
             seen = request or {}
         context = Context(given["context"], phase, current.params, seen)
         hits = None
-        if phase == "result" and given.get("declared"):
-            hits = context.hits = Hits(payload)
-            payload = payload["response"]
+        if "declared" in given:
+            each, response = declared_of(given["declared"])
+            if phase == "result":
+                hits = context.hits = Hits(payload, each)
+                current.declared = response
+                payload = Part(payload["response"], response)
+            else:
+                current.declared = each
+                payload = Part(payload, each)
         new, header = self._outcome(phase, payload, request, context, edits=hits is not None)
         if header:
             return f"{header}\n"
@@ -162,9 +174,10 @@ class Udf:
             if edits:
                 return _nothing(function(payload, context), f"{phase}()")
             returned = function(payload, context)
-            if type(returned) is dict:
-                return returned
-            return _checked(returned, f"{phase}()", f"the {_GIVEN[phase]}")
+            if type(returned) is not dict:
+                returned = _checked(returned, f"{phase}()", f"the {_GIVEN[phase]}")
+            _check_shape(phase, returned, payload, f"{phase}()")
+            return returned
         main = self._globals.get("udf_main")
         if not callable(main):
             raise InvalidResult(f"{phase}() and udf_main() are gone; a run must not remove them")
@@ -175,7 +188,10 @@ class Udf:
         if isinstance(returned, str):
             returned = _parsed(returned)
         new = _checked(returned, "udf_main()", f"{_RETURNED[phase]}, as JSON text or")
-        return _with_clause(payload, new, bare) if phase == "query" else new
+        if phase == "query":
+            return _with_clause(payload, new, bare)
+        _check_shape(phase, new, payload, "udf_main()")
+        return new
 
 
 def _parsed(text: str) -> Any:
@@ -187,15 +203,29 @@ def _parsed(text: str) -> Any:
 
 def _checked(returned: Any, function: str, wanted: str) -> dict:
     if isinstance(returned, dict):
-        return returned
+        # from here on it is only data
+        return dict(returned)
     what = "nothing" if returned is None else f"a value of type {type(returned).__name__}"
     raise InvalidResult(f"{function} returned {what}; it has to return {wanted} as a dict")
 
 
+def _check_shape(phase: str, new: dict, before: dict, function: str) -> None:
+    """Raises `InvalidResult` for what is certain to be something else than was asked for."""
+    if phase == "query":
+        if len(new) == 1:
+            check_request(new, before)
+    elif phase == "document":
+        if "_source" in new:
+            check_document(new, before)
+    elif type(new.get("hits")) is not dict:
+        check_response(new, before, function)
+
+
 def _nothing(returned: Any, function: str) -> None:
     if returned is not None:
+        kind = "dict" if isinstance(returned, dict) else type(returned).__name__
         raise InvalidResult(
-            f"{function} returned a value of type {type(returned).__name__}; in a stage that "
+            f"{function} returned a value of type {kind}; in a stage that "
             "declares its `input` it edits context.hits and returns nothing"
         )
 
@@ -206,6 +236,7 @@ def _with_clause(request: dict, clause: dict, bare: bool) -> dict:
     if METADATA in clause:
         clause = dict(clause)
         new[METADATA] = clause.pop(METADATA)
+    check_clause(clause, request.get("query"))
     if bare and clause == {"match_all": {}}:
         return new
     new["query"] = clause

@@ -81,6 +81,7 @@ _PART = {
     "columns": {"_source.price": [12.5, 3.0, 8.0]},
     "gaps": {},
 }
+_PATHS = [["_source.price"], ["hits.total"]]
 _CONTEXT = {
     "id": None,
     "index": "products",
@@ -105,7 +106,7 @@ def up() -> None:
         _load(udf, _FIRST_STYLE)
         _run(udf, "query", _SEARCH)
         _load(udf, _DECLARED)
-        _run(udf, "result", _PART, declared=True)
+        _run(udf, "result", _PART, declared=_PATHS)
     linecache.clearcache()
     re.purge()
     current.__init__()  # type: ignore[misc]

@@ -1,0 +1,117 @@
+"""What a stage declared to read: reading anything else is an error, and not a missing value."""
+
+from typing import Any
+
+_MISSING = object()
+_SHOWN = 10
+
+
+class NotDeclared(Exception):
+    """A path was read that the stage does not declare in its `input`, so it is not given here."""
+
+
+class Declared:
+    """The declared paths of documents, hits or the response; `prefix` is what they stand behind."""
+
+    __slots__ = ("_plain", "above", "paths", "prefix")
+
+    def __init__(self, paths: list[str], prefix: str = "") -> None:
+        self.paths = paths
+        self.prefix = prefix
+        self._plain = [_less_numbers(path) for path in paths]
+        # those that lead to a declared one: of what is there, a part is given
+        self.above = {path[:dot] for path in paths for dot in range(len(path)) if path[dot] == "."}
+
+    def covers(self, path: str) -> bool:
+        """Whether what is at `path` would be given, or a part of it."""
+        if path in self.above:
+            return True
+        for sought, paths in ((path, self.paths), (_less_numbers(path), self._plain)):
+            for each in paths:
+                if f"{each}.".startswith(f"{sought}.") or sought.startswith(f"{each}."):
+                    return True
+        return False
+
+    def check(self, path: Any) -> None:
+        """Raises `NotDeclared` for a path that nothing declared covers."""
+        if not isinstance(path, str) or self.covers(path):
+            return
+        if self.prefix and f"{path}.".startswith("hits.hits."):
+            raise NotDeclared("a stage that declares its `input` finds the hits in context.hits")
+        declared = (
+            ", ".join(self.prefix + each for each in self.paths[:_SHOWN]) or "nothing of this"
+        )
+        more = ", ..." if len(self.paths) > _SHOWN else ""
+        raise NotDeclared(
+            f"{self.prefix + path[:200]!r} is not declared: the `input` of the stage has "
+            f"{declared}{more}; add it there to read it"
+        )
+
+
+class Part(dict):
+    """An object of which the declared part is given. What was not declared cannot be asked for."""
+
+    __slots__ = ("_at", "_declared")
+
+    def __init__(self, value: dict, declared: Declared, at: str = "") -> None:
+        super().__init__(value)
+        self._declared = declared
+        self._at = at
+        if declared.above:
+            for key, inner in value.items():
+                path = f"{at}{key}"
+                if type(inner) is dict and path in declared.above:
+                    self[key] = Part(inner, declared, f"{path}.")
+
+    def __missing__(self, key: Any) -> Any:
+        self._check(key)
+        raise KeyError(key)
+
+    def __contains__(self, key: Any) -> bool:
+        if _has(self, key):
+            return True
+        self._check(key)
+        return False
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        found = _get(self, key, _MISSING)
+        if found is _MISSING:
+            self._check(key)
+            return default
+        return found
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        if not _has(self, key):
+            self._check(key)
+        return super().pop(key, *default)
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        if not _has(self, key):
+            self._check(key)
+        return super().setdefault(key, default)
+
+    def __reduce__(self) -> Any:
+        # a copy is the UDF's own
+        return dict, (dict(self),)
+
+    def _check(self, key: Any) -> None:
+        if isinstance(key, str):
+            self._declared.check(f"{self._at}{key}")
+
+
+_has = dict.__contains__
+_get = dict.get
+_last: list[tuple[list, tuple[Declared, Declared]]] = []
+
+
+def declared_of(given: list[list[str]]) -> tuple[Declared, Declared]:
+    """The paths of documents or hits, and those of the response; the same ones are made once."""
+    if not _last or _last[0][0] != given:
+        each, response = given
+        _last[:] = [(given, (Declared(each), Declared(response, "response.")))]
+    return _last[0][1]
+
+
+def _less_numbers(path: str) -> str:
+    """A path without what picks from lists: of a list everything is given."""
+    return ".".join([name for name in path.split(".") if not name.isdigit()])
