@@ -97,6 +97,16 @@ async def open_proxy(
             load_timeout_ms=int(settings.sandbox_load_timeout * 1000),
         )
         stack.push_async_callback(pool.close)
+        # What is tried has threads of its own, and none of its sandboxes is kept.
+        trials = SandboxPool(
+            runtime,
+            threads=2,
+            max_live=2,
+            max_idle_per_udf=0,
+            stock=0,
+            load_timeout_ms=int(settings.sandbox_load_timeout * 1000),
+        )
+        stack.push_async_callback(trials.close)
         stats = Stats()
         authorization = settings.backend_authorization or ""
         backend, own = Backend(upstream, authorization), Backend(reserved, authorization)
@@ -200,7 +210,8 @@ async def open_proxy(
         if place.folder is not None:
             peers = await stack.enter_async_context(Peers(place.folder, metrics.figures))
             gather = peers.gather
-        admin = Admin(admin_routes(definitions, own, gather), settings.admin_token or None)
+        routes = admin_routes(definitions, own, gather, selector, trials)
+        admin = Admin(routes, settings.admin_token or None)
         server = ProxyServer(
             settings,
             traffic=traffic,

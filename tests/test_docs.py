@@ -30,6 +30,8 @@ from proxy.definitions import Definitions
 from proxy.endpoints import ENDPOINTS
 from proxy.errors import ANSWERS
 from proxy.metrics import Metrics, exposition
+from proxy.resolver import Resolver
+from proxy.selection import Selector
 from proxy.settings import SETTINGS, load
 from proxy.store import ClusterStore
 from proxy.upstream import Upstream
@@ -89,7 +91,8 @@ def routes(pool: SandboxPool) -> tuple[Route, ...]:
     backend = Backend(upstream)
     registry = Registry(pool, Stats())
     definitions = Definitions(registry, ClusterStore(backend), pool, refresh=1.0, max_bytes=1)
-    return admin_routes(definitions, backend, metrics(Stats()).gather)
+    selector = Selector(registry, Resolver(backend), "off")
+    return admin_routes(definitions, backend, metrics(Stats()).gather, selector, pool)
 
 
 async def test_every_administration_call_is_documented(routes: tuple[Route, ...]) -> None:

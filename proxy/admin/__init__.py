@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import hmac
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
-from pipelines.json_text import parse
+from pipelines.json_text import parse, write
 from proxy.admin.parameters import Parameters, read_parameters
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
@@ -80,13 +81,10 @@ class AdminCall:
         return self._respond(200, await asyncio.to_thread(self._written, data))
 
     def _written(self, data: Any) -> bytes:
-        option = orjson.OPT_NON_STR_KEYS
-        if self.flag("pretty"):
-            option |= orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        body = orjson.dumps(data, default=str, option=option)
+        body = orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS)
         wanted: FilterPath | None = self.parameters["filter_path"]
-        if wanted:
-            body = orjson.dumps(wanted.apply(parse(body.decode())), option=option)
+        if wanted or self.flag("pretty"):
+            body = _shaped(body, wanted, indent=self.flag("pretty"))
         format = self.parameters["format"]
         return body if format in (None, "json") else from_json(body.decode(), format)
 
@@ -109,6 +107,19 @@ def _read_json(body: bytes) -> Any:
         reason = f"the body is not usable JSON: {error}"
         raise ErrorAnswer(400, "parse_exception", reason) from error
     return value
+
+
+def _shaped(body: bytes, wanted: FilterPath | None, *, indent: bool) -> bytes:
+    """An answer less what is not wanted, and indented; as it is where it is nested too deeply."""
+    try:
+        value = parse(body.decode())
+        if wanted:
+            value = wanted.apply(value)
+        if indent:
+            return f"{json.dumps(value, ensure_ascii=False, indent=2)}\n".encode()
+        return write(value).encode()
+    except RecursionError:
+        return body
 
 
 Handler = Callable[[AdminCall], Awaitable[web.StreamResponse]]

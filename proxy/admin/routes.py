@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipelines.context import PHASES
+from pipelines.wasm import SandboxPool
 from proxy.admin import Route
 from proxy.admin.execute import ExecuteCalls
 from proxy.admin.operations import OperationsCalls
@@ -13,17 +14,27 @@ from proxy.admin.udfs import UdfCalls
 from proxy.backend import Backend
 from proxy.definitions import Definitions
 from proxy.figures import Gather
+from proxy.selection import Selector
 
 
-def admin_routes(definitions: Definitions, backend: Backend, gather: Gather) -> tuple[Route, ...]:
-    """The table; docs/API.md has a line for each (a test compares them)."""
+def admin_routes(
+    definitions: Definitions,
+    backend: Backend,
+    gather: Gather,
+    selector: Selector,
+    trials: SandboxPool,
+) -> tuple[Route, ...]:
+    """The table; docs/API.md has a line for each (a test compares them).
+
+    `trials` are the sandboxes of what is tried and stored nowhere.
+    """
     pipelines = PipelineCalls(definitions, gather)
-    execute = ExecuteCalls(definitions, backend)
+    execute = ExecuteCalls(definitions, backend, selector, trials)
     udfs = UdfCalls(definitions)
     records = RecordCalls(definitions)
     operations = OperationsCalls(definitions, gather)
     write = {"create": flag, "if_revision": whole}
-    trial = {"verbose": flag}
+    trial = {"verbose": flag, "validate": flag}
     return (
         Route("GET", "/_pipeline", pipelines.list, {"type": one_of(*PHASES)}),
         Route("PUT", "/_pipeline/{name}", pipelines.put, write),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -208,3 +209,78 @@ def test_walk_and_rewrite_agree(query: dict[str, Any]) -> None:
     visited = []
     assert querytree.rewrite(query, lambda kind, body: visited.append(kind)) == query
     assert sorted(visited) == sorted(kind for kind, _ in querytree.walk(query))
+
+
+# Where a request has clauses; each of them once.
+REQUESTS: list[dict[str, Any]] = [
+    {"query": LEAF, "size": 5},
+    {"post_filter": LEAF},
+    {"rescore": {"window_size": 5, "query": {"rescore_query": LEAF}}},
+    {"rescore": [{"query": {"rescore_query": LEAF}}, {"learning_to_rank": {}}]},
+    {"knn": {"field": "v", "filter": LEAF}},
+    {"knn": [{"field": "v", "filter": [LEAF]}, {"field": "w"}]},
+    {"sub_searches": [{"query": LEAF}]},
+    {"aggs": {"a": {"filter": LEAF}}},
+    {"aggs": {"match": {"terms": {"field": "match"}, "aggs": {"b": {"filter": LEAF}}}}},
+    {"aggregations": {"a": {"filters": {"filters": {"x": LEAF}}}}},
+    {"aggregations": {"a": {"filters": {"filters": [LEAF]}}}},
+    {"aggs": {"a": {"adjacency_matrix": {"filters": {"x": LEAF}}}}},
+    {"aggs": {"a": {"significant_terms": {"field": "t", "background_filter": LEAF}}}},
+    {"aggs": {"a": {"significant_text": {"field": "t", "background_filter": LEAF}}}},
+    {"sort": [{"parts.price": {"order": "asc", "nested": {"path": "parts", "filter": LEAF}}}]},
+    {"sort": {"a.b": {"nested": {"path": "a", "nested": {"path": "a.b", "filter": LEAF}}}}},
+    {"highlight": {"highlight_query": LEAF, "fields": {"title": {}}}},
+    {"highlight": {"fields": {"title": {"highlight_query": LEAF}}}},
+    {"highlight": {"fields": [{"title": {"highlight_query": LEAF}}]}},
+    {"retriever": {"standard": {"query": LEAF}}},
+    {"retriever": {"standard": {"filter": [LEAF]}}},
+    {"retriever": {"knn": {"field": "v", "filter": LEAF}}},
+    {"retriever": {"rrf": {"retrievers": [{"standard": {"query": LEAF}}, {"knn": {}}]}}},
+    {"retriever": {"linear": {"retrievers": [{"retriever": {"standard": {"query": LEAF}}}]}}},
+    {"retriever": {"rule": {"retriever": {"standard": {"query": LEAF}}}}},
+    {"retriever": {"rescorer": {"rescore": {"query": {"rescore_query": LEAF}}}}},
+    {"retriever": {"text_similarity_reranker": {"filter": LEAF, "field": "match"}}},
+]
+NO_CLAUSES: list[Any] = [
+    {},
+    {"sort": ["match", {"price": "asc"}, "_score"], "aggs": {"a": {"match": {"title": 1}}}},
+    {"query": None, "rescore": 3, "aggs": [], "highlight": {"fields": {"a": 1}}, "knn": "x"},
+    {"script_fields": {"match": {"script": {}}}, "collapse": {"field": "match"}},
+    None,
+    [LEAF],
+]
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: str(request)[:60])
+def test_every_place_in_a_request(request_: dict[str, Any]) -> None:
+    """Its clause is found and replaced there, and the input is kept."""
+    before = copy.deepcopy(request_)
+    assert [each for each in querytree.walk_request(request_) if each[0] == "match"] == [
+        ("match", LEAF["match"])
+    ]
+    new = querytree.rewrite_request(request_, lambda kind, body: {"term": {"x": 1}})
+    assert new == json.loads(json.dumps(before).replace(json.dumps(LEAF), '{"term": {"x": 1}}'))
+    assert request_ == before
+
+
+@pytest.mark.parametrize("request_", NO_CLAUSES, ids=lambda request: str(request)[:60])
+def test_requests_without_clauses(request_: Any) -> None:
+    """Nothing is found where nothing is, whatever stands there."""
+    assert list(querytree.walk_request(request_)) == []
+    assert querytree.rewrite_request(request_, lambda kind, body: {"term": {}}) == request_
+
+
+@pytest.mark.parametrize("levels", [98, 150])
+def test_depth_of_a_request(levels: int) -> None:
+    """Aggregations and retrievers may be nested as deep as clauses, and no deeper."""
+    aggs: Any = {"a": {"filter": LEAF}}
+    retriever: Any = {"standard": {"query": LEAF}}
+    for _ in range(levels):
+        aggs = {"a": {"global": {}, "aggs": aggs}}
+        retriever = {"rule": {"retriever": retriever}}
+    for request in ({"aggs": aggs}, {"retriever": retriever}):
+        if levels < querytree.MAX_DEPTH:
+            assert len(list(querytree.walk_request(request))) == 1
+        else:
+            with pytest.raises(ValueError, match="deeper than 100"):
+                list(querytree.walk_request(request))

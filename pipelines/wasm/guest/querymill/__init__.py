@@ -2,7 +2,7 @@
 
 The run:      context, reject(), drop(), log(), resource()
 First style:  get_field(), get_field_string() and its kin, has_field(), get_param() and its kin
-Query trees:  walk(), rewrite()
+Query trees:  walk(), rewrite(), and of whole requests walk_request(), rewrite_request()
 """
 
 from querymill.access import (
@@ -19,7 +19,7 @@ from querymill.access import (
     has_field,
 )
 from querymill.current import drop, log, reject, resource
-from querymill.querytree import rewrite, walk
+from querymill.querytree import rewrite, rewrite_request, walk, walk_request
 
 __all__ = [
     "drop",
@@ -38,5 +38,7 @@ __all__ = [
     "reject",
     "resource",
     "rewrite",
+    "rewrite_request",
     "walk",
+    "walk_request",
 ]

@@ -13,14 +13,25 @@ class NotDeclared(Exception):
 class Declared:
     """The declared paths of documents, hits or the response; `prefix` is what they stand behind."""
 
-    __slots__ = ("_plain", "above", "paths", "prefix")
+    __slots__ = ("_kinds", "_plain", "above", "paths", "prefix")
 
     def __init__(self, paths: list[str], prefix: str = "") -> None:
         self.paths = paths
         self.prefix = prefix
+        self._kinds: dict[str, type[Part]] = {}
         self._plain = [_less_numbers(path) for path in paths]
         # those that lead to a declared one: of what is there, a part is given
         self.above = {path[:dot] for path in paths for dot in range(len(path)) if path[dot] == "."}
+
+    def kind(self, at: str = "") -> type["Part"]:
+        """The class of what is given at a path that ends with a dot, or of the payload itself."""
+        found = self._kinds.get(at)
+        if found is None:
+            below = [path for path in self.above if path.startswith(at)]
+            inner = tuple([(path[len(at) :], self.kind(f"{path}.")) for path in below])
+            members = {"__slots__": (), "declared": self, "at": at, "inner": inner}
+            found = self._kinds[at] = type("Part", (Part,), members)
+        return found
 
     def covers(self, path: str) -> bool:
         """Whether what is at `path` would be given, or a part of it."""
@@ -49,19 +60,17 @@ class Declared:
 
 
 class Part(dict):
-    """An object of which the declared part is given. What was not declared cannot be asked for."""
+    """An object of which the declared part is given. What was not declared cannot be asked for.
 
-    __slots__ = ("_at", "_declared")
+    Each place in a payload has a class of its own (see `Declared.kind`): making one of them takes
+    no more than making a dict.
+    """
 
-    def __init__(self, value: dict, declared: Declared, at: str = "") -> None:
-        super().__init__(value)
-        self._declared = declared
-        self._at = at
-        if declared.above:
-            for key, inner in value.items():
-                path = f"{at}{key}"
-                if type(inner) is dict and path in declared.above:
-                    self[key] = Part(inner, declared, f"{path}.")
+    __slots__ = ()
+    declared: Declared
+    at: str
+    # its members of which a part is given too
+    inner: tuple[tuple[str, type["Part"]], ...]
 
     def __missing__(self, key: Any) -> Any:
         self._check(key)
@@ -96,12 +105,21 @@ class Part(dict):
 
     def _check(self, key: Any) -> None:
         if isinstance(key, str):
-            self._declared.check(f"{self._at}{key}")
+            self.declared.check(f"{self.at}{key}")
 
 
 _has = dict.__contains__
 _get = dict.get
 _last: list[tuple[list, tuple[Declared, Declared]]] = []
+
+
+def part_of(kind: type[Part], value: dict) -> Part:
+    """What a UDF is given of an object."""
+    part = kind(value)
+    for key, inner in kind.inner:
+        if type(found := _get(value, key)) is dict:
+            part[key] = part_of(inner, found)
+    return part
 
 
 def declared_of(given: list[list[str]]) -> tuple[Declared, Declared]:

@@ -10,7 +10,7 @@ from sys import getrefcount
 from typing import Any
 
 from querymill.access import MISSING, lookup
-from querymill.declared import Declared, Part
+from querymill.declared import Declared, part_of
 
 _SCORE = "_score"
 _NAMES_MAX = 20
@@ -59,7 +59,7 @@ class _Table:
     def shown(self, path: str, found: Any) -> Any:
         """What was found, by the look of it for a UDF: of an object it may be only a part."""
         if self.declared is not None and type(found) is dict and path in self.declared.above:
-            return Part(found, self.declared, f"{path}.")
+            return part_of(self.declared.kind(f"{path}."), found)
         return found
 
     def has_column(self, path: str) -> bool:

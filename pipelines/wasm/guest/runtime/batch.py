@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from querymill.current import Context, current
-from querymill.declared import Part, declared_of
+from querymill.declared import declared_of, part_of
 
 from runtime.answer import METADATA, headed, text_of
 from runtime.failure import TooLarge
@@ -21,7 +21,6 @@ from runtime.text import encode
 
 # Of these classes values cannot change after they were looked at, or be odd when they are written.
 _SINGLE = frozenset((str, int, float, bool, type(None)))
-_MANY = frozenset((dict, list, Part))
 _MISSING = object()
 _NUMBER_CHARS = 20
 
@@ -34,14 +33,16 @@ def run_batch(outcome: Outcome, given: dict) -> str:
     limit, emit = given["limit"], current.emit
     first = Context(given["context"], "document", current.params, None)
     header, ends = "{}", []
-    declared = declared_of(given["declared"])[0] if "declared" in given else None
-    current.declared = declared
+    part = None
+    if "declared" in given:
+        current.declared = declared_of(given["declared"])[0]
+        part = current.declared.kind()
     log = current.emit = HeldLog(given["log"])
     try:
         for position, payload in enumerate(given["batch"]):
             state, metadata = carried.get(str(position), ({}, {})) if carried else ({}, {})
-            if declared is not None:
-                payload = Part(payload, declared)
+            if part is not None:
+                payload = part_of(part, payload)
             context = first.like(ids[position], state, metadata)
             try:
                 end, size = _end(outcome, payload, context, limit)
@@ -93,7 +94,7 @@ def _change(before: dict, new: dict) -> tuple[dict | str, int]:
             change[key] = value
             size += len(value) if kind is str else _NUMBER_CHARS
             single = single and kind in _SINGLE
-        elif kind in _MANY:
+        elif kind not in _SINGLE:
             # It may have been changed where it is.
             change[key] = value
             single = False

@@ -79,7 +79,7 @@ def check_response(response: dict, before: dict, function: str) -> None:
     else:
         return
     raise InvalidResult(
-        f"{function} returned {what}; it has to return the whole response, in which the hits "
+        f"{function}() returned {what}; it has to return the whole response, in which the hits "
         'stand in response["hits"]["hits"]'
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import querymill
 from querymill.current import Context, Ended, current
-from querymill.declared import Part, declared_of
+from querymill.declared import Part, declared_of, part_of
 from querymill.hits import Hits
 
 from runtime.answer import METADATA, headed, header_of, rejection, text_of
@@ -129,10 +129,10 @@ class Udf:
             if phase == "result":
                 hits = context.hits = Hits(payload, each)
                 current.declared = response
-                payload = Part(payload["response"], response)
+                payload = part_of(response.kind(), payload["response"])
             else:
                 current.declared = each
-                payload = Part(payload, each)
+                payload = part_of(each.kind(), payload)
         new, header = self._outcome(phase, payload, request, context, edits=hits is not None)
         if header:
             return f"{header}\n"
@@ -175,8 +175,15 @@ class Udf:
                 return _nothing(function(payload, context), f"{phase}()")
             returned = function(payload, context)
             if type(returned) is not dict:
-                returned = _checked(returned, f"{phase}()", f"the {_GIVEN[phase]}")
-            _check_shape(phase, returned, payload, f"{phase}()")
+                if isinstance(returned, Part):
+                    returned = dict(returned)
+                else:
+                    returned = _checked(returned, phase, f"the {_GIVEN[phase]}")
+            if phase == "query":
+                if len(returned) == 1:
+                    check_request(returned, payload)
+            elif phase == "result" or "_source" in returned:
+                _check_shape(phase, returned, payload, phase)
             return returned
         main = self._globals.get("udf_main")
         if not callable(main):
@@ -187,10 +194,10 @@ class Udf:
             return _nothing(returned, "udf_main()")
         if isinstance(returned, str):
             returned = _parsed(returned)
-        new = _checked(returned, "udf_main()", f"{_RETURNED[phase]}, as JSON text or")
+        new = _checked(returned, "udf_main", f"{_RETURNED[phase]}, as JSON text or")
         if phase == "query":
             return _with_clause(payload, new, bare)
-        _check_shape(phase, new, payload, "udf_main()")
+        _check_shape(phase, new, payload, "udf_main")
         return new
 
 
@@ -204,17 +211,14 @@ def _parsed(text: str) -> Any:
 def _checked(returned: Any, function: str, wanted: str) -> dict:
     if isinstance(returned, dict):
         # from here on it is only data
-        return dict(returned)
+        return returned if type(returned) is dict else dict(returned)
     what = "nothing" if returned is None else f"a value of type {type(returned).__name__}"
-    raise InvalidResult(f"{function} returned {what}; it has to return {wanted} as a dict")
+    raise InvalidResult(f"{function}() returned {what}; it has to return {wanted} as a dict")
 
 
 def _check_shape(phase: str, new: dict, before: dict, function: str) -> None:
     """Raises `InvalidResult` for what is certain to be something else than was asked for."""
-    if phase == "query":
-        if len(new) == 1:
-            check_request(new, before)
-    elif phase == "document":
+    if phase == "document":
         if "_source" in new:
             check_document(new, before)
     elif type(new.get("hits")) is not dict:

@@ -1,0 +1,145 @@
+"""What is to be tried: the body of ``_execute``, read and checked before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from pipelines.errors import DefinitionError
+from pipelines.fields import NAME, NAME_RULE, Fields, json_type
+from pipelines.payload import Payload
+from pipelines.trial import GivenUdf
+from pipelines.udf import read_package, source_headers
+from proxy.errors import ErrorAnswer
+from proxy.spans import elements, members
+
+INPUTS_MAX: Final = 100
+PIPELINES_MAX: Final = 20
+UDFS_MAX: Final = 20
+
+_KEYS: Final = ("input", "inputs", "request", "response", "index", "id", "udfs")
+_INLINE_KEYS: Final = (*_KEYS, "pipeline", "pipelines")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialBody:
+    """The body, each payload with its text as it was sent.
+
+    `inputs` are what the first pipeline is given, None where that is read from the backend;
+    `several` tells that they came as a list. `pipelines` are names and definitions in their order,
+    None where the path or the index says which.
+    """
+
+    inputs: tuple[Payload, ...] | None
+    several: bool
+    request: Payload | None
+    response: Payload | None
+    index: str
+    id: str | None
+    udfs: Mapping[str, GivenUdf]
+    pipelines: tuple[tuple[str, Any], ...] | None
+
+
+def read_trial(body: bytes, *, inline: bool) -> TrialBody:
+    """Raises `DefinitionError`, `ErrorAnswer`. Takes a while for what is large."""
+    value, texts = _parsed(body)
+    fields = Fields(value, "", _INLINE_KEYS if inline else _KEYS)
+    one = fields.object("input", default=None)
+    several = fields.array("inputs", default=None)
+    if several is not None and one is not None:
+        raise DefinitionError("inputs", "goes without [input]; put that one into the list")
+    if several is not None and not 1 <= len(several) <= INPUTS_MAX:
+        reason = f"has {len(several)} payloads; 1 to {INPUTS_MAX} are allowed"
+        raise DefinitionError("inputs", reason)
+    doc_id = fields.string("id", default=None, longest=512)
+    if several is not None and doc_id is not None:
+        raise DefinitionError("id", "goes with one document, not with [inputs]")
+    inputs: tuple[Payload, ...] | None = None
+    if one is not None:
+        inputs = (Payload(texts["input"], one),)
+    elif several is not None:
+        inputs = _payloads(several, texts["inputs"])
+    return TrialBody(
+        inputs=inputs,
+        several=several is not None,
+        request=_payload(fields, "request", texts),
+        response=_payload(fields, "response", texts),
+        index=fields.string("index", default=""),
+        id=doc_id,
+        udfs=_udfs(fields.object("udfs", default={})),
+        pipelines=_pipelines(fields) if inline else None,
+    )
+
+
+def _parsed(body: bytes) -> tuple[Any, dict[str, str]]:
+    """The body, and the text of each of its members."""
+    if not body.strip():
+        raise ErrorAnswer(400, "parse_exception", "the body is empty; send a JSON object")
+    try:
+        value = orjson.loads(body)
+        text = body.decode()
+        if not isinstance(value, dict):
+            return value, {}
+        return value, {span.key: text[span.start : span.end] for span in members(text)}
+    except ValueError as error:
+        reason = f"the body is not usable JSON: {error}"
+        raise ErrorAnswer(400, "parse_exception", reason) from error
+
+
+def _payload(fields: Fields, key: str, texts: Mapping[str, str]) -> Payload | None:
+    value = fields.object(key, default=None)
+    return None if value is None else Payload(texts[key], value)
+
+
+def _payloads(values: list[Any], text: str) -> tuple[Payload, ...]:
+    for position, value in enumerate(values):
+        if not isinstance(value, dict):
+            reason = f"must be an object, not {json_type(value)}"
+            raise DefinitionError(f"inputs[{position}]", reason)
+    return tuple(
+        Payload(text[span.start : span.end], value)
+        for span, value in zip(elements(text), values, strict=True)
+    )
+
+
+def _udfs(given: Mapping[str, Any]) -> dict[str, GivenUdf]:
+    if len(given) > UDFS_MAX:
+        raise DefinitionError("udfs", f"has {len(given)} UDFs; {UDFS_MAX} are allowed")
+    udfs: dict[str, GivenUdf] = {}
+    for name, value in given.items():
+        path = f"udfs.{name[:100]}"
+        if not NAME.fullmatch(name):
+            raise DefinitionError(path, f"[{name[:100]}] {NAME_RULE}")
+        if not isinstance(value, dict):
+            raise DefinitionError(path, f"must be an object, not {json_type(value)}")
+        try:
+            package = read_package(name, orjson.dumps(value), format="json")
+        except DefinitionError as error:
+            raise DefinitionError(f"{path}.{error.path}", error.reason) from error
+        except TypeError as error:
+            raise DefinitionError(path, str(error)) from error
+        versioned = "version" in value or "version" in source_headers(package.source)
+        udfs[name] = GivenUdf(package, versioned)
+    return udfs
+
+
+def _pipelines(fields: Fields) -> tuple[tuple[str, Any], ...] | None:
+    """Each with its place in the body."""
+    one = fields.object("pipeline", default=None)
+    several = fields.array("pipelines", default=None)
+    if one is not None and several is not None:
+        raise DefinitionError("pipelines", "goes without [pipeline]; put that one into the list")
+    if several is not None and not 1 <= len(several) <= PIPELINES_MAX:
+        reason = f"has {len(several)} pipelines; 1 to {PIPELINES_MAX} are allowed"
+        raise DefinitionError("pipelines", reason)
+    given = [("pipeline", one)] if one is not None else []
+    given += [(f"pipelines[{position}]", each) for position, each in enumerate(several or ())]
+    for path, each in given:
+        try:
+            orjson.dumps([[[[each]]]])
+        except TypeError as error:
+            raise DefinitionError(path, f"is nested too deeply: {error}") from error
+    return tuple(given) if given else None

@@ -1,0 +1,43 @@
+"""Whether the backend takes a search request: it is asked, and looks at one document of a shard."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import quote
+
+from pipelines.payload import Payload
+from proxy.backend import Backend
+from proxy.spans import with_member
+from proxy.store import Credentials
+
+# With these the backend refuses `terminate_after`, or it is there already.
+_WITHOUT: Final = frozenset({"retriever", "rank", "sub_searches", "terminate_after"})
+# What says nothing of the request: it may be asked again.
+_LATER: Final = frozenset({401, 429, 502, 503, 504})
+
+
+async def validation(
+    backend: Backend, index: str, request: Payload, credentials: Credentials
+) -> dict[str, Any]:
+    """``{"valid": true}``, or false with what the backend says.
+
+    `_validate/query` looks at the query alone, so that the request is sent as the search it is:
+    its aggregations, sort, highlighting and the rest are then looked at on the index, too. Raises
+    `BackendRefusedError` where the backend cannot tell now.
+    """
+    text = request.text
+    if _WITHOUT.isdisjoint(request.data):
+        text = with_member(text, "terminate_after", "1")
+    answer = await backend.call(
+        "POST",
+        f"/{quote(index, safe=',*')}/_search?allow_partial_search_results=false",
+        text.encode(),
+        headers=credentials,
+        retry=True,
+    )
+    if answer.status in _LATER:
+        answer.require(200)
+    if answer.status == 200:
+        return {"valid": True}
+    error = answer.data.get("error") if isinstance(answer.data, dict) else None
+    return {"valid": False, "status": answer.status, "error": error or answer.body.decode()[:1000]}
