@@ -13,7 +13,7 @@ from proxy.headers import Fields, FieldsMemory, Headers, encode, printable
 # What aiohttp adds where it is missing.
 _ADDED: Final = ("Date", "Server", "Content-Type")
 # Above this, joining head and body costs more than a second write.
-_JOIN_LIMIT: Final = 64 * 1024
+JOIN_LIMIT: Final = 64 * 1024
 
 
 class WholeAnswer(web.StreamResponse):
@@ -65,7 +65,7 @@ class WholeAnswer(web.StreamResponse):
         request.writer.output_size += len(head)
         if bodiless:
             transport.write(head)
-        elif len(self._whole) <= _JOIN_LIMIT:
+        elif len(self._whole) <= JOIN_LIMIT:
             transport.write(head + self._whole)
         else:
             transport.write(head)

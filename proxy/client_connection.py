@@ -199,9 +199,11 @@ class ClientConnection(web.RequestHandler):
             return
         before = self._request_count
         idle = not self.busy
-        between = self._payload is None or self._payload.is_eof()
-        if between:
-            self._feed(data)
+        payload = self._payload
+        between = payload is None or payload.is_eof()
+        end = data.find(_HEAD_END) + 4 if between else 0
+        if 4 <= end < len(data) and not _is_whole(data, end):
+            self._feed(data, end)
         else:
             super().data_received(data)
         if self._request_count != before:
@@ -210,16 +212,13 @@ class ClientConnection(web.RequestHandler):
         elif data and idle and between:
             self._look_at_beginning(len(data))
 
-    def _feed(self, data: bytes) -> None:
-        """Parse a piece, and where it is more than one request, a head at a time.
+    def _feed(self, data: bytes, end: int) -> None:
+        """Parse a piece that is more than one request a head at a time, the first till `end`.
 
         For the parser gives nothing of a piece in which anything is wrong, and what came whole
         before that is to be answered.
         """
-        start, end = 0, data.find(_HEAD_END) + 4
-        if not 4 <= end < len(data) or _is_whole(data, end):
-            super().data_received(data)
-            return
+        start = 0
         while start < len(data):
             before = self._request_count
             super().data_received(data[start:end])

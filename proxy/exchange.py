@@ -11,7 +11,7 @@ from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
 
-from proxy.answer import StreamedAnswer, WholeAnswer
+from proxy.answer import JOIN_LIMIT, StreamedAnswer, WholeAnswer
 from proxy.bodies import BodyTooLargeError
 from proxy.compat import ElasticClient, elastic_client, vendor_answer
 from proxy.errors import ErrorAnswer, MalformedRequest, SlowClient
@@ -198,6 +198,13 @@ class Exchange:
         self._answer = answer
         await answer.prepare(self._request)
         return answer
+
+    def is_held_up(self, answer: web.StreamResponse) -> bool:
+        """Whether an answer, or one before it, is more than what the client takes at once."""
+        if self._answer is not None:
+            return False
+        large = isinstance(answer, WholeAnswer) and len(answer.body) > JOIN_LIMIT
+        return large or self._request.protocol.writing_paused
 
     async def deliver(self, answer: web.StreamResponse) -> None:
         """Send a whole answer, and wait until its client took it; a streamed one was sent.

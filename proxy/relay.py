@@ -46,7 +46,7 @@ class Relay:
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
         """Answer `exchange` with what the backend says. Raises UpstreamError and BodyError."""
-        body = await request_body(exchange)
+        body = exchange.at_hand() or await request_body(exchange)
         with await self.send(exchange, body=body) as response:
             return await self.answer(exchange, response)
 

@@ -148,8 +148,8 @@ class Traffic:
         status = 500
         admitted = False
         try:
-            if exchange.has_body:
-                # A body that drips in takes no place while it does.
+            if exchange.length and exchange.at_hand() is None:
+                # A small body that drips in takes no place while it does.
                 await small_body(exchange)
             if not self._admission.enter(names):
                 await self._admission.wait(names)
@@ -169,8 +169,9 @@ class Traffic:
                 await self._lookups.check(exchange, target)
             answer = await self._answers.get(target.operation, self._other)(exchange, target)
             status = answer.status
-            # An answer has its place until the client took it.
-            await exchange.deliver(answer)
+            if exchange.is_held_up(answer):
+                # An answer has its place until the client took it.
+                await exchange.deliver(answer)
             return answer
         except ConnectionError:
             # The client is gone.

@@ -172,7 +172,9 @@ class Upstream:
             node.pool.release(connection, reusable=True)
             raise
         connection.doubted = (
-            connection.reused and _repeatable(request) and self._patient_until <= time.monotonic()
+            connection.reused
+            and _repeatable(request)
+            and (not self._patient_until or self._patient_until <= time.monotonic())
         )
         upload: Upload | None = None
         try:
@@ -198,9 +200,10 @@ class Upstream:
             raise failure from exc
         connection.doubted = False
         node.mark_live()
-        unread = says_unread(message.code, len(head)) or (
-            upload is not None and not upload.complete
-        )
+        unread = message.code >= 400 and says_unread(message.code, len(head))
+        if request.body:
+            sent = connection.flushed and (upload is None or upload.complete)
+            unread = unread or not sent
         return UpstreamResponse(node, connection, upload, message, payload, unread=unread)
 
     def _head(self, node: Node, request: UpstreamRequest, framing: Framing) -> bytes:

@@ -162,7 +162,7 @@ class UpstreamResponse:
             return
         if self._upload is not None:
             self._upload.stop()
-        reusable = self._payload.is_eof() and not self._unread and connection.flushed
+        reusable = self._payload.is_eof() and not self._unread
         self._node.pool.release(connection, reusable=reusable)
 
     def __enter__(self) -> Self:
