@@ -322,9 +322,9 @@ HEADS: Final[Mapping[str, Case]] = {
     "value too long": Case(_get(b"X-A: " + b"a" * 131_073) + HIDDEN, statuses=(431,)),
     "name too long": Case(_get(b"a" * 131_073 + b": b") + HIDDEN, statuses=(431,)),
     "too many fields": Case(_get(*[b"X-%d: b" % n for n in range(1024)]) + HIDDEN, statuses=(431,)),
-    "long target": _passes(_get(target=b"/" + b"a" * 65_000), Sent("GET", b"/" + b"a" * 65_000)),
+    "long target": _passes(_get(target=b"/" + b"a" * 4_000), Sent("GET", b"/" + b"a" * 4_000)),
     "long value": _passes(
-        _get(b"X-A: " + b"a" * 65_000), Sent("GET", b"/a", b"", (b"X-A: " + b"a" * 65_000,))
+        _get(b"X-A: " + b"a" * 16_000), Sent("GET", b"/a", b"", (b"X-A: " + b"a" * 16_000,))
     ),
     "many fields": _passes(
         _get(*[b"X-%d: b" % n for n in range(1023)]), Sent("GET", b"/a", b"", (b"X-1022: b",))

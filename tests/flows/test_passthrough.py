@@ -124,7 +124,7 @@ STEPS = [
     Step("PUT", "/{i}/_doc/9?version=1", '{"x": 1}', JSON),
     Step("GET", "//{i}//_search?size=0"),
     Step("GET", "/{i}/../{i}/_search"),
-    Step("GET", "/{i}/_search?q=" + "x" * 5000),
+    Step("GET", "/{i}/_search?q=" + "x" * 3000),
     Step("DELETE", "/{i}"),
     Step("DELETE", "/{i}"),
 ]  # fmt: skip
