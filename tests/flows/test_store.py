@@ -50,6 +50,23 @@ async def until(client: Client, target: str, hits: int) -> None:
         await asyncio.sleep(0.05)
 
 
+async def test_an_upload_that_is_being_tried_holds_nobody_up(start_proxy: StartProxy) -> None:
+    """While it does not end, others write, and are answered."""
+    async with connect(await start_proxy(sandbox_load_timeout=20)) as proxy:
+        await proxy.put_udf("one", ONE)
+        headers = {"Content-Type": "text/x-python"}
+        async with asyncio.TaskGroup() as group:
+            endless = group.create_task(
+                proxy.call("PUT", "/_udf/endless", b"while True: pass", headers)
+            )
+            await asyncio.sleep(0)
+            await proxy.put_pipeline("one", "query", "one")
+            await proxy.put_udf("two", ONE)
+            assert (await proxy.get("/_pipeline")).data["count"] == 1
+            assert not endless.done()
+        assert endless.result().status == 400
+
+
 FORBIDDEN: list[tuple[str, str, object]] = [
     ("GET", "/.querymill/_search", None),
     ("GET", "/%2Equerymill/_search", None),

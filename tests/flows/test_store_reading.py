@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -9,6 +10,7 @@ import aiohttp
 import orjson
 import pytest
 
+from pipelines.errors import ConflictError
 from pipelines.registry import Registry
 from pipelines.stats import Stats
 from pipelines.udf import read_package
@@ -205,6 +207,24 @@ async def test_who_writes_over_what_was_not_read_reads_it_first(hosts: list[Host
         await each.read()
         assert each.names() == ["a0", "a1", "a2", "b0", "b1", "b2", "p"]
         assert len(each.registry.attachments.entries) == 6
+
+
+async def test_writes_of_two_hosts_at_once(hosts: list[Host]) -> None:
+    """Each is in the store and, after a look, in force on both; of two for one name one is told."""
+    made = [f"{letter}{n}" for n in range(10) for letter in "ab"]
+    async with asyncio.TaskGroup() as group:
+        for position, name in enumerate(made):
+            group.create_task(hosts[position % 2].put(name))
+    both = await asyncio.gather(
+        *(each.put("same", version=str(n)) for n, each in enumerate(hosts, start=1)),
+        return_exceptions=True,
+    )
+    assert all(isinstance(each, int | ConflictError) for each in both)
+    for each in hosts:
+        await each.read()
+        assert each.names() == sorted([*made, "p", "same"])
+    first, second = (each.registry.get("same") for each in hosts)
+    assert (first.revision, first.definition) == (second.revision, second.definition)
 
 
 async def test_a_record_that_became_visible_late_is_read(
