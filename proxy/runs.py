@@ -96,7 +96,8 @@ class Runs:
     ) -> Payload:
         """Run pipelines of one phase one after the other.
 
-        Raises `ErrorAnswer` where one failed or rejected, `DroppedError` where one dropped.
+        Query runs that changed the request are counted once `Attempt.answer` or `accepted` has been
+        called. Raises `ErrorAnswer` where one failed or rejected, `DroppedError` where one dropped.
         """
         hold = phase == "query"
         for pipeline in pipelines:
