@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
@@ -256,7 +257,11 @@ class Exchange:
             # All of it came with the head, which is what small requests do.
             self._expects = False
             return payload.read_nowait()
-        return b"".join([chunk async for chunk in self._counted(limit)])
+        # Put together as it comes: all at once, a large one would hold up the event loop.
+        whole = io.BytesIO()
+        async for chunk in self._counted(limit):
+            whole.write(chunk)
+        return whole.getvalue()
 
     async def _counted(self, limit: int) -> AsyncIterator[bytes]:
         await self._go_on()
