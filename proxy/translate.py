@@ -131,12 +131,19 @@ _USUAL: Final = {
 
 def _hints(segments: tuple[str, ...], query: QueryString) -> frozenset[str]:
     """The parameters of a call that OpenSearch would refuse and can do without."""
+    if not segments:
+        return frozenset()
     names = query.names()
     found = {name for name, value in _USUAL.items() if name in names and query.get(name) == value}
     path = _path(segments)
     for shape, waits in _WAITS:
         if names & waits and shape.fullmatch(path):
             found |= names & waits
+    # OpenSearch takes in every data stream that a name matches.
+    named = len(segments) > 1 and "*" not in path
+    expand = query.get("expand_wildcards")
+    if segments[0] == "_data_stream" and expand is not None and (named or expand == "all"):
+        found.add("expand_wildcards")
     return frozenset(found)
 
 
@@ -323,6 +330,6 @@ _SHAPES: Final = tuple(
     )
 )
 _MARKS: Final = re.compile(
-    r"_pit|_field_caps|termvectors|_resolve|_cat/count|_cluster/health|timeout=|^/?(?:\?|$)|"
+    r"_pit|_field_caps|termvectors|_resolve|_cat/count|_cluster/health|timeout=|_data_stream|^/?(?:\?|$)|"
     + "|".join(_USUAL)
 )

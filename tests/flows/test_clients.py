@@ -18,8 +18,17 @@ import aiohttp
 import pytest
 
 from proxy.embedded import EmbeddedCluster
+from proxy.server import ProxyServer
 from tests.client import Client
-from tests.clients.installed import javascript_clients, lacks_node, python_client
+from tests.clients.installed import (
+    go_program,
+    java_program,
+    javascript_clients,
+    lacks_go,
+    lacks_java,
+    lacks_node,
+    python_client,
+)
 from tests.conftest import StartOn, StartProxy, connect
 from tests.documents import ROOT
 
@@ -41,6 +50,29 @@ pytestmark = pytest.mark.timeout(300)
 ServersOf = Callable[[str], Awaitable[list[str]]]
 
 
+# Pipelines of every type that change nothing: what a client is told stays the same.
+IDENTITY = {
+    "query": "def query(r, c):\n    return r\n",
+    "result": "def result(r, c):\n    return r\n",
+    "document": "def document(d, c):\n    return d\n",
+}
+
+
+async def attach_identity(server: ProxyServer) -> None:
+    """Attach them to every index."""
+    async with connect(server) as proxy:
+        for phase, source in IDENTITY.items():
+            await proxy.define(f"same-{phase}", phase, source)
+        await proxy.attach("*", **{phase: f"same-{phase}" for phase in IDENTITY})
+
+
+async def runs(server: ProxyServer) -> dict[str, tuple[int, int]]:
+    """How often each of them ran, and how often well."""
+    async with connect(server) as proxy:
+        stats = {p: (await proxy.get(f"/_pipeline/same-{p}/_stats")).data for p in IDENTITY}
+    return {phase: (told["count"], told["success"]) for phase, told in stats.items()}
+
+
 @pytest.fixture
 async def servers_of(
     each_backend: EmbeddedCluster, elasticsearch: EmbeddedCluster, start_on: StartOn
@@ -49,6 +81,7 @@ async def servers_of(
 
     async def servers(program: str) -> list[str]:
         proxy = await start_on(each_backend)
+        await attach_identity(proxy)
         other = elasticsearch if program == "elastic" else each_backend
         return [f"http://{proxy.address}", other.url]
 
@@ -178,3 +211,42 @@ async def test_javascript_clients_while_pipelines_fail(
         stats = (await client.get("/_pipeline/all-fail/_stats")).data
     check(proxied, straight, same_backend=each_backend.url == direct)
     assert stats["degraded"] >= 300
+
+
+async def test_a_go_client(opensearch: EmbeddedCluster, start_proxy: StartProxy) -> None:
+    """opensearch-go, which sniffs: its bulk indexer, scroll, points in time and typed errors."""
+    if (reason := lacks_go()) is not None:
+        pytest.skip(reason)
+    program = await asyncio.to_thread(go_program)
+    server = await start_proxy()
+    await attach_identity(server)
+    urls = [f"http://{server.address}", opensearch.url]
+    proxied, direct = await told([str(program), INDEX, *urls], ROOT)
+    assert proxied["told"] == direct["told"]
+    assert len(direct["told"]) == 9
+    searched = "same-query@1.0.0#1, same-result@1.0.0#1"
+    page = "same-result@1.0.0#1"
+    assert proxied["pipelines"] == [searched, page, page, searched]
+    # All of the bulk, and the one that is in conflict.
+    assert (await runs(server))["document"] == (301, 301)
+
+
+async def test_a_java_client(
+    opensearch: EmbeddedCluster, elasticsearch: EmbeddedCluster, start_proxy: StartProxy
+) -> None:
+    """elasticsearch-java, after it has sniffed: its bulk ingester, typed answers and errors."""
+    if (reason := lacks_java()) is not None:
+        pytest.skip(reason)
+    path = await asyncio.to_thread(java_program)
+    server = await start_proxy()
+    await attach_identity(server)
+    urls = [f"http://{server.address}", elasticsearch.url]
+    command = ["java", "-Xmx256m", "-cp", path, "Elastic", INDEX, *urls]
+    proxied, direct = await told(command, ROOT)
+    assert proxied == direct
+    assert len(direct) == 12
+    ran = await runs(server)
+    assert ran["document"] == (301, 301)
+    # A search, its scroll of four pages, and that of a point in time.
+    assert ran["result"] == (6, 6)
+    assert ran["query"][0] == ran["query"][1] >= 4
