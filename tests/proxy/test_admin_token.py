@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from pipelines.wasm import Runtime
@@ -53,7 +54,9 @@ async def test_no_call_carries_it_to_the_backend(
     backend: ScriptedBackend, runtime: Runtime
 ) -> None:
     """Neither the client's own request nor one made on its behalf, whatever the endpoint."""
-    store = b'{"hits":{"total":{"value":0},"hits":[]},"aggregations":{"last":{"value":null}}}'
+    figures = {name: {"value": None} for name in ("last", "total", "updated")}
+    found = {"hits": {"total": {"value": 0}, "hits": []}, "aggregations": figures}
+    store = orjson.dumps(found)
     backend.reply = answer(store, "200 OK", "Content-Type: application/json")
     given = {
         "backend": (backend.url,),

@@ -31,7 +31,7 @@ CALLS = [
     request("/_bulk", "POST", b'{"index":{"_index":"a"}}\n{}\n', JSON),
     request("/_cat/indices"),
     request("/_pipeline"),
-    request("/_pipeline/x", "PUT", b'{"type":"query","stages":[]}', JSON),
+    request("/_udf"),
 ]
 
 
