@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, Final
 
@@ -24,10 +25,15 @@ _BREAKS = str.maketrans("\r\n", "  ")
 def parse(text: str) -> Any:
     """The value of a JSON text; a whole number of any size is an exact `int`.
 
-    Raises `ValueError`, `RecursionError` where it is nested too deeply.
+    Half a surrogate pair is a character. Raises `ValueError`, also for a number beyond a double.
     """
-    value = orjson.loads(text)
-    # The standard reader takes NaN and half a surrogate pair for JSON, so it only reads second.
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        try:
+            return json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        except (ValueError, RecursionError):
+            raise error from None
     return value if fits_orjson(text) else json.loads(text)
 
 
@@ -39,7 +45,28 @@ def write(value: Any) -> str:
     try:
         return orjson.dumps(value).decode()
     except TypeError:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # Half a surrogate pair can stand in JSON as an escape alone.
+    return text if _is_text(text) else json.dumps(value, separators=(",", ":"))
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{digits[:20]} is beyond a double")
+    return value
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
 
 
 def can_be_written(members: dict[str, Any]) -> bool:
@@ -51,6 +78,23 @@ def can_be_written(members: dict[str, Any]) -> bool:
     except TypeError:
         return False
     return True
+
+
+def repeats_key(text: str, written: bytes) -> bool:
+    """Whether a key comes twice in an object of a text, whose value orjson wrote as `written`."""
+    # Each member has a colon, and those inside of strings are the same on both sides.
+    if text.count(":") == written.count(b":") and "\\u003" not in text:
+        return False
+    try:
+        json.loads(text, object_pairs_hook=_unique)
+    except ValueError:
+        return True
+    return False
+
+
+def _unique(members: list[tuple[str, Any]]) -> None:
+    if len({key for key, _ in members}) != len(members):
+        raise ValueError
 
 
 def same(old: Any, new: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from pipelines.errors import StageError
+from pipelines.json_text import repeats_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,26 @@ class Payload:
         return cls(source if isinstance(source, str) else source.decode(), data)
 
     @classmethod
+    def received(cls, source: bytes | str) -> Payload:
+        """The same of what a client sent: no key comes twice, and it can be written again."""
+        payload = cls.parse(source)
+        if repeats_key(payload.text, _written(payload.data)):
+            raise ValueError("a key comes twice in one of its objects")
+        return payload
+
+    @classmethod
     def of(cls, data: dict[str, Any]) -> Payload:
-        """A payload made from Python values."""
+        """A payload made from Python values. Raises `ValueError` as `parse` does."""
+        _written(data)
         return cls(orjson.dumps(data).decode(), data)
+
+
+def _written(data: dict[str, Any]) -> bytes:
+    try:
+        # It travels on inside other objects.
+        return orjson.dumps([[[[data]]]])
+    except TypeError as error:
+        raise ValueError("nested too deeply; 250 levels are allowed") from error
 
 
 def check_input(phase: str, payload: Payload) -> None:

@@ -29,6 +29,7 @@ from proxy.pretty import pretty
 from proxy.query_string import QueryString, is_true
 from proxy.relay import Relay
 from proxy.upstream import UpstreamResponse
+from proxy.yaml_text import YamlError
 
 # Below this, gzip saves less than it costs.
 GZIP_MIN: Final = 1024
@@ -158,21 +159,28 @@ class AnswerForm:
     ) -> tuple[bytes, dict[str, str]]:
         """The bytes of an answer, and the header fields that tell their format and coding."""
         if len(body) > INLINE and not self._is_as_written:
-            written, packed = await asyncio.to_thread(self._write, body, status)
+            written, packed, format = await asyncio.to_thread(self._write, body, status)
         else:
-            written, packed = self._write(body, status)
+            written, packed, format = self._write(body, status)
         fields = {}
-        if self.format != "json":
-            kind = content_type(self.format)
+        if format != "json":
+            kind = content_type(format)
             fields["Content-Type"] = exchange.client.vendor_type(kind) if exchange.client else kind
         if packed:
             fields |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         return written, fields
 
-    def _write(self, body: str | bytes, status: int) -> tuple[bytes, bool]:
-        """The bytes of the answer, and whether they are compressed."""
+    def _write(self, body: str | bytes, status: int) -> tuple[bytes, bool, Format]:
+        """The bytes of the answer, whether they are compressed, and their format.
+
+        What only JSON can hold stays JSON: half surrogate pairs, numbers beyond a double.
+        """
+        format = self.format
         try:
-            written = self._formed(body, status)
+            try:
+                written = self._formed(body, status)
+            except (ValueError, TypeError, YamlError):
+                written, format = body if isinstance(body, bytes) else body.encode(), "json"
         except RecursionError as error:
             raise ErrorAnswer(
                 400,
@@ -181,8 +189,8 @@ class AnswerForm:
                 " ask for all of it, in JSON",
             ) from error
         if self.gzip and len(written) > GZIP_MIN:
-            return deflate(written), True
-        return written, False
+            return deflate(written), True, format
+        return written, False, format
 
     def _formed(self, body: str | bytes, status: int) -> bytes:
         if isinstance(body, bytes) and self.is_plain:

@@ -15,7 +15,6 @@ from pipelines.payload import Payload
 from proxy.answer_form import AnswerForm
 from proxy.bodies import is_json
 from proxy.cursors import Cursors, Memory
-from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.headers import request_headers
 from proxy.named_body import named_in_body
@@ -23,15 +22,16 @@ from proxy.refusals import Attempt
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
 from proxy.scroll import ANSWER_MAX, ScrollTraffic
-from proxy.search import merged_request
+from proxy.search_payload import merged_request
 from proxy.search_request import body_in_url
 from proxy.selection import Chosen, Selector
 from proxy.spans import Span, members, replaced
 from proxy.target import Target
 from proxy.transform import (
     PARSE_INLINE,
+    UnreadableError,
     new_body_headers,
-    parse,
+    parse_answer,
     read_json_body,
 )
 from proxy.upstream import UpstreamResponse
@@ -88,11 +88,17 @@ class AsyncSearchTraffic:
             return await self._pass(exchange, query.after(target.path))
         runs = self._runs(exchange, names)
         runs.warnings.extend(selection.warnings)
-        body = await read_json_body(exchange, self._max_bytes)
-        is_read = bool(body)
-        request, remaining = await merged_request(
-            opened or body or body_in_url(query) or b"{}", query
-        )
+        is_read = False
+        try:
+            body = await read_json_body(exchange, self._max_bytes)
+            is_read = bool(body)
+            request, remaining = await merged_request(
+                opened or body or body_in_url(query) or b"{}", query
+            )
+        except UnreadableError as error:
+            runs.unread(selection.query, error)
+            selection = replace(selection, query=())
+            request, remaining = Payload((opened or b"{}").decode(), {}), query
         sent = await exchange.body(self._max_bytes) if exchange.has_body else None
         try:
             rewritten = await runs.run(selection.query, "query", request)
@@ -228,8 +234,8 @@ class AsyncSearchTraffic:
             runs.skipped(chosen, f"the response is larger than {self._max_bytes} bytes")
             return runs.with_metadata(text)
         try:
-            payload = await parse(text.encode(), "search response")
-        except ErrorAnswer as error:
+            payload = await parse_answer(text.encode(), "search response")
+        except UnreadableError as error:
             runs.skipped(chosen, error.reason)
             return runs.with_metadata(text)
         result = await runs.run(chosen, "result", payload, request=memory.request)

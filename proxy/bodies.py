@@ -8,11 +8,11 @@ from typing import Final
 
 from proxy.compat import plain_media_type
 
-# JSON of search traffic shrinks 5 to 20 times; what shrinks more than this is made to explode.
-MAX_RATIO: Final = 200
-# Below this size a ratio says nothing: a few kilobytes of zeroes harm nobody.
-RATIO_FLOOR: Final = 1024 * 1024
 _STEP: Final = 256 * 1024
+_GZIP: Final = frozenset({"gzip", "x-gzip"})
+_DEFLATE: Final = frozenset({"deflate", "x-deflate"})
+# What a backend can undo, or could with a library beside it, and this proxy cannot.
+_NOT_READ: Final = frozenset({"br", "snappy", "zstd"})
 
 _JSON_TYPES: Final = frozenset({"application/json", "text/json"})
 _NDJSON_TYPES: Final = frozenset({"application/x-ndjson", "application/x-jsonlines"})
@@ -35,21 +35,28 @@ class BodyTooLargeError(BodyError):
 
 
 def inflate(body: bytes, content_encoding: str, limit: int) -> bytes:
-    """Return `body` without its Content-Encoding (``gzip``, ``identity`` or none).
+    """Return `body` without its Content-Encoding, as the backends read it.
 
-    Never holds more than `limit` bytes of output. Raises BodyEncodingError, BodyTooLargeError, or
-    BodyError where the bytes are no valid gzip.
+    They take off gzip and deflate, read what is before the end of a stream that breaks off, and
+    take a coding they do not know, or a list of codings, for none. Never holds more than `limit`
+    bytes of output. Raises BodyEncodingError for a coding that may be known there and is not here,
+    BodyTooLargeError.
     """
     coding = content_encoding.strip().lower()
-    if coding in ("", "identity"):
-        if len(body) > limit:
-            raise BodyTooLargeError(limit)
-        return body
-    if coding not in ("gzip", "x-gzip"):
+    if coding in _NOT_READ:
         raise BodyEncodingError(
-            f"Content-Encoding [{content_encoding}] is not supported; send gzip or none"
+            f"a body with Content-Encoding [{content_encoding}] cannot be read; send gzip, deflate"
+            " or none"
         )
-    return _gunzip(body, limit)
+    if coding in _GZIP:
+        return _inflated(body, zlib.MAX_WBITS | 16, limit)
+    if coding in _DEFLATE:
+        # RFC 9110, 8.4.1.2 says zlib; many send the bare stream, which has no header.
+        with_header = len(body) > 1 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
+        return _inflated(body, zlib.MAX_WBITS if with_header else -zlib.MAX_WBITS, limit)
+    if len(body) > limit:
+        raise BodyTooLargeError(limit)
+    return body
 
 
 def deflate(body: bytes) -> bytes:
@@ -96,33 +103,22 @@ def is_ndjson(content_type: str) -> bool:
     return media_type(content_type) in _NDJSON_TYPES
 
 
-def _gunzip(body: bytes, limit: int) -> bytes:
-    allowed = min(limit, max(RATIO_FLOOR, len(body) * MAX_RATIO))
+def _inflated(body: bytes, wbits: int, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     rest = body
     # A gzip body may be several members one after the other (RFC 1952, 2.2).
     while rest:
-        member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        while not member.eof:
+        member = zlib.decompressobj(wbits=wbits)
+        while rest and not member.eof:
             try:
                 piece = member.decompress(rest, _STEP)
-            except zlib.error as exc:
-                raise BodyError(f"the body is not valid gzip: {exc}") from exc
+            except zlib.error:
+                return b"".join(pieces)
             size += len(piece)
-            if size > allowed:
-                raise BodyTooLargeError(limit) if size > limit else _too_dense(len(body))
+            if size > limit:
+                raise BodyTooLargeError(limit)
             pieces.append(piece)
             rest = member.unconsumed_tail
-            if not piece and not rest and not member.eof:
-                raise BodyError("the gzip body ends too early")
-        rest = member.unused_data
-    if not body:
-        raise BodyError("the body is empty, which is not valid gzip")
+        rest = member.unused_data if wbits > zlib.MAX_WBITS else b""
     return b"".join(pieces)
-
-
-def _too_dense(size: int) -> BodyError:
-    return BodyError(
-        f"the gzip body of {size} bytes expands more than {MAX_RATIO} times; send it uncompressed"
-    )

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pipelines.json_text import can_be_written
+from pipelines.json_text import can_be_written, write
+from proxy.dialect import first_value
+from proxy.spans import Span, elements, members, replaced
 
 ACTIONS = ("index", "create", "update", "delete")
 # What says where a document is; the backend too takes nothing but simple values for them.
@@ -82,7 +84,8 @@ def read_bulk(body: bytes) -> list[BulkItem]:
         if action != "delete":
             position += 1
             if position >= last:
-                raise BulkSyntaxError(f"line {line}: [{action}] has no document line after it")
+                # The backends leave out an action at the end without a document.
+                break
             source = lines[position]
         items.append(BulkItem(line, action, meta, header, source))
         position += 1
@@ -115,11 +118,8 @@ def grouped(items: Sequence[BulkItem], index: str) -> dict[tuple[str, str | None
 
 
 def _read_action(header: bytes, line: int) -> tuple[str, dict[str, Any]]:
-    try:
-        value = orjson.loads(header)
-    except orjson.JSONDecodeError as error:
-        raise BulkSyntaxError(f"line {line}: the action is not valid JSON: {error}") from error
-    if not isinstance(value, dict) or len(value) != 1:
+    value = _read_header(header, line)
+    if not isinstance(value, dict) or not value:
         raise BulkSyntaxError(f"line {line}: an action is an object with one key")
     (action, meta), *_ = value.items()
     if action not in ACTIONS:
@@ -132,6 +132,20 @@ def _read_action(header: bytes, line: int) -> tuple[str, dict[str, Any]]:
             _check_members(action, meta, line)
             break
     return action, meta
+
+
+def _read_header(header: bytes, line: int) -> Any:
+    try:
+        value = orjson.loads(header)
+        # With a colon for each key none came twice.
+        if len(value) == 1 and header.count(b":") == 1 + len(*value.values()):
+            return value
+    except (ValueError, TypeError, AttributeError):
+        pass
+    try:
+        return first_value(header)
+    except ValueError as error:
+        raise BulkSyntaxError(f"line {line}: the action cannot be read: {error}") from error
 
 
 def _check_members(action: str, meta: dict[str, Any], line: int) -> None:
@@ -153,25 +167,31 @@ def write_bulk(items: Sequence[BulkItem]) -> bytes:
     return b"\n".join([*parts, b""]) if parts else b""
 
 
-def merge_answer(items: Sequence[BulkItem], answer: dict[str, Any]) -> dict[str, Any]:
-    """The backend's answer with our items put in their places.
+def merge_answer(items: Sequence[BulkItem], text: str) -> str:
+    """The text of the backend's answer with our items put in their places.
 
-    Raises `ValueError` if the backend did not answer every item it was sent.
+    What the backend said of the others stays as it was written. Raises `ValueError` if it did not
+    answer every item it was sent.
     """
-    theirs = answer.get("items", [])
-    if len(theirs) != sum(item.local is None for item in items):
+    parts = {span.key: span for span in members(text)}
+    whole, errors = parts.get("items"), parts.get("errors")
+    theirs = elements(text, whole.start) if whole is not None else []
+    if whole is None or len(theirs) != sum(item.local is None for item in items):
         raise ValueError("the backend answered another number of items than it was sent")
     remaining = iter(theirs)
-    merged = [_answered(item, remaining) for item in items]
+    merged = ",".join([_answered(text, item, remaining) for item in items])
+    changes = [(whole, f"[{merged}]")]
     failed = any("error" in item.local[item.action] for item in items if item.local is not None)
-    return {**answer, "errors": bool(answer.get("errors")) or failed, "items": merged}
+    if failed and errors is not None:
+        changes.append((errors, "true"))
+    return replaced(text, changes)
 
 
-def _answered(item: BulkItem, remaining: Iterator[dict[str, Any]]) -> dict[str, Any]:
+def _answered(text: str, item: BulkItem, remaining: Iterator[Span]) -> str:
     if item.local is not None:
-        return item.local
+        return write(item.local)
     answer = next(remaining)
     if not item.renamed:
-        return answer
-    (inner,) = answer.values()
-    return {item.action: inner}
+        return text[answer.start : answer.end]
+    (inner,) = members(text, answer.start)
+    return f'{{"{item.action}":{text[inner.start : inner.end]}}}'

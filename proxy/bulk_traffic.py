@@ -12,8 +12,6 @@ from aiohttp import web
 from pipelines.batch import Batches
 from pipelines.errors import DroppedError, PipelineError
 from pipelines.executor import Executor
-from pipelines.graft import graft, loses_nothing
-from pipelines.json_text import parse, write
 from pipelines.payload import Payload
 from proxy.answer_form import AnswerForm
 from proxy.bulk import (
@@ -30,7 +28,7 @@ from proxy.documents import item_answer, item_error, noop, pipeline_left
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.failures import Failures
-from proxy.guard import can_name_store, check_broken, check_names
+from proxy.guard import check_bulk, check_names
 from proxy.headers import Headers, request_headers
 from proxy.naming import Asked
 from proxy.query_string import QueryString
@@ -39,9 +37,11 @@ from proxy.runs import RunFailedError, Runs
 from proxy.selection import Chosen, Selector
 from proxy.target import Target
 from proxy.transform import (
+    UnreadableError,
     credentials_of,
     inflated,
     new_body_headers,
+    parse_now,
     read_json_body,
     visible_headers,
 )
@@ -105,7 +105,7 @@ class BulkTraffic:
         try:
             bulk = await asyncio.to_thread(_Bulk.read, body, target.index)
         except BulkSyntaxError as error:
-            raise ErrorAnswer(400, "illegal_argument_exception", str(error)) from error
+            return await self._unread(exchange, target, asked, str(error))
         runs = self._runs(exchange, target.index)
         done = await self._run_items(bulk, exchange, target, header, runs)
         query = target.query
@@ -115,10 +115,25 @@ class BulkTraffic:
 
     async def _untouched(self, exchange: Exchange) -> web.StreamResponse:
         # Read whole all the same: an item could name the store.
-        await asyncio.to_thread(_check_names, await inflated(exchange, self._max_bulk_bytes))
+        await asyncio.to_thread(check_bulk, await inflated(exchange, self._max_bulk_bytes))
         raw = await exchange.body(self._max_bulk_bytes) if exchange.has_body else None
         with await self._relay.send(exchange, body=raw) as response:
             return await self._relay.answer(exchange, response)
+
+    async def _unread(
+        self, exchange: Exchange, target: Target, asked: str | None, reason: str
+    ) -> web.StreamResponse:
+        """A body whose actions cannot be read: the backend refuses it, in its own words."""
+        if self._selector.guarded("document"):
+            reason += "; final pipelines have to read it"
+            raise ErrorAnswer(400, "illegal_argument_exception", reason)
+        await asyncio.to_thread(check_bulk, await inflated(exchange, self._max_bulk_bytes))
+        runs = self._runs(exchange, target.index)
+        runs.warnings.add(f"no pipeline ran: {reason}")
+        query = target.query
+        if asked is not None:
+            query = pipeline_left(query, asked, self._selector.not_ours(asked))
+        return await self._send(exchange, target, query, [], [], runs)
 
     async def _run_items(
         self,
@@ -202,7 +217,11 @@ class BulkTraffic:
     async def _process(
         self, item: BulkItem, index: str, chosen: Chosen, runs: Runs, exchange: Exchange
     ) -> BulkItem:
-        document = _parse(item, self._max_bytes)
+        try:
+            document = _parse(item, self._max_bytes)
+        except UnreadableError as error:
+            runs.unread(chosen, error)
+            return item
         if item.action != "update":
             changed = await runs.run(chosen, "document", document, document_id=item.id)
             return item.with_source(changed.text) if changed.changed else item
@@ -267,8 +286,8 @@ class BulkTraffic:
         form = await AnswerForm.of(exchange, query, self._relay)
         form.check()
         if not sent:
-            answer = merge_answer(done, {"took": 0, "errors": False, "items": []})
-            body, given = await form.write(exchange, write(answer), 200)
+            answer = merge_answer(done, '{"took":0,"errors":false,"items":[]}')
+            body, given = await form.write(exchange, answer, 200)
             fields = Headers([*runs.answer_headers(), *given.items()])
             return exchange.respond_json(200, body, fields)
         # Items are put in by their place, which a filter would lose.
@@ -302,26 +321,13 @@ async def _written(items: list[BulkItem]) -> bytes:
     return write_bulk(items)
 
 
-def _check_names(body: bytes) -> None:
-    """Refuse a bulk that names the store; what its documents say is their own affair."""
-    if not can_name_store(body):
-        return
-    try:
-        check_names(item.meta.get("_index") for item in read_bulk(body))
-    except BulkSyntaxError:
-        check_broken(body)
-
-
 def _merged(items: list[BulkItem], raw: bytes) -> str:
     """The backend's answer with our items in their places; what it said of the others stays."""
     try:
-        text = raw.decode()
-        value = parse(text)
-        merged = write(merge_answer(items, value))
+        return merge_answer(items, raw.decode(errors="replace"))
     except ValueError as error:
         reason = f"the backend's answer to the bulk cannot be understood: {error}"
         raise ErrorAnswer(500, "proxy_exception", reason) from error
-    return merged if loses_nothing(text, value) else graft(text, merged)
 
 
 def _parse(item: BulkItem, limit: int) -> Payload:
@@ -329,8 +335,4 @@ def _parse(item: BulkItem, limit: int) -> Payload:
     if len(source) > limit:
         reason = f"line {item.line + 1}: the document is larger than {limit} bytes"
         raise ErrorAnswer(413, "content_too_long_exception", reason)
-    try:
-        return Payload.parse(source.rstrip(b"\r"))
-    except ValueError as error:
-        reason = f"line {item.line + 1}: the document cannot be used: {error}"
-        raise ErrorAnswer(400, "document_parsing_exception", reason) from error
+    return parse_now(source.rstrip(b"\r"), f"document in line {item.line + 1}")

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from pipelines.errors import DroppedError
 from pipelines.executor import Executor
+from pipelines.payload import Payload
 from proxy.backend import Backend
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
@@ -21,6 +22,7 @@ from proxy.runs import RunFailedError, Runs
 from proxy.selection import Chosen, Selector
 from proxy.target import Target
 from proxy.transform import (
+    UnreadableError,
     credentials_of,
     new_body_headers,
     parse,
@@ -62,30 +64,30 @@ class DocumentTraffic:
         """``_doc`` and ``_create``."""
         runs, chosen, query = await self._begin(exchange, target)
         headers = request_headers(exchange.raw_headers)
-        # Without a body there is no document: the backend says so itself.
-        if chosen and (body := await read_json_body(exchange, self._max_bytes)):
-            document = await parse(body, "document")
-            try:
-                changed = await runs.run(chosen, "document", document, document_id=target.id)
-            except DroppedError:
-                return _left_out(exchange, target, runs, {})
-            except RunFailedError as failure:
-                return await self._settled(exchange, target, runs, failure, body)
-            sent: Any = await exchange.body(self._max_bytes)
-            if changed.changed:
-                sent, headers = changed.text.encode(), new_body_headers(exchange)
-        else:
+        document = await self._read(exchange, "document", chosen, runs)
+        if document is None:
             sent = await request_body(exchange)
+            return await self._send(exchange, target, runs, query, headers, sent)
+        try:
+            changed = await runs.run(chosen, "document", document, document_id=target.id)
+        except DroppedError:
+            return _left_out(exchange, target, runs, {})
+        except RunFailedError as failure:
+            body = document.text.encode()
+            return await self._settled(exchange, target, runs, failure, body)
+        sent = await exchange.body(self._max_bytes)
+        if changed.changed:
+            sent, headers = changed.text.encode(), new_body_headers(exchange)
         return await self._send(exchange, target, runs, query, headers, sent)
 
     async def update(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``_update``: by the modes that its pipelines declare (see `updates`)."""
         runs, chosen, query = await self._begin(exchange, target)
         headers = request_headers(exchange.raw_headers)
-        if not chosen or not (body := await read_json_body(exchange, self._max_bytes)):
+        parsed = await self._read(exchange, "update", chosen, runs)
+        if parsed is None:
             sent = await request_body(exchange)
             return await self._send(exchange, target, runs, query, headers, sent)
-        parsed = await parse(body, "update")
         self._updates.check(chosen, parsed.data, runs)
         try:
             if self._updates.merges(chosen, parsed.data):
@@ -94,11 +96,26 @@ class DocumentTraffic:
         except DroppedError:
             return _left_out(exchange, target, runs, {})
         except RunFailedError as failure:
+            body = parsed.text.encode()
             return await self._settled(exchange, target, runs, failure, body)
         sent = await exchange.body(self._max_bytes)
         if changed:
             sent, headers = text.encode(), new_body_headers(exchange)
         return await self._send(exchange, target, runs, query, headers, sent)
+
+    async def _read(
+        self, exchange: Exchange, what: str, chosen: Chosen, runs: Runs
+    ) -> Payload | None:
+        """What the client sent; None where no pipeline is to see it, which goes on as it came."""
+        if not chosen:
+            return None
+        try:
+            body = await read_json_body(exchange, self._max_bytes)
+            # Without a body there is no document: the backend says so itself.
+            return await parse(body, what) if body else None
+        except UnreadableError as error:
+            runs.unread(chosen, error)
+            return None
 
     async def _begin(self, exchange: Exchange, target: Target) -> tuple[Runs, Chosen, QueryString]:
         runs = Runs.of(

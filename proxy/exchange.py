@@ -35,7 +35,8 @@ class Exchange:
     `target` is the path and query as received, `raw_path` and `query` its two parts (`query` is
     None without a question mark); nothing is decoded. `headers` are for looking fields up,
     `raw_headers` are what was sent. `length` is the body's, None where it is chunked, 0 where there
-    is none; `max_body` is what the proxy passes on at most. Both are bytes.
+    is none; `max_body` is what the proxy passes on at most. Both are bytes. `inflated` is the body
+    without its encoding, where somebody needed that.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Exchange:
         self._closing = closing
         self._body: bytes | None = None
         self._answer: web.StreamResponse | None = None
+        self.inflated: bytes | None = None
         self._client: ElasticClient | None = None
         self._client_known = False
         self._request_id = ""

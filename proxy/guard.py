@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Final
 
-import orjson
-
+from proxy.dialect import WINDOW, decoded, first_text, texts_under
 from proxy.reach import check_name, expands_hidden, narrowed, reaches_store, refusal
-from proxy.store import INDEX
 from proxy.target import Target, with_names
 
 # Members of bodies that hold index names, wherever they stand.
-_INDEX_MEMBERS = frozenset({"index", "indices", "_index"})
-# Without one of these a body cannot name the store: its name, its letters, patterns, date math.
-_SIGNS = (b"querymill", b"\\u", b"*", b'"<')
-# In a format that is not read: its name, date math, or what makes patterns reach it.
-_UNREAD_SIGNS = (b"querymill", b"<", b"xpand")
-# A text, or part of a list, that is date math or a pattern of hidden names.
-_MADE_NAME = re.compile(rb'[",](?:<|\.[^",]*\*)')
+INDEX_MEMBERS: Final = frozenset({"index", "indices", "_index"})
+INLINE: Final = 256 * 1024
+# What spells a name another way: escapes, the zeroes of UTF-16 and UTF-32, too many bytes of UTF-8.
+_SPELLINGS: Final = (b"\\u", b"\0", b"\xc0", b"\xc1")
+_OVERLONG: Final = re.compile(rb"\xe0[\x80-\x9f]")
+# Without one of these a body cannot name the store: its name, patterns, date math.
+_SIGNS: Final = (b"querymill", b"*", b"<", *_SPELLINGS)
+_SIGN_MAX: Final = 16
+# In a format that is not read: its name, date math that can make it, what makes patterns reach it.
+_UNREAD: Final = re.compile(rb"querymill|<[^<>]*[\\{][^<>]*>|xpand")
 
 
 def check_target(target: Target) -> Target:
@@ -60,81 +62,74 @@ def check_names(names: Iterable[object]) -> None:
 
 
 def check_body(body: bytes) -> None:
-    """Refuse a body (JSON, or lines of it) that names the store anywhere indices are named.
+    """Refuse a JSON body that names the store in a member that holds index names."""
+    if can_name_store(body):
+        check_names(names_in(decoded(body)))
 
-    Only a body in which the name can occur at all is parsed; one that cannot be parsed is refused,
-    as nobody knows what it says.
-    """
+
+async def check_body_of(body: bytes) -> None:
+    """The same, off the event loop where the body is large."""
+    if len(body) > INLINE:
+        await asyncio.to_thread(check_body, body)
+    else:
+        check_body(body)
+
+
+def check_bulk(body: bytes) -> None:
+    """Refuse a bulk whose actions name the store; what its documents say is their own affair."""
     if not can_name_store(body):
         return
-    for line in [body] if _is_one_value(body) else body.split(b"\n"):
+    lines = iter(body.split(b"\n"))
+    for line in lines:
         if line.strip():
-            try:
-                check_names(_index_names(orjson.loads(line)))
-            except orjson.JSONDecodeError:
-                check_broken(line)
+            text = decoded(line)
+            check_names(names_in(text))
+            if first_text(text) != "delete":
+                next(lines, None)
 
 
-def check_broken(body: bytes) -> None:
-    """Refuse what is no JSON here and could name the store: the backend takes more for JSON.
-
-    It reads comments, half surrogate pairs, UTF-16 and UTF-32.
-    """
-    text = _without_zeroes(body)
-    if b"querymill" in text or b"\\u" in text or _MADE_NAME.search(text) is not None:
-        raise refusal(INDEX)
+def can_expand(body: bytes) -> bool:
+    """Whether a body can say which indices patterns mean; with escapes all is possible."""
+    return b"xpand" in body or _has_sign(body, _SPELLINGS)
 
 
 def can_name_store(body: bytes) -> bool:
     """Whether the store's name, or what the backend could make it of, is anywhere in a body."""
-    text = _without_zeroes(body)
-    return any(sign in text for sign in _SIGNS)
+    return _has_sign(body, _SIGNS)
 
 
-def _without_zeroes(body: bytes) -> bytes:
-    # In UTF-16 and UTF-32 a name is itself with zeroes in between.
-    return body.replace(b"\0", b"") if b"\0" in body else body
+def format_can_name_store(body: bytes) -> bool:
+    """The same for YAML and CBOR, in which names can be in pieces too."""
+    return b"\\" in body or b"\x7f" in body or can_name_store(body)
+
+
+def _has_sign(body: bytes, signs: tuple[bytes, ...]) -> bool:
+    for begin in range(0, len(body), WINDOW):
+        # No single step takes long, so that other threads go on.
+        window = body[begin : begin + WINDOW + _SIGN_MAX] if len(body) > WINDOW else body
+        if any(sign in window for sign in signs):
+            return True
+        if b"\xe0" in window and _OVERLONG.search(window) is not None:
+            return True
+    return False
 
 
 def check_unread(body: bytes) -> None:
     """Refuse a body in a format that is not read here, if it could name the store."""
-    for sign in _UNREAD_SIGNS:
-        if sign in body:
-            raise refusal(sign.decode())
+    found = _UNREAD.search(body)
+    if found is not None:
+        raise refusal(found[0].decode(errors="replace"))
 
 
 def named_in(body: bytes) -> list[str]:
     """The index expressions a JSON body names, for requests that name them nowhere else."""
-    try:
-        found = _index_names(orjson.loads(body))
-    except orjson.JSONDecodeError:
-        return []
-    return [part for name in found if isinstance(name, str) for part in name.split(",") if part]
+    return list(names_in(decoded(body)))
 
 
-def _is_one_value(body: bytes) -> bool:
-    try:
-        orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return False
-    return True
+def names_in(text: str) -> Iterator[str]:
+    """The index expressions in a JSON text, however it holds them."""
+    return _parts(texts_under(text, INDEX_MEMBERS))
 
 
-def objects_in(value: Any) -> Iterator[dict[str, Any]]:
-    """All objects of parsed JSON, however deep."""
-    # Not by recursion: bodies may be nested more deeply than that goes.
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, dict):
-            yield each
-            waiting += each.values()
-        elif isinstance(each, list):
-            waiting += each
-
-
-def _index_names(value: Any) -> Iterable[object]:
-    for each in objects_in(value):
-        for key, member in each.items():
-            if key in _INDEX_MEMBERS:
-                yield from member if isinstance(member, list) else [member]
+def _parts(texts: Iterable[str]) -> Iterator[str]:
+    return (part for text in texts for part in text.split(",") if part)

@@ -11,27 +11,36 @@ from aiohttp import web
 
 from pipelines.errors import PipelineError
 from pipelines.executor import Executor
+from pipelines.json_text import write
 from pipelines.payload import Payload
 from proxy.answer_form import AnswerForm
-from proxy.bodies import is_json, is_ndjson
+from proxy.bodies import is_json
 from proxy.cursors import PREFIX, Memory
+from proxy.dialect import may_be_read
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
-from proxy.guard import check_broken, check_unread
 from proxy.headers import Headers, request_headers
-from proxy.msearch_body import MsearchItem, MsearchSyntaxError, read_msearch, write_msearch
+from proxy.msearch_body import MsearchItem, MsearchSyntaxError, write_msearch
+from proxy.msearch_reading import MsearchReading, answers_in
 from proxy.msearch_work import Work, each, is_refused, needs_work, refused_items, together
 from proxy.naming import SEARCH_PIPELINE, Asked
-from proxy.reach import ALL, expands_hidden, narrowed, refusal
 from proxy.refusals import Attempt
 from proxy.relay import Relay
 from proxy.runs import Runs
 from proxy.scroll import ScrollTraffic
-from proxy.selection import Selection, Selector
+from proxy.selection import Chosen, Selection, Selector
 from proxy.spans import elements, member, replaced
 from proxy.target import Target
 from proxy.templates import Templates
-from proxy.transform import inflated, new_body_headers, read_json_body
+from proxy.transform import (
+    PARSE_INLINE,
+    UnreadableError,
+    inflated,
+    new_body_headers,
+    parse,
+    parse_answer,
+    read_json_body,
+)
 from proxy.upstream import UpstreamResponse
 from proxy.upstream_errors import UpstreamError
 
@@ -54,6 +63,7 @@ class MsearchTraffic:
         visible: frozenset[str],
     ) -> None:
         self._relay = relay
+        self._reading = MsearchReading(relay)
         self._selector = selector
         self._executor = executor
         self._templates = templates
@@ -70,13 +80,17 @@ class MsearchTraffic:
         untouched = untouched and not named
         untouched = untouched and PREFIX.encode() not in body
         if untouched or not body:
-            return await self._send_untouched(exchange, self._unread(body, exchange, target))
+            narrowed = await self._reading.without_store(body, exchange, target)
+            return await self._send_untouched(exchange, narrowed)
         body = await read_json_body(exchange, self._max_bytes, lines=True)
         try:
-            items = await asyncio.to_thread(read_msearch, body)
+            items, kept_out = await self._reading.items(body, target)
         except MsearchSyntaxError as error:
-            raise ErrorAnswer(400, "illegal_argument_exception", str(error)) from error
-        kept_out = [_narrowed(item, target) for item in items]
+            items, kept_out = [], []
+            self._leave_out(str(error))
+        if not items:
+            # The backend refuses it, in its own words.
+            return await self._send_untouched(exchange, None)
         templated = target.segments[-1] == "template"
         works = [await self._prepare(item, exchange, target, asked, templated) for item in kept_out]
         for item, work in zip(items, works, strict=True):
@@ -88,6 +102,12 @@ class MsearchTraffic:
             for work in works:
                 work.runs.accepted()
 
+    def _leave_out(self, reason: str) -> None:
+        """Raise `ErrorAnswer` (400) where what cannot be read could get past a final pipeline."""
+        if self._selector.guarded("query", "result"):
+            reason += "; final pipelines have to read it"
+            raise ErrorAnswer(400, "illegal_argument_exception", reason)
+
     async def _prepare(
         self,
         item: MsearchItem,
@@ -98,8 +118,10 @@ class MsearchTraffic:
     ) -> Work:
         opened, memory, failure, rendered = item, None, None, False
         try:
+            if item.unread:
+                self._leave_out(item.unread)
             if templated and not item.names and PREFIX.encode() in item.body:
-                text = await self._templates.render(item.body.decode(), exchange)
+                text = await self._templates.render(item.body, exchange)
                 opened, rendered = item.with_body(text), True
             opened, memory = self._opened(opened)
         except (ErrorAnswer, PipelineError, UnicodeDecodeError) as error:
@@ -119,6 +141,10 @@ class MsearchTraffic:
         work = Work(opened, Selection(), runs, failure=failure, memory=memory)
         work.touched = opened is not item
         work.rendered = rendered
+        if item.unread:
+            # Nobody knows what it is on; the backend refuses them all for it.
+            work.failure = failure
+            return work
         try:
             work.selection = await self._selector.for_search(
                 names,
@@ -161,17 +187,33 @@ class MsearchTraffic:
         if work.failure is not None or not (selection.query or selection.result or templated):
             return
         try:
-            text = work.item.body.decode()
+            body = work.item.body
             if templated and not work.rendered:
-                text = await self._templates.render(text, exchange)
-                work.item, work.touched = work.item.with_body(text), True
-            work.request = _parse(text, work.item.line + 1)
+                body = (await self._templates.render(body, exchange)).encode()
+                work.item, work.touched = work.item.with_body(body.decode()), True
+            work.request = await parse(body, f"search in line {work.item.line + 1}")
             work.sent = await work.runs.run(selection.query, "query", work.request)
-        except (ErrorAnswer, PipelineError, UnicodeDecodeError) as error:
+        except UnreadableError as error:
+            self._pass_item(work, error, exchange, templated)
+            return
+        except (ErrorAnswer, PipelineError) as error:
             work.failure = _failure(error, exchange.request_id)
             return
         if work.sent.changed:
             work.item, work.touched = work.item.with_body(work.sent.text), True
+
+    def _pass_item(
+        self, work: Work, error: UnreadableError, exchange: Exchange, templated: bool
+    ) -> None:
+        """Let a search go on as it came, which its query pipelines cannot be given."""
+        try:
+            if templated or not may_be_read(work.item.body):
+                # In place of the template there is nothing to be sent, and for what is broken the
+                # backend would refuse the others too.
+                raise error.refused or error
+            work.runs.unread(work.selection.query, error)
+        except ErrorAnswer as answer:
+            work.failure = _failure(answer, exchange.request_id)
 
     async def _send(
         self, exchange: Exchange, target: Target, works: list[Work], templated: bool
@@ -199,7 +241,7 @@ class MsearchTraffic:
                 return await self._relay.answer(exchange, response)
         form.check()
         if not sent:
-            local = await self._finish(_EMPTY, works)
+            local = await self._finish(_EMPTY.encode(), works)
             body, given = await form.write(exchange, local, 200)
             fields = Headers([*together(works).answer_headers(), *given.items()])
             return exchange.respond_json(200, body, fields)
@@ -216,9 +258,7 @@ class MsearchTraffic:
             if not again:
                 made: str | bytes = raw
                 if response.status == 200 and needs_work(works):
-                    text = raw.decode()
-                    finished = await self._finish(text, works)
-                    made = finished if finished != text else raw
+                    made = await self._finish(raw, works)
                 told = together(works).answer_headers()
                 return await form.respond(exchange, response, made, told)
         return await self._send(exchange, target, works, templated)
@@ -301,51 +341,50 @@ class MsearchTraffic:
             work.failure = answer
         return True
 
-    async def _finish(self, text: str, works: list[Work]) -> str:
+    async def _finish(self, raw: bytes, works: list[Work]) -> str | bytes:
         """Result pipelines over the backend's answers, and our own answers in their places."""
-        whole = member(text, "responses")
-        if whole is None:
-            raise ErrorAnswer(500, "proxy_exception", "the backend's answer has no [responses]")
-        remaining = iter([text[s.start : s.end] for s in elements(text, whole.start)])
+        try:
+            if len(raw) > PARSE_INLINE:
+                text, whole, spans = await asyncio.to_thread(answers_in, raw)
+            else:
+                text, whole, spans = answers_in(raw)
+        except UnreadableError as error:
+            for work in works:
+                work.runs.skipped(work.selection.result, error.reason)
+            return raw
+        remaining = iter([text[s.start : s.end] for s in spans])
         answers: list[str] = []
         for work in works:
             # One that was sent again by itself has an answer in the first place as well.
             given = next(remaining) if work.item.local is None else ""
             if work.failure is not None:
-                answers.append(orjson.dumps(work.failure).decode())
+                answers.append(write(work.failure))
             else:
                 answers.append(await self._result(work.alone or given, work))
-        return replaced(text, [(whole, f"[{','.join(answers)}]")])
+        finished = replaced(text, [(whole, f"[{','.join(answers)}]")])
+        return raw if finished == text else finished
 
     async def _result(self, text: str, work: Work) -> str:
-        payload = Payload.parse(text)
-        if payload.data.get("status", 200) != 200:
+        status = member(text, "status")
+        if status is not None and text[status.start : status.end] != "200":
             return text
+        chosen = work.selection.result
         try:
-            result = await work.runs.run(
-                work.selection.result, "result", payload, request=work.sent.text
-            )
+            if chosen:
+                text = await self._transformed(text, chosen, work)
         except (ErrorAnswer, PipelineError) as error:
-            return orjson.dumps(_failure(error, work.runs.request_id)).decode()
-        text = work.runs.with_metadata(result.text)
+            return write(_failure(error, work.runs.request_id))
+        text = work.runs.with_metadata(text)
         return self._scroll.rewrap(text, work.memory) if work.memory else text
 
-    def _unread(self, body: bytes, exchange: Exchange, target: Target) -> bytes | None:
-        """The body without the store, where a pattern in it reaches that; else None.
-
-        Refuses one that names the store, however broken it is or whatever its format.
-        """
+    async def _transformed(self, text: str, chosen: Chosen, work: Work) -> str:
         try:
-            items = read_msearch(body)
-            kept_out = [_narrowed(item, target) for item in items]
-        except MsearchSyntaxError:
-            # The backend refuses it too, unless it takes for JSON what is none here.
-            content_type = exchange.headers.get("Content-Type", "")
-            is_ours = is_json(content_type) or is_ndjson(content_type)
-            (check_broken if is_ours else check_unread)(body)
-            return None
-        changed = any(new is not old for new, old in zip(kept_out, items, strict=True))
-        return write_msearch(kept_out) if changed else None
+            payload = await parse_answer(text.encode(), "search response")
+        except UnreadableError as error:
+            work.runs.skipped(chosen, error.reason)
+            return text
+        result = await work.runs.run(chosen, "result", payload, request=work.sent.text)
+        return result.text
 
     async def _send_untouched(self, exchange: Exchange, body: bytes | None) -> web.StreamResponse:
         raw = await exchange.body(self._max_bytes) if exchange.has_body else None
@@ -354,28 +393,7 @@ class MsearchTraffic:
             return await self._relay.answer(exchange, response)
 
 
-def _parse(text: str, line: int) -> Payload:
-    try:
-        return Payload.parse(text)
-    except ValueError as error:
-        reason = f"line {line}: the search cannot be used: {error}"
-        raise ErrorAnswer(400, "parse_exception", reason) from error
-
-
 def _failure(error: Exception, request_id: str) -> dict[str, Any]:
     """An item's answer to an error, as the backend gives it."""
     answered: dict[str, Any] = orjson.loads(answer_for(error, request_id).body())
     return answered
-
-
-def _narrowed(item: MsearchItem, target: Target) -> MsearchItem:
-    """The item without the store; itself where it does not reach that."""
-    names = item.names or target.names or ("*",)
-    hidden = expands_hidden(item.expand or target.query.get("expand_wildcards"))
-    more = narrowed(names, hidden=hidden)
-    if not more:
-        return item
-    if {"index", "indices"} <= item.meta.keys():
-        # Which of them counts is for the backend to say.
-        raise refusal(",".join(item.names))
-    return item.with_names([*("*" if name == ALL else name for name in names), *more])

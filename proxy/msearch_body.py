@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from pipelines.json_text import can_be_written
+from proxy.dialect import first_value
 from proxy.target import expressions
 
 
@@ -18,13 +18,17 @@ class MsearchSyntaxError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MsearchItem:
-    """One search: its header and its body, as received. `local` is an answer of our own."""
+    """One search: its header and its body, as received. `local` is an answer of our own.
+
+    `unread` says why the header cannot be read here, empty if it was.
+    """
 
     line: int
     header: bytes
     meta: dict[str, Any]
     body: bytes
     local: dict[str, Any] | None = None
+    unread: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -69,46 +73,31 @@ class MsearchItem:
         return replace(self, local=answer)
 
 
-def read_msearch(body: bytes) -> list[MsearchItem]:
+def read_msearch(body: bytes, *, skips_first: bool = True) -> list[MsearchItem]:
     """The items of an msearch body, in order. Raises `MsearchSyntaxError`.
 
-    An empty header line is legal and means: as the URL says.
+    An empty header line is legal and means: as the URL says. With `skips_first` the first line of
+    all is none if it is empty, as for OpenSearch. A last header without a body is ignored.
     """
     if not body.endswith(b"\n"):
         raise MsearchSyntaxError("the msearch request must be terminated by a newline [\\n]")
     lines = body.split(b"\n")[:-1]
-    # Behind the last line that says something, an empty one is no header.
-    end = len(lines)
-    while end and not lines[end - 1].strip():
-        end -= 1
-    items: list[MsearchItem] = []
-    position = 0
-    while position < len(lines):
-        header = lines[position]
-        if position >= end and not header.strip():
-            break
-        if position + 1 >= len(lines):
-            raise MsearchSyntaxError(f"line {position + 1}: the header has no body line after it")
-        meta = _read_header(header, position + 1)
-        items.append(
-            MsearchItem(line=position + 1, header=header, meta=meta, body=lines[position + 1])
-        )
-        position += 2
-    return items
+    begin = 1 if skips_first and not lines[0] else 0
+    return [
+        _read_item(lines[position], lines[position + 1], position + 1)
+        for position in range(begin, len(lines) - 1, 2)
+    ]
 
 
-def _read_header(header: bytes, line: int) -> dict[str, Any]:
-    if not header.strip():
-        return {}
+def _read_item(header: bytes, body: bytes, line: int) -> MsearchItem:
     try:
-        value = orjson.loads(header)
-    except orjson.JSONDecodeError as error:
-        raise MsearchSyntaxError(f"line {line}: the header is not valid JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise MsearchSyntaxError(f"line {line}: the header must be an object")
-    if not can_be_written(value):
-        raise MsearchSyntaxError(f"line {line}: the header is nested too deeply")
-    return value
+        value = first_value(header)
+    except ValueError as error:
+        unread = f"line {line}: the header cannot be read: {error}"
+        return MsearchItem(line=line, header=header, meta={}, body=body, unread=unread)
+    # To the backends, all that is no object says nothing.
+    meta = value if isinstance(value, dict) else {}
+    return MsearchItem(line=line, header=header, meta=meta, body=body)
 
 
 def _simple(values: list[Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ from proxy.search_request import body_in_url, merge_query
 from proxy.selection import Selection, Selector
 from proxy.spans import member, replaced
 from proxy.target import Operation, Target
-from proxy.transform import new_body_headers, parse, read_json_body
+from proxy.transform import UnreadableError, new_body_headers, parse, read_json_body
 from proxy.upstream import UpstreamResponse
 
 
@@ -89,9 +90,15 @@ class QueryTraffic:
             visible=self._visible,
             warnings=selection.warnings,
         )
-        body = await read_json_body(exchange, self._max_bytes)
-        source = (body or body_in_url(query) or b"{}").decode()
-        given = (await parse(source.encode(), "request")).data
+        body = b""
+        try:
+            body = await read_json_body(exchange, self._max_bytes)
+            parsed = await parse(body or body_in_url(query) or b"{}", "request")
+        except UnreadableError as error:
+            runs.unread(selection.query, error)
+            selection = replace(selection, query=())
+            parsed = Payload("{}", {})
+        source, given = parsed.text, parsed.data
         by_query = target.operation is Operation.BY_QUERY
         is_read = by_query or not (body or target.query.get("source"))
         merged, remaining = merge_query(given, query) if is_read else (given, query)

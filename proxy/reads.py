@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
 from pipelines.errors import PipelineError
 from pipelines.executor import CompiledPipeline, Executor
-from pipelines.payload import Payload
+from pipelines.json_text import write
 from proxy.answer_form import AnswerForm
 from proxy.bodies import is_json
 from proxy.errors import ErrorAnswer, answer_for
@@ -20,12 +21,17 @@ from proxy.headers import request_headers
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
 from proxy.selection import Chosen, Selector, bypass_refused
-from proxy.spans import Span, elements, member, replaced
+from proxy.spans import Span, elements, member, members, replaced
 from proxy.target import Operation, Target
+from proxy.transform import PARSE_INLINE, UnreadableError, located, parse_answer
 from proxy.upstream import UpstreamResponse
 
 ANSWER_MAX = 200 * 1024 * 1024
 CONCURRENCY = 8
+_AROUND: Final = (
+    b'{"took":0,"timed_out":false,"_shards":{"total":1,"successful":1,"skipped":0,"failed":0},'
+    b'"hits":{"total":{"value":1,"relation":"eq"},"max_score":null,"hits":[%b]}}'
+)
 _REQUEST = '{"query":{"match_all":{}}}'
 
 
@@ -69,15 +75,30 @@ class ReadTraffic:
             if response.status != 200 or not readable:
                 return await self._unread(exchange, response, form)
             raw = await response.read(ANSWER_MAX)
-            text = raw.decode()
+            text = raw.decode(errors="surrogateescape")
             hit = _source_hit(target, text) if bare else text
-            result = await self._run(runs, chosen, hit)
+            try:
+                result = await self._run(runs, chosen, hit)
+            except UnreadableError:
+                if not form.is_plain:
+                    return await self._again(exchange, target, runs)
+                result = hit
             told = runs.answer_headers()
             if result is None:
                 gone = _not_found(target, bare)
                 return await form.respond(exchange, response, gone, told, status=404)
             kept = raw if result == hit else _part(result, "_source") if bare else result
             return await form.respond(exchange, response, kept, told)
+
+    async def _again(self, exchange: Exchange, target: Target, runs: Runs) -> web.StreamResponse:
+        """The backend's own answer, in the form that the client asked for."""
+        query = target.query.without({"pipeline"})
+        body = await exchange.body(exchange.max_body) if exchange.has_body else None
+        with await self._relay.send(
+            exchange, target=query.after(target.path), body=body, retry=True
+        ) as response:
+            response.headers.extend(runs.answer_headers())
+            return await self._relay.answer(exchange, response)
 
     async def _unread(
         self, exchange: Exchange, response: UpstreamResponse, form: AnswerForm
@@ -106,12 +127,25 @@ class ReadTraffic:
             if response.status != 200 or not readable:
                 return await self._unread(exchange, response, form)
             raw = await response.read(ANSWER_MAX)
-            text = raw.decode()
             runs = self._runs(exchange, target.index)
-            whole = member(text, "docs")
+            text, whole = await self._documents(raw, runs)
             changes = await self._each(exchange, target, text, whole, runs) if whole else []
             made = replaced(text, changes) if changes else raw
+            if not changes and not form.is_plain and runs.warnings:
+                return await self._again(exchange, target, runs)
             return await form.respond(exchange, response, made, runs.answer_headers())
+
+    async def _documents(self, raw: bytes, runs: Runs) -> tuple[str, Span | None]:
+        """An answer's text and where its documents lie; None where they cannot be told apart."""
+        try:
+            if len(raw) > PARSE_INLINE:
+                return await asyncio.to_thread(located, raw, "docs")
+            return located(raw, "docs")
+        except UnreadableError as error:
+            if self._selector.guarded("result"):
+                raise ErrorAnswer(500, "pipeline_execution_exception", error.reason) from error
+            runs.warnings.add(f"no pipeline ran: {error.reason}")
+            return "", None
 
     async def _each(
         self, exchange: Exchange, target: Target, text: str, whole: Span, runs: Runs
@@ -132,21 +166,26 @@ class ReadTraffic:
         return changes
 
     async def _one_of_many(self, exchange: Exchange, target: Target, text: str, runs: Runs) -> str:
-        document = orjson.loads(text)
-        if not isinstance(document, dict) or not document.get("found"):
+        # Its source may be more than a parser can hold.
+        parts = {span.key: span for span in members(text)}
+        found, named, identified = (parts.get(key) for key in ("found", "_index", "_id"))
+        if found is None or named is None or text[found.start : found.end] != "true":
             return text
-        index, doc_id = str(document["_index"]), document["_id"]
+        index = str(json.loads(text[named.start : named.end]))
+        doc_id = json.loads(text[identified.start : identified.end]) if identified else None
         own = self._runs(exchange, index)
         try:
             chosen = await self._chosen((index,), exchange, target)
             result = await self._run(own, chosen, text)
+        except UnreadableError:
+            return text
         except (ErrorAnswer, PipelineError) as error:
             answer = orjson.loads(answer_for(error, own.request_id).body())["error"]
-            return orjson.dumps({"_index": index, "_id": doc_id, "error": answer}).decode()
+            return write({"_index": index, "_id": doc_id, "error": answer})
         finally:
             runs.take(own)
         if result is None:
-            return orjson.dumps({"_index": index, "_id": doc_id, "found": False}).decode()
+            return write({"_index": index, "_id": doc_id, "found": False})
         return result
 
     async def _may_apply(self, exchange: Exchange, target: Target) -> bool:
@@ -174,14 +213,18 @@ class ReadTraffic:
         return tuple(chosen)
 
     async def _run(self, runs: Runs, chosen: Chosen, hit: str) -> str | None:
-        """The hit as the pipelines leave it; None where they take it out."""
+        """The hit as the pipelines leave it; None where they take it out.
+
+        Raises `UnreadableError` where they cannot be given it, which is noted.
+        """
         if not chosen:
             return hit
-        payload = Payload.parse(
-            '{"took":0,"timed_out":false,"_shards":{"total":1,"successful":1,"skipped":0,'
-            '"failed":0},"hits":{"total":{"value":1,"relation":"eq"},"max_score":null,'
-            f'"hits":[{hit}]}}}}'
-        )
+        try:
+            hit_bytes = hit.encode(errors="surrogateescape")
+            payload = await parse_answer(_AROUND % hit_bytes, "document")
+        except UnreadableError as error:
+            runs.skipped(chosen, error.reason)
+            raise
         result = await runs.run(chosen, "result", payload, request=_REQUEST)
         if not result.changed:
             return hit

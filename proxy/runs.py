@@ -14,7 +14,7 @@ from pipelines.payload import Payload
 from proxy.errors import ErrorAnswer, item_status
 from proxy.exchange import Exchange
 from proxy.request_id import REQUEST_ID, new_id
-from proxy.transform import visible_headers
+from proxy.transform import UnreadableError, visible_headers
 from proxy.warnings import Warnings
 
 LABELS_MAX: Final = 1024
@@ -187,6 +187,18 @@ class Runs:
                 error.pipeline = pipeline.name
                 raise answer_of(error, self.id)
             self.warnings.add(f"pipeline [{pipeline.label}] did not run: {reason}")
+
+    def unread(self, pipelines: Sequence[CompiledPipeline], error: UnreadableError) -> None:
+        """Note that pipelines could not run on what a client sent, which goes on as it came.
+
+        Raises `ErrorAnswer` where a final one is among them.
+        """
+        for pipeline in pipelines:
+            if pipeline.final:
+                reason = f"{error.reason}; pipeline [{pipeline.name}] always runs here"
+                extra = {"pipeline": pipeline.name}
+                raise error.refused or ErrorAnswer(400, error.type, reason, extra=extra)
+        self.skipped(pipelines, error.reason)
 
     def with_metadata(self, text: str) -> str:
         """A response's text with ``_pipeline_metadata`` at its top, if there is any."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -10,7 +11,6 @@ import orjson
 from aiohttp import web
 
 from pipelines.executor import Executor
-from pipelines.payload import Payload
 from pipelines.registry import Registry
 from proxy.answer_form import AnswerForm
 from proxy.bodies import is_json
@@ -26,11 +26,17 @@ from proxy.search_request import body_in_url
 from proxy.selection import Chosen, Selection, Selector
 from proxy.spans import Span, member, replaced
 from proxy.target import Target
-from proxy.transform import inflated, new_body_headers, read_json_body
+from proxy.transform import (
+    UnreadableError,
+    inflated,
+    new_body_headers,
+    parse_answer,
+    read_json_body,
+)
 
 BODY_MAX = 16 * 1024 * 1024
 ANSWER_MAX = 100 * 1024 * 1024
-Render = Callable[[str, Exchange], Awaitable[str]]
+Render = Callable[[bytes, Exchange], Awaitable[str]]
 # The members and parameters that hold ids, by the spelling of either backend.
 ID_MEMBERS = ("scroll_id", "pit_id", "id")
 
@@ -88,12 +94,22 @@ class ScrollTraffic:
                 if form.is_plain:
                     return await self._relay.answer(exchange, response)
                 return await form.respond(exchange, response, await response.read(ANSWER_MAX))
-            text = (await response.read(ANSWER_MAX)).decode()
-            result = await runs.run(chosen, "result", Payload.parse(text), request=memory.request)
-            text = runs.with_metadata(result.text)
+            raw = await response.read(ANSWER_MAX)
+            text, read = raw.decode(errors="surrogateescape"), True
+            try:
+                payload = await parse_answer(raw, "page")
+                result = await runs.run(chosen, "result", payload, request=memory.request)
+                text = result.text
+            except UnreadableError as error:
+                runs.skipped(chosen, error.reason)
+                read = False
+            text = runs.with_metadata(text)
             kept = replace(memory, state=runs.state)
-            text = self.rewrap(text, self.fitted(kept, CURSOR_MAX, runs, "pages"))
-            return await form.respond(exchange, response, text, runs.answer_headers())
+            with suppress(ValueError):
+                # Where its parts cannot be told apart, the next page has no pipelines.
+                text = self.rewrap(text, self.fitted(kept, CURSOR_MAX, runs, "pages"))
+            page = text if read else text.encode(errors="surrogateescape")
+            return await form.respond(exchange, response, page, runs.answer_headers())
 
     # For the first page, which is a search
 
@@ -156,7 +172,7 @@ class ScrollTraffic:
             if not is_text(exchange) and b"pit" in body:
                 body = await read_json_body(exchange, limit)
         if render is not None and PREFIX.encode() in body:
-            body = (await render(body.decode(), exchange)).encode()
+            body = (await render(body, exchange)).encode()
         if b'"pit"' not in body:
             return None, None
         try:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-import orjson
 from aiohttp import web
 
 from pipelines.executor import Executor
-from pipelines.graft import graft, loses_nothing
 from pipelines.payload import Payload
 from proxy.answer_form import AnswerForm
-from proxy.bodies import is_json
 from proxy.cursors import Memory
-from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.headers import Headers, request_headers
 from proxy.named_body import named_in_body
@@ -24,15 +20,22 @@ from proxy.refusals import Attempt
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
 from proxy.scroll import ScrollTraffic
-from proxy.search_request import body_in_url, merge_template, merge_url, merged_text
+from proxy.search_payload import (
+    merged_request,
+    read_up_to,
+    templated_request,
+    unreadable,
+)
+from proxy.search_request import body_in_url
 from proxy.selection import Selection, Selector
 from proxy.spans import with_member
 from proxy.target import Target
 from proxy.templates import Templates
 from proxy.transform import (
+    UnreadableError,
     is_plain_json,
     new_body_headers,
-    parse,
+    parse_answer,
     read_json_body,
 )
 from proxy.upstream import UpstreamResponse
@@ -73,7 +76,8 @@ class _Asking:
     """How the search of an exchange is sent.
 
     `remaining` are the URL's parameters that are not in the request, `sent` is the client's body;
-    `is_read` says that it could be read and is not empty.
+    `is_read` says that it could be read and is not empty, `unread` that no pipeline can be given
+    it, so that it goes on as it came.
     """
 
     exchange: Exchange
@@ -81,15 +85,21 @@ class _Asking:
     remaining: QueryString
     sent: bytes | None
     is_read: bool
+    unread: bool = False
 
     @property
     def path(self) -> str:
         path = self.search.target.path
-        return path.removesuffix("/template") if self.search.templated else path
+        rendered = self.search.templated and not self.unread
+        return path.removesuffix("/template") if rendered else path
 
     def asked(self, request: Payload) -> _Asked:
         """A request, as the client's own bytes where nothing in it was changed."""
         search = self.search
+        if self.unread:
+            opened = search.opened
+            headers = None if opened is None else new_body_headers(self.exchange)
+            return _Asked(self.path, search.query, headers, opened or self.sent)
         if not (request.changed or search.templated or search.opened is not None):
             return _Asked(self.path, search.query, None, self.sent)
         return self._of(request.text, self.remaining)
@@ -179,16 +189,15 @@ class SearchTraffic:
             visible=self._visible,
             warnings=selection.warnings,
         )
-        body = await read_json_body(exchange, self._max_bytes)
-        source = search.opened or body or body_in_url(query) or b"{}"
-        if search.templated and search.opened is None:
-            source = (await self._templates.render(source.decode(), exchange)).encode()
-        if search.templated:
-            request, remaining = await _templated_request(source, query)
-        else:
-            request, remaining = await merged_request(source, query)
         sent = await exchange.body(self._max_bytes) if exchange.has_body else None
-        asking = _Asking(exchange, search, remaining, sent, is_read=bool(body))
+        try:
+            request, asking = await self._asking(exchange, search, sent)
+        except UnreadableError as error:
+            runs.unread(selection.query, error)
+            selection = replace(selection, query=())
+            search = replace(search, selection=selection)
+            request = Payload("{}", {})
+            asking = _Asking(exchange, search, query, sent, is_read=False, unread=True)
         try:
             rewritten = await runs.run(selection.query, "query", request)
             unread = not (selection.result or runs.metadata or self._carries(search))
@@ -197,6 +206,20 @@ class SearchTraffic:
             return await self._read(asking, runs, request, rewritten)
         finally:
             runs.accepted()
+
+    async def _asking(
+        self, exchange: Exchange, search: _Search, sent: bytes | None
+    ) -> tuple[Payload, _Asking]:
+        """The request as pipelines see it. Raises `UnreadableError`."""
+        body = await read_json_body(exchange, self._max_bytes)
+        source = search.opened or body or body_in_url(search.query) or b"{}"
+        if search.templated and search.opened is None:
+            source = (await self._templates.render(source, exchange)).encode()
+        if search.templated:
+            request, remaining = await templated_request(source, search.query)
+        else:
+            request, remaining = await merged_request(source, search.query)
+        return request, _Asking(exchange, search, remaining, sent, is_read=bool(body))
 
     async def _pass_on(
         self, asking: _Asking, runs: Runs, request: Payload, rewritten: Payload
@@ -224,21 +247,24 @@ class SearchTraffic:
         with response:
             if response.status != 200 and form.is_plain:
                 return await self._pass(exchange, response, runs)
-            reason = _unreadable(response)
+            reason = unreadable(response)
             raw, whole = b"", False
             if reason is None:
-                raw, whole = await _read_up_to(response, self._max_bytes)
+                raw, whole = await read_up_to(response, self._max_bytes)
             if whole:
                 body: str | bytes = raw
+                read = True
                 if response.status == 200:
-                    body = await self._result(search, runs, raw, answered.text)
-                return await form.respond(exchange, response, body, runs.answer_headers())
-            runs.skipped(
-                search.selection.result,
-                reason or f"the response is larger than {self._max_bytes} bytes",
-            )
-            if form.is_plain:
-                return await self._pass(exchange, response, runs, begun=raw)
+                    body, read = await self._result(search, runs, raw, answered.text)
+                if read or form.is_plain:
+                    return await form.respond(exchange, response, body, runs.answer_headers())
+            else:
+                runs.skipped(
+                    search.selection.result,
+                    reason or f"the response is larger than {self._max_bytes} bytes",
+                )
+                if form.is_plain:
+                    return await self._pass(exchange, response, runs, begun=raw)
         # The form is the backend's to give, then.
         with await self._send(exchange, asking.asked(answered)) as response:
             return await self._pass(exchange, response, runs)
@@ -259,27 +285,36 @@ class SearchTraffic:
             probe=lambda text: self._send(exchange, asking.probing(text)),
         )
 
-    async def _result(self, search: _Search, runs: Runs, raw: bytes, request: str) -> str | bytes:
-        """The response after its pipelines; the very bytes where none changed it."""
-        chosen = search.selection.result
-        try:
-            answered = await parse(raw, "search response")
-        except ErrorAnswer as error:
-            runs.skipped(chosen, error.reason)
-            return raw
-        result = await runs.run(chosen, "result", answered, request=request)
+    async def _result(
+        self, search: _Search, runs: Runs, raw: bytes, request: str
+    ) -> tuple[str | bytes, bool]:
+        """The response after its pipelines, and whether they could read it.
+
+        The very bytes where none changed it.
+        """
+        chosen, changed, read = search.selection.result, False, True
         carries = self._carries(search)
-        if not (result.changed or runs.metadata or carries or search.templated):
-            return raw
-        text = runs.with_metadata(result.text)
-        if search.templated:
-            text = with_member(text, "status", "200")
-        if carries:
-            known = search.memory
-            if known is None:
-                known = self._scroll.memory(search.names, search.selection, runs, request)
-            text = self._scroll.rewrap(text, known)
-        return text
+        try:
+            answered = await parse_answer(raw, "search response")
+        except UnreadableError as error:
+            runs.skipped(chosen, error.reason)
+            text, read = raw.decode(errors="surrogateescape"), False
+        else:
+            result = await runs.run(chosen, "result", answered, request=request)
+            text, changed = result.text, result.changed
+        if not (changed or runs.metadata or carries or search.templated):
+            return raw, read
+        text = runs.with_metadata(text)
+        with suppress(ValueError):
+            # Where its parts cannot be told apart, it goes on without them.
+            if search.templated:
+                text = with_member(text, "status", "200")
+            if carries:
+                known = search.memory
+                if known is None:
+                    known = self._scroll.memory(search.names, search.selection, runs, request)
+                text = self._scroll.rewrap(text, known)
+        return (text if read else text.encode(errors="surrogateescape")), read
 
     async def _send(self, exchange: Exchange, asked: _Asked) -> UpstreamResponse:
         return await self._relay.send(
@@ -296,59 +331,3 @@ class SearchTraffic:
         for name, value in runs.answer_headers():
             response.add(name, value)
         return await self._relay.answer(exchange, response, begun=begun)
-
-
-def _unreadable(response: UpstreamResponse) -> str | None:
-    """Why a result pipeline cannot read this answer; None if it can."""
-    content_type = response.get("Content-Type") or ""
-    if not is_json(content_type):
-        return f"the response is {content_type or 'of no known type'}, not JSON"
-    if response.get("Content-Encoding") is not None:
-        return "the response is compressed although that was not asked for"
-    return None
-
-
-async def _read_up_to(response: UpstreamResponse, limit: int) -> tuple[bytes, bool]:
-    """The body, and whether that is all of it: reading stops above `limit` bytes."""
-    if response.length is not None:
-        return (b"", False) if response.length > limit else (await response.read(limit), True)
-    pieces: list[bytes] = []
-    size = 0
-    async for chunk in response.chunks():
-        pieces.append(chunk)
-        size += len(chunk)
-        if size > limit:
-            return b"".join(pieces), False
-    return b"".join(pieces), True
-
-
-async def _templated_request(source: bytes, query: QueryString) -> tuple[Payload, QueryString]:
-    """The same for what a template came to."""
-    payload = await parse(source, "search request")
-    merged, remaining = merge_template(payload.data, query)
-    for name in merged.keys() - payload.data.keys():
-        text = with_member(payload.text, name, orjson.dumps(merged[name]).decode())
-        payload = Payload(text, merged)
-    return payload, remaining
-
-
-async def merged_request(source: bytes, query: QueryString) -> tuple[Payload, QueryString]:
-    """The request as a payload with URL parameters in it, and the URL without them.
-
-    Where the URL adds nothing, the client's own text is the payload, so that numbers of any size
-    stay as they were written.
-    """
-    payload = await parse(source, "search request")
-    if not query.raw:
-        return payload, query
-    merged, remaining = merge_url(payload.data, query)
-    if merged == payload.data:
-        return payload, remaining
-    try:
-        text = merged_text(source, query)
-    except ValueError as error:
-        reason = f"the search request cannot be used: {error}"
-        raise ErrorAnswer(400, "parse_exception", reason) from error
-    if not loses_nothing(payload.text, payload.data):
-        text = await asyncio.to_thread(graft, payload.text, text)
-    return Payload(text, merged), remaining

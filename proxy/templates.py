@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.backend import Backend
-from proxy.errors import ErrorAnswer
+from proxy.backend import Backend, BackendRefusedError
+from proxy.dialect import as_json
 from proxy.exchange import Exchange
 from proxy.spans import member, with_member
-from proxy.transform import credentials_of
+from proxy.transform import UnreadableError, credentials_of
 
 _FLAGS: Final = ("explain", "profile")
 _TRUE: Final = ("true", '"true"')
@@ -20,24 +20,23 @@ class Templates:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    async def render(self, text: str, exchange: Exchange) -> str:
+    async def render(self, body: bytes, exchange: Exchange) -> str:
         """The search request that a template request (``{"id" | "source", "params"}``) means.
 
-        Raises `BackendRefusedError` with the backend's reason where it cannot be rendered.
+        Raises `UnreadableError`, with the backend's reason where that cannot render it.
         """
         answer = await self._backend.call(
-            "POST",
-            "/_render/template",
-            text.encode(),
-            headers=credentials_of(exchange),
-            retry=True,
+            "POST", "/_render/template", body, headers=credentials_of(exchange), retry=True
         )
-        answer.require(200)
-        rendered = answer.body.decode()
-        found = member(rendered, "template_output")
+        try:
+            answer.require(200)
+            rendered = answer.body.decode()
+            found = member(rendered, "template_output")
+        except (BackendRefusedError, ValueError) as error:
+            raise _no_search(error) from error
         if found is None:
-            raise ErrorAnswer(500, "proxy_exception", "the backend rendered no [template_output]")
-        return _with_flags(rendered[found.start : found.end], text)
+            raise _no_search("the backend rendered no [template_output]")
+        return _with_flags(rendered[found.start : found.end], as_json(body))
 
 
 def _with_flags(search: str, template: str) -> str:
@@ -53,6 +52,10 @@ def _with_flags(search: str, template: str) -> str:
             if asked or member(search, name) is not None:
                 search = with_member(search, name, wanted)
     except ValueError as error:
-        reason = f"the template does not come to a search request: {error}"
-        raise ErrorAnswer(400, "parse_exception", reason) from error
+        raise _no_search(error) from error
     return search
+
+
+def _no_search(problem: object) -> UnreadableError:
+    refused = problem if isinstance(problem, BackendRefusedError) else None
+    return UnreadableError(f"the template does not come to a search request: {problem}", refused)

@@ -14,7 +14,13 @@ from proxy.documents import DocumentTraffic
 from proxy.errors import ErrorAnswer, status_of
 from proxy.exchange import Exchange
 from proxy.formats import FormatError, format_of, to_json
-from proxy.guard import check_body, check_target, named_in
+from proxy.guard import (
+    check_body,
+    check_body_of,
+    check_target,
+    format_can_name_store,
+    named_in,
+)
 from proxy.headers import NAMES_PIPELINES
 from proxy.indices import IndexTraffic
 from proxy.keep_up import KeepUp
@@ -209,7 +215,8 @@ class Traffic:
         """Refuse what would get past a final pipeline; indices named in the body count."""
         names = target.names
         if target.operation in _NAMES_IN_BODY and exchange.has_body:
-            names = tuple(named_in(await self._naming(exchange))) or names
+            body = await self._naming(exchange, target)
+            names = tuple(await asyncio.to_thread(named_in, body)) or names
         await self._selector.check_bypass(
             names,
             target.bypasses,
@@ -217,12 +224,15 @@ class Traffic:
             target.query.get("expand_wildcards"),
         )
 
-    async def _naming(self, exchange: Exchange) -> bytes:
+    async def _naming(self, exchange: Exchange, target: Target) -> bytes:
         """A body that names indices, as JSON: in YAML and CBOR a name has other spellings."""
         body = await inflated(exchange, self._max_body)
         format = format_of(exchange.headers.get("Content-Type", ""))
         if format not in ("yaml", "cbor") or not body:
             return body
+        needed = target.segments == ("_aliases",) or self._selector.guarded(*target.bypasses)
+        if not (needed or format_can_name_store(body)):
+            return b""
         if format == "cbor" and body.startswith((b"{", b"[")):
             # JSON, called CBOR: there it is one string, which the backend refuses.
             return body
@@ -242,15 +252,15 @@ class Traffic:
 
     async def _mget(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         if exchange.has_body:
-            check_body(await self._naming(exchange))
+            await check_body_of(await self._naming(exchange, target))
         return await self._reads.many(exchange, target)
 
     async def _checked(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """Relay a request whose body names indices, none of which may be the store."""
         if not exchange.has_body:
             return await self._other(exchange, target)
-        naming = await self._naming(exchange)
-        check_body(naming)
+        naming = await self._naming(exchange, target)
+        await check_body_of(naming)
         with await self._relay.send(exchange, body=await exchange.body(self._max_body)) as response:
             answer = await self._relay.answer(exchange, response)
         if not _RENAMING.isdisjoint(target.segments):

@@ -9,11 +9,13 @@ from typing import Final
 import orjson
 
 from pipelines.payload import Payload
-from proxy.bodies import inflate, is_json, is_ndjson
+from proxy.bodies import BodyTooLargeError, inflate, is_json, is_ndjson
+from proxy.dialect import as_json
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.formats import FormatError, as_json_type, format_of, to_json
 from proxy.headers import Headers, request_headers
+from proxy.spans import Span, member
 
 # Above this, parsing would hold up the event loop for longer than a millisecond or so.
 PARSE_INLINE = 256 * 1024
@@ -29,12 +31,16 @@ def is_plain_json(exchange: Exchange) -> bool:
 
 
 async def inflated(exchange: Exchange, limit: int) -> bytes:
-    """The whole body without its Content-Encoding, inflated off the event loop."""
+    """The whole body without its Content-Encoding, inflated off the event loop, once."""
     raw = await exchange.body(limit)
     encoding = exchange.headers.get("Content-Encoding", "")
     if not encoding or not raw:
         return raw
-    return await asyncio.to_thread(inflate, raw, encoding, limit)
+    if exchange.inflated is None:
+        exchange.inflated = await asyncio.to_thread(inflate, raw, encoding, limit)
+    if len(exchange.inflated) > limit:
+        raise BodyTooLargeError(limit)
+    return exchange.inflated
 
 
 async def read_json_body(exchange: Exchange, limit: int, *, lines: bool = False) -> bytes:
@@ -62,21 +68,89 @@ async def read_json_body(exchange: Exchange, limit: int, *, lines: bool = False)
     try:
         return await asyncio.to_thread(to_json, body, format)
     except FormatError as error:
-        raise ErrorAnswer(400, "parse_exception", str(error)) from error
+        raise UnreadableError(str(error)) from error
+
+
+class UnreadableError(ErrorAnswer):
+    """A body that no pipeline can be given. What the backend makes of it is the backend's affair.
+
+    It is an answer for those who cannot pass the body on; `refused` is the backend's, if it has
+    refused it already.
+    """
+
+    def __init__(self, reason: str, refused: ErrorAnswer | None = None) -> None:
+        super().__init__(400, "parse_exception", reason)
+        self.refused = refused
 
 
 async def parse(body: bytes, what: str) -> Payload:
-    """Parse a JSON object off the event loop if it is large; a 400 says where it is broken."""
+    """What a client sent as a payload, parsed off the event loop if it is large.
+
+    Its text is plain JSON where the body says the same in another way: in UTF-16, with comments.
+    Raises `UnreadableError`.
+    """
+    if len(body) > PARSE_INLINE:
+        return await asyncio.to_thread(parse_now, body, what)
+    return parse_now(body, what)
+
+
+def parse_now(body: bytes, what: str) -> Payload:
+    """The same, here and now."""
     try:
-        if len(body) > PARSE_INLINE:
-            return await asyncio.to_thread(Payload.parse, body)
+        return Payload.received(body)
+    except ValueError as error:
+        problem = error
+    try:
+        plain = as_json(body).encode()
+        if plain != body:
+            return Payload.received(plain)
+    except ValueError:
+        # What keeps the body itself from being read is as good a reason.
+        pass
+    if isinstance(problem, orjson.JSONDecodeError):
+        reason = f"the {what} is not valid JSON: {problem}"
+    else:
+        reason = f"the {what} cannot be used: {problem}"
+    raise UnreadableError(reason) from problem
+
+
+async def parse_answer(body: bytes, what: str) -> Payload:
+    """What the backend answered as a payload, parsed as `parse` does. Raises `UnreadableError`."""
+    if len(body) > PARSE_INLINE:
+        return await asyncio.to_thread(_answer_now, body, what)
+    return _answer_now(body, what)
+
+
+def _answer_now(body: bytes, what: str) -> Payload:
+    try:
         return Payload.parse(body)
     except ValueError as error:
-        if isinstance(error, orjson.JSONDecodeError):
-            reason = f"the {what} is not valid JSON: {error}"
-        else:
-            reason = f"the {what} cannot be used: {error}"
-        raise ErrorAnswer(400, "parse_exception", reason) from error
+        problem = error
+    try:
+        # A document may have been stored with comments in it.
+        return Payload.parse(as_json(body))
+    except ValueError:
+        reason = f"the {what} is not JSON that a pipeline can read: {problem}"
+        raise UnreadableError(reason) from problem
+
+
+def located(body: bytes, name: str) -> tuple[str, Span | None]:
+    """The text of an answer, and where the member `name` of its object lies.
+
+    Raises `UnreadableError` where its parts cannot be told apart.
+    """
+    try:
+        text = body.decode()
+        return text, member(text, name)
+    except ValueError as error:
+        problem = error
+    try:
+        # A document may have been stored with comments in it.
+        text = as_json(body)
+        text.encode()
+        return text, member(text, name)
+    except ValueError:
+        raise UnreadableError(f"the answer is not JSON that can be read: {problem}") from problem
 
 
 def new_body_headers(exchange: Exchange, content_type: str = "") -> Headers:

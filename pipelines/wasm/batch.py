@@ -14,7 +14,7 @@ import orjson
 
 from pipelines.errors import StageError
 from pipelines.graft import graft, is_plain
-from pipelines.json_text import fits_orjson, may_be_rounded
+from pipelines.json_text import fits_orjson, may_be_rounded, repeats_key
 from pipelines.projection import Projection
 from pipelines.wasm import reply
 from pipelines.wasm.call import Limits
@@ -122,7 +122,7 @@ class Prepared:
             data = orjson.loads(document.text) if document.data is None else document.data
             # What is nested too deeply to be written again is too deep for others to go along with.
             written = orjson.dumps(data)
-            if not exact and may_be_rounded(written):
+            if repeats_key(document.text, written) or (not exact and may_be_rounded(written)):
                 return
             given, projection = document.text, self._batch.projection
             if projection is not None:

@@ -31,6 +31,7 @@ from proxy.inspection import Inspector
 from proxy.request_id import new_id
 from proxy.selection import Selector
 from proxy.store import INDEX
+from proxy.transform import parse_answer
 
 TRIAL_SECONDS: Final = 120.0
 """What a call may take, its pipelines on all inputs together."""
@@ -284,7 +285,7 @@ class ExecuteCalls:
         path = f"{_path(body.index)}/_source/{quote(body.id, safe='')}"
         answer = await self._backend.call("GET", path, headers=call.credentials)
         answer.require(200)
-        return Payload.parse(answer.body)
+        return await parse_answer(answer.body, "document")
 
     async def _search(self, call: AdminCall, body: TrialBody, request: Payload) -> Payload:
         """The backend's answer to a search, before any pipeline."""
@@ -300,7 +301,7 @@ class ExecuteCalls:
             retry=True,
         )
         answer.require(200)
-        return Payload.parse(answer.body)
+        return await parse_answer(answer.body, "search response")
 
 
 def _plan(body: TrialBody, pipelines: Sequence[CompiledPipeline], *, alone: bool) -> _Plan:

@@ -87,7 +87,7 @@ async def test_every_way_to_send_a_query(proxy: Client, open_index: str) -> None
     ]:
         assert refused(await proxy.call("POST", target, body, headers)), target
     commented = text.replace(b"{", b"{/**/", 1)
-    assert (await proxy.post(f"/{open_index}/_search", commented)).status == 400
+    assert refused(await proxy.post(f"/{open_index}/_search", commented))
 
 
 async def test_other_bodies_pass(proxy: Client, direct: Client, open_index: str) -> None:

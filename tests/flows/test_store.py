@@ -118,7 +118,7 @@ async def test_the_data_plane_cannot_reach_the_store(
         assert "/_pipeline and /_udf" in answer.error["reason"]
 
 
-@pytest.mark.parametrize("sign", [b".querymill", b"expandWildcards", b"<.query"])
+@pytest.mark.parametrize("sign", [b".querymill", b"expandWildcards", b"<.query{a}>"])
 async def test_a_body_in_a_format_that_is_not_read_cannot_name_the_store(
     proxy: Client, sign: bytes
 ) -> None:

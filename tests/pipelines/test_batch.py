@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -71,13 +72,12 @@ def document(doc, context):
 
 SOUND = [
     '{"kind":"same"}',
-    '{"kind": "same",  "n": 1.10, "n": 1.20}',
+    '{"kind": "same",  "n": 1.10, "m": 1.20}',
     '{"kind":"set"}',
     '{"kind": "set", "n": 1.10, "e": 1e5, "u": "\\u00e9\\/"}',
     '{"kind": "set", "n": 1, "s": "a  b"}',
     '{"kind": "set", "a": {"b": [ 1,  2.0 ]}, "c": null}',
     '{"kind":"set","small":0.00001,"big":1e22}',
-    '{"kind":"set","twice":1,"twice":2}',
     '{"kind":"ids"}',
     '{"kind":"take","a":1,"b": [1e0]}',
     '{"kind":"order","a":1, "b":2.50}',
@@ -99,6 +99,8 @@ SOUND = [
 
 ALONE = [
     '{"kind":"fail"}',
+    '{"kind":"set","twice":1,"twice":2}',
+    '{"kind":"same","a":{"n":1.10,"\\u006e":1.20}}',
     '{"kind":"list"}',
     '{"kind":"nan"}',
     '{"kind":"half"}',
@@ -188,7 +190,7 @@ async def test_a_document_ends_in_a_batch_as_it_does_alone(
     core: Core, mixed: CompiledPipeline
 ) -> None:
     """To the byte, and whoever else is in the batch; what fails there is left without an end."""
-    texts = [text for pair in zip(SOUND, ALONE * 3, strict=True) for text in pair]
+    texts = [text for pair in zip(SOUND, cycle(ALONE), strict=False) for text in pair]
     ends = await settled(core, texts, mixed)
     for place, (text, end) in enumerate(zip(texts, ends, strict=True)):
         if text in ALONE:
@@ -201,7 +203,7 @@ async def test_an_unchanged_document_keeps_its_bytes(core: Core) -> None:
     """Whatever spelling it has."""
     core.udf("mixed", MIXED)
     pipeline = core.pipeline("mixed", type="document")
-    texts = ['{"n": 1.0,  "n": 2.10}', '{"\\u0061":[1 , 2]} ', "{ }"]
+    texts = ['{"n": 1.0,  "m": 2.10}', '{"\\u0061":[1 , 2]} ', "{ }"]
     assert await settled(core, texts, pipeline) == [(False, text) for text in texts]
 
 
