@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
 from aiohttp import web
 
-from proxy.answer_form import AnswerForm
-from proxy.bodies import is_json
+from proxy.bodies import accepts_gzip, deflate, inflate, is_json
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
+from proxy.formats import format_of, from_json, to_json
 from proxy.headers import request_headers
 from proxy.relay import Relay
 from proxy.setting import Address
@@ -66,36 +66,71 @@ class Sniffing:
         change: Callable[[str, str], str],
         named: re.Pattern[bytes],
     ) -> web.StreamResponse:
-        # The backend filters and indents: what is left of an answer has the addresses where they
-        # were, and all else as it was written.
-        form = replace(await AnswerForm.of(exchange, target.query, self._relay), filters=None)
-        if form.format == "smile":
-            form = replace(form, format="json")
-        query, headers = form.ask(target.query, request_headers(exchange.raw_headers))
         body = await exchange.body(exchange.max_body) if exchange.has_body else None
-        with await self._relay.send(
-            exchange, target=query.after(target.path), headers=headers, body=body
-        ) as response:
+        headers = request_headers(exchange.raw_headers)
+        codings = headers.popall("Accept-Encoding", [])
+        if accepts_gzip(",".join(codings)):
+            headers["Accept-Encoding"] = "gzip"
+        with await self._relay.send(exchange, headers=headers, body=body) as response:
+            if response.status != 200:
+                return await self._relay.answer(exchange, response)
             raw = await response.read(NODES_MAX)
-            kind = response.headers.get("Content-Type", "")
-            if response.status == 200 and (is_json(kind) or kind.startswith("text/plain")):
-                if not is_json(kind):
-                    change = with_column_addresses
-                address = self._public or reached_at(exchange.headers, exchange.socket)
-                if len(raw) > PARSE_INLINE:
-                    raw = await asyncio.to_thread(_changed, raw, change, address)
-                else:
-                    raw = _changed(raw, change, address)
-            elif response.status == 200 and named.search(raw):
-                raise ErrorAnswer(
-                    406,
-                    "media_type_header_exception",
-                    f"addresses of nodes cannot be given as [{kind}]; ask for application/json,"
-                    " application/cbor or application/yaml",
-                )
-            if form.is_plain and not form.gzip:
-                return exchange.relay(response.status, response.fields, raw, reason=response.reason)
-            return await form.respond(exchange, response, raw)
+            told = _Told(
+                response.headers.get("Content-Type", ""),
+                response.headers.get("Content-Encoding", ""),
+                change,
+                named,
+                self._public or reached_at(exchange.headers, exchange.socket),
+            )
+            if len(raw) > PARSE_INLINE:
+                new = await asyncio.to_thread(told.changed, raw)
+            else:
+                new = told.changed(raw)
+            return exchange.relay(response.status, response.fields, new, reason=response.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """How an answer is told: its type and coding, and what is changed in it to `address`."""
+
+    kind: str
+    coding: str
+    change: Callable[[str, str], str]
+    named: re.Pattern[bytes]
+    address: str
+
+    def changed(self, raw: bytes) -> bytes:
+        """The answer with its addresses changed; one that has none is the very same bytes.
+
+        Raises `ErrorAnswer` (406) for one that has some and cannot be read here.
+        """
+        plain = inflate(raw, self.coding, NODES_MAX)
+        try:
+            new = self._changed(plain)
+        except ValueError:
+            new = None
+        if new is None and self.named.search(plain):
+            raise ErrorAnswer(
+                406,
+                "media_type_header_exception",
+                f"addresses of nodes cannot be given as [{self.kind}]; ask for application/json,"
+                " application/cbor or application/yaml",
+            )
+        if new is None or new == plain:
+            return raw
+        return deflate(new) if self.coding else new
+
+    def _changed(self, plain: bytes) -> bytes | None:
+        format = "json" if is_json(self.kind) else format_of(self.kind)
+        if self.kind.startswith("text/plain"):
+            return with_column_addresses(plain.decode(), self.address).encode()
+        if format == "json":
+            return self.change(plain.decode(), self.address).encode()
+        if format not in ("yaml", "cbor"):
+            return None
+        text = to_json(plain, format).decode()
+        changed = self.change(text, self.address)
+        return plain if changed == text else from_json(changed, format)
 
 
 def reached_at(headers: Mapping[str, str], socket: tuple[str, int]) -> str:
@@ -108,13 +143,6 @@ def reached_at(headers: Mapping[str, str], socket: tuple[str, int]) -> str:
         return str(Address(*socket))
     secure = headers.get("X-Forwarded-Proto", "").strip().lower() == "https"
     return f"{host[1]}:{host[2] or (443 if secure else 80)}"
-
-
-def _changed(raw: bytes, change: Callable[[str, str], str], address: str) -> bytes:
-    try:
-        return change(raw.decode(), address).encode()
-    except ValueError:
-        return raw
 
 
 def with_node_addresses(text: str, address: str) -> str:

@@ -78,7 +78,7 @@ async def test_with_pipelines_that_change_nothing(
     each_backend: EmbeddedCluster, start_on: StartOn
 ) -> None:
     """All calls, in JSON, YAML and CBOR: equal but for attachments shown and ids of ours."""
-    server = await start_on(each_backend)
+    server = await start_on(each_backend, public_address=each_backend.url.removeprefix("http://"))
     assert server.address is not None
     direct = port_of(each_backend.url)
     await prepare(direct)
@@ -132,7 +132,7 @@ async def sides(
     each_backend: EmbeddedCluster, start_on: StartOn
 ) -> AsyncIterator[tuple[Side, Side]]:
     """A client of the backend itself, and one of a proxy with such pipelines in front of it."""
-    server = await start_on(each_backend)
+    server = await start_on(each_backend, public_address=each_backend.url.removeprefix("http://"))
     assert server.address is not None
     direct = port_of(each_backend.url)
     await prepare(direct)
