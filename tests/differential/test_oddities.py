@@ -93,7 +93,7 @@ async def test_odd_bodies_without_a_pipeline(
 def as_good(call: Call, direct: Seen, proxied: Seen) -> bool:
     """Whether both have the same status, and what is no error the same value."""
     if direct.status != proxied.status:
-        return call.target.startswith("/_msearch") and fails_alone(direct, proxied)
+        return "_msearch" in call.target and fails_alone(direct, proxied)
     return direct.status >= 400 or same_answer(direct, proxied)
 
 
