@@ -101,8 +101,6 @@ def _row(
 
 
 _O = Operation
-# What a cluster tells of its nodes beside their addresses.
-_OF_NODES: Final = ("stats", "usage", "hot_threads", "hotthreads")
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.SEARCH, "GET POST", "_search", READ),
     _row(_O.MSEARCH, "GET POST", "_msearch", READ),
@@ -205,10 +203,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.DATA, "POST", "_monitoring/bulk", NONE, WRITE, "none"),
     # What lists the addresses of nodes
     _row(_O.NODES, "GET", "_nodes", index="none"),
-    *(_row(_O.SAFE, "GET", f"_nodes/{name}", index="none") for name in _OF_NODES),
     _row(_O.NODES, "GET", "_nodes/{nodes}", index="none"),
-    *(_row(_O.SAFE, "GET", f"_nodes/{name}/{{x}}", index="none") for name in _OF_NODES),
-    *(_row(_O.SAFE, "GET", f"_nodes/{{nodes}}/{name}", index="none") for name in _OF_NODES),
     _row(_O.NODES, "GET", "_nodes/{nodes}/{metrics}", index="none"),
     _row(_O.NODES, "GET", "_nodes/{nodes}/info/{metrics}", index="none"),
     _row(_O.CAT_NODES, "GET", "_cat/nodes", index="none"),

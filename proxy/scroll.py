@@ -170,7 +170,13 @@ class ScrollTraffic:
         else:
             body = await inflated(exchange, limit)
             if not is_text(exchange) and b"pit" in body:
-                body = await read_json_body(exchange, limit)
+                try:
+                    body = await read_json_body(exchange, limit)
+                except ErrorAnswer:
+                    if PREFIX.encode() in body:
+                        raise
+                    # Without an id of ours it is the backend's to refuse.
+                    return None, None
         if render is not None and PREFIX.encode() in body:
             body = (await render(body, exchange)).encode()
         if b'"pit"' not in body:

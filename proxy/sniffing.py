@@ -29,6 +29,8 @@ from proxy.transform import PARSE_INLINE
 
 # The answers of some thousand nodes.
 NODES_MAX: Final = 100 * 1024 * 1024
+# What a cluster tells of its nodes beside their addresses.
+_STATISTICS: Final = frozenset({"stats", "usage", "hot_threads", "hotthreads"})
 # The names of the column of `_cat/nodes`.
 COLUMNS: Final = frozenset({"http", "http_address"})
 _CELL: Final = re.compile(r"(?<!\S)(?:\[[^\s\[\]]+\]|[0-9.]+):[0-9]{1,5}(?!\S)", re.ASCII)
@@ -51,6 +53,8 @@ class Sniffing:
 
     async def nodes(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``_nodes`` and what is below it, but for statistics."""
+        if not _STATISTICS.isdisjoint(target.segments):
+            return await self._relay(exchange)
         return await self._answer(exchange, target, with_node_addresses, _NAMED)
 
     async def cat(self, exchange: Exchange, target: Target) -> web.StreamResponse:
