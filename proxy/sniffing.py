@@ -59,7 +59,9 @@ class Sniffing:
 
     async def cat(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``_cat/nodes``, which has an address only where its column is named."""
-        if target.query.get("h") is None or target.query.get("help") is not None:
+        columns = (target.query.get("h") or "").split(",")
+        named = any(name.strip() in COLUMNS or "*" in name for name in columns)
+        if not named or target.query.get("help") is not None:
             return await self._relay(exchange)
         return await self._answer(exchange, target, with_cat_addresses, _NAMED_IN_CAT)
 
