@@ -26,6 +26,10 @@ _LOCATOR_BYTES: Final = 20
 _END64: Final = struct.Struct("<4sQ2H2L4Q")
 _END64_SIGN: Final = b"PK\6\6"
 
+# What macOS and Windows put beside the files of a folder; nobody means to send it.
+_LITTER_FOLDER: Final = "__MACOSX/"
+_LITTER: Final = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+
 _ENCRYPTED: Final = 0x1
 _UTF8: Final = 0x800
 _METHODS: Final[Mapping[int, str]] = {
@@ -61,7 +65,10 @@ class ArchiveLimits:
 
 
 def read_archive(body: bytes, limits: ArchiveLimits) -> dict[str, bytes]:
-    """The files of a zip, by name. Raises `DefinitionError` that says what is wrong with it."""
+    """The files of a zip, by name, without what an operating system adds.
+
+    Raises `DefinitionError` that says what is wrong with it.
+    """
     try:
         _check_directory(body)
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
@@ -108,7 +115,7 @@ def _members(infos: list[zipfile.ZipInfo], limits: ArchiveLimits) -> dict[str, z
     members: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
         name = _name(info)
-        if info.is_dir():
+        if info.is_dir() or _is_litter(name):
             continue
         place = f"zip[{name[:100]}]"
         if name in members:
@@ -137,6 +144,10 @@ def _name(info: zipfile.ZipInfo) -> str:
     if "\0" in name:
         raise DefinitionError(f"zip[{name[:100]!r}]", "has a null character in its name")
     return name
+
+
+def _is_litter(name: str) -> bool:
+    return name.startswith(_LITTER_FOLDER) or name.rpartition("/")[2] in _LITTER
 
 
 def _content(archive: zipfile.ZipFile, name: str, info: zipfile.ZipInfo) -> bytes:

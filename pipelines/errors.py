@@ -2,6 +2,7 @@
 
 PipelineError
 ├── DefinitionError     a definition, UDF package or setting is wrong: refuse it, name the place
+│   └── NoJsonError     it could not even be read
 ├── MissingError        nothing is stored under that name
 ├── ConflictError       what is asked collides with what is stored
 ├── StageError          a stage could not do its work: `kind` says why, the failure policy decides
@@ -24,6 +25,13 @@ class DefinitionError(PipelineError):
         super().__init__(f"{path}: {reason}" if path else reason)
         self.path = path
         self.reason = reason
+
+
+class NoJsonError(DefinitionError):
+    """What was uploaded is not JSON."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("", reason)
 
 
 class MissingError(PipelineError):

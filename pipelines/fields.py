@@ -17,6 +17,13 @@ NAME_RULE = "must be 1 to 100 letters, digits, '_', '-' or '.', beginning with a
 VERSION_RULE = "must be 1 to 64 letters, digits, '.', '-', '_' or '+', as in 1.0.0"
 
 
+def hint_to_make(what: str, name: str) -> str:
+    """How a pipeline or UDF (`what`) that is missing could be made, if it could have that name."""
+    if not NAME.fullmatch(name):
+        return f"a name {NAME_RULE}"
+    return f"{'upload' if what == 'udf' else 'create'} it with PUT /_{what}/{name}"
+
+
 def json_type(value: object) -> str:
     """The JSON name of a parsed value's type, with its article, for messages."""
     match value:
@@ -43,7 +50,8 @@ class Fields:
         A misspelt key is told before anything else: what is missing is most often that key.
         """
         if not isinstance(value, dict):
-            raise DefinitionError(path, f"must be an object, not {json_type(value)}")
+            what = "" if path else "the body "
+            raise DefinitionError(path, f"{what}must be an object, not {json_type(value)}")
         self._value: dict[str, Any] = value
         self._path = path
         for key in value:

@@ -26,6 +26,7 @@ from pipelines.errors import (
     StageError,
 )
 from pipelines.executor import CompiledPipeline
+from pipelines.fields import hint_to_make
 from pipelines.observe import ObservedStage, Stage
 from pipelines.reachable import check_input
 from pipelines.stages import KINDS
@@ -127,7 +128,7 @@ class Registry:
         try:
             return self._pipelines[name]
         except KeyError:
-            raise MissingError("pipeline", name, f"create it with PUT /_pipeline/{name}") from None
+            raise MissingError("pipeline", name, hint_to_make("pipeline", name)) from None
 
     def find(self, name: str) -> CompiledPipeline | None:
         return self._pipelines.get(name)

@@ -13,9 +13,10 @@ import orjson
 
 from pipelines.archive import ArchiveLimits, read_archive
 from pipelines.context import Phase
-from pipelines.errors import ConflictError, DefinitionError, MissingError
-from pipelines.fields import NAME, NAME_RULE, VERSION, VERSION_RULE, Fields
+from pipelines.errors import ConflictError, DefinitionError, MissingError, NoJsonError
+from pipelines.fields import NAME, NAME_RULE, VERSION, VERSION_RULE, Fields, hint_to_make
 from pipelines.json_pieces import base64_decoded, dump_file, joined, loads
+from pipelines.spelling import nearest
 from pipelines.versions import is_prerelease, version_key
 from pipelines.wasm import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB, Package
 
@@ -30,6 +31,7 @@ LATEST = "latest"
 UploadFormat = Literal["source", "json", "zip"]
 
 _HEADER_SIGN = "@udf:"
+_HEADERS = ("name", "version", "category", "memory_mb")
 _HEADER_KEY = re.compile(r"[A-Za-z_]{1,100}")
 _SHOWN = 100
 _CATEGORIES: Mapping[str, Phase] = {
@@ -53,6 +55,20 @@ def source_headers(source: str) -> dict[str, str]:
         if sign and _HEADER_KEY.fullmatch(key := key.strip()):
             headers.setdefault(key, value.strip())
     return headers
+
+
+def _check_headers(source: str) -> None:
+    """Refuse, at upload, what is ours misspelt. Other keys are the author's own."""
+    headers = source_headers(source)
+    for key in headers:
+        meant = None if key in _HEADERS else nearest(key, _HEADERS, like=0.75)
+        if meant is not None:
+            reason = f"the header [{key}] is none; did you mean [{meant}]?"
+            raise DefinitionError("source", reason)
+    category = headers.get("category")
+    if category is not None and category not in _CATEGORIES:
+        reason = f"the header says [{category[:_SHOWN]}], which is not one of"
+        raise DefinitionError("category", f"{reason} {', '.join(_CATEGORIES)}")
 
 
 def category_phase(package: Package) -> Phase | None:
@@ -94,7 +110,9 @@ def read_package(
         source, files, inside = _read_value(name, _json(body))
     else:
         source, files = _read_zip(body)
-    return _package(name, source, files, version, inside)
+    package = _package(name, source, files, version, inside)
+    _check_headers(package.source)
+    return package
 
 
 def _package(name: str, source: str, files: Mapping[str, bytes], *given: str | None) -> Package:
@@ -149,10 +167,13 @@ def _text(body: bytes, path: str) -> str:
 
 
 def _json(body: bytes) -> object:
+    body = body.removeprefix(codecs.BOM_UTF8)
+    if not body.strip():
+        raise NoJsonError("the body is empty; send a JSON object")
     try:
-        return loads(body.removeprefix(codecs.BOM_UTF8), most=JSON_MAX)
+        return loads(body, most=JSON_MAX)
     except ValueError as error:
-        raise DefinitionError("", f"the body is not valid JSON: {error}") from error
+        raise NoJsonError(f"the body is not valid JSON: {error}") from error
 
 
 def _read_value(name: str, value: object) -> tuple[str, Mapping[str, bytes], str | None]:
@@ -210,7 +231,7 @@ def _read_zip(body: bytes) -> tuple[str, Mapping[str, bytes]]:
 
 def missing_udf(name: str) -> MissingError:
     """No version of a UDF is there."""
-    return MissingError("udf", name, f"upload it with PUT /_udf/{name}")
+    return MissingError("udf", name, hint_to_make("udf", name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

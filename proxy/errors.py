@@ -16,7 +16,13 @@ from typing import Final, TypeVar
 import orjson
 import structlog
 
-from pipelines.errors import ConflictError, DefinitionError, MissingError, StageError
+from pipelines.errors import (
+    ConflictError,
+    DefinitionError,
+    MissingError,
+    NoJsonError,
+    StageError,
+)
 from proxy.bodies import BodyEncodingError, BodyError, BodyTooLargeError
 from proxy.request_head import FieldsTooLargeError, LineTooLongError
 from proxy.upstream_errors import (
@@ -91,6 +97,7 @@ ANSWERS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     MalformedRequest: (400, "illegal_argument_exception"),
     SlowClient: (408, "request_timeout_exception"),
     DefinitionError: (400, "illegal_argument_exception"),
+    NoJsonError: (400, "parse_exception"),
     MissingError: (404, "resource_not_found_exception"),
     ConflictError: (409, "version_conflict_exception"),
     StageError: (500, "pipeline_execution_exception"),
@@ -98,7 +105,7 @@ ANSWERS: Final[Mapping[type[Exception], tuple[int, str]]] = {
 
 # exception -> the members its cause carries beside type and reason.
 EXTRAS: Final[Mapping[type[Exception], Callable[[Exception], Mapping[str, object]]]] = {
-    DefinitionError: lambda error: {"path": getattr(error, "path", "")},
+    DefinitionError: lambda error: {"path": path} if (path := getattr(error, "path", "")) else {},
 }
 
 # exception -> headers of its answer.

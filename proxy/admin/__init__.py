@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
+from pipelines.fields import NAME_RULE
 from pipelines.json_text import parse, write
 from proxy.admin.parameters import Parameters, read_parameters
 from proxy.errors import ErrorAnswer
@@ -147,13 +148,15 @@ class Admin:
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
         path = exchange.raw_path
         segments = [unquote(part) for part in path.split("/") if part]
+        # To HEAD no body is sent; else it is GET. Load balancers ask so for health.
+        method = "GET" if exchange.method == "HEAD" else exchange.method
         allowed: list[str] = []
         for route in self.routes:
             names = _match(route.path, segments)
             if names is None:
                 continue
-            if route.method != exchange.method:
-                allowed.append(route.method)
+            if route.method != method:
+                allowed += ("GET", "HEAD") if route.method == "GET" else (route.method,)
                 continue
             if not route.open:
                 check_token(exchange, self._token)
@@ -169,6 +172,8 @@ class Admin:
             )
         known = ", ".join(dict.fromkeys(route.path for route in self.routes))
         reason = f"no administration call at [{path}]; there are {known}"
+        if len(segments) > 1 and segments[0] != "_querymill" and segments[1].startswith("_"):
+            reason = f"{reason}; [{segments[1][:100]}] is no name: it {NAME_RULE}"
         raise ErrorAnswer(404, "resource_not_found_exception", reason)
 
     def _parameters(self, route: Route, raw: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pipelines.definition import PipelineDefinition
 from pipelines.errors import DefinitionError
 from pipelines.executor import CompiledPipeline, Executor, Run
 from pipelines.payload import Payload
+from pipelines.run_logs import NoLogs
 from pipelines.stats import Stats
 from pipelines.trial import Trial
 from pipelines.wasm import SandboxPool
@@ -103,7 +104,7 @@ class _Attempt:
 
 
 class ExecuteCalls:
-    """Runs pipelines without side effects: nothing is written or counted.
+    """Runs pipelines without side effects: nothing is written, logged or counted.
 
     What is stored nowhere runs in the sandboxes of `pool`, which serves no traffic and keeps none.
     """
@@ -216,7 +217,9 @@ class ExecuteCalls:
         results: list[dict[str, Any]] = []
         size = 0
         for given in inputs:
-            attempt = _Attempt(Executor(Stats()), plan, call.flag("verbose"), began + TRIAL_SECONDS)
+            stats = Stats()
+            executor = Executor(stats, NoLogs(stats))
+            attempt = _Attempt(executor, plan, call.flag("verbose"), began + TRIAL_SECONDS)
             shown = await self._run(call, attempt, given, validate=validate)
             size += sum(_size(run) for run, _ in attempt.runs)
             if size > ANSWER_MAX:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -76,6 +77,7 @@ def read_trial(body: bytes, *, inline: bool) -> TrialBody:
 
 def _parsed(body: bytes) -> tuple[Any, dict[str, str]]:
     """The body, and the text of each of its members."""
+    body = body.removeprefix(codecs.BOM_UTF8)
     if not body.strip():
         raise ErrorAnswer(400, "parse_exception", "the body is empty; send a JSON object")
     try:
@@ -118,7 +120,8 @@ def _udfs(given: Mapping[str, Any]) -> dict[str, GivenUdf]:
         try:
             package = read_package(name, orjson.dumps(value), format="json")
         except DefinitionError as error:
-            raise DefinitionError(f"{path}.{error.path}", error.reason) from error
+            place = f"{path}.{error.path}" if error.path else path
+            raise DefinitionError(place, error.reason) from error
         except TypeError as error:
             raise DefinitionError(path, str(error)) from error
         versioned = "version" in value or "version" in source_headers(package.source)

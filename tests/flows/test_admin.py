@@ -61,7 +61,7 @@ async def test_create_and_revisions_guard_against_overwriting(proxy: Client) -> 
     [
         (b"{", 400, "the body is not usable JSON: "),
         (b"", 400, "the body is empty; send a JSON object"),
-        (b"[]", 400, "must be an object, not an array"),
+        (b"[]", 400, "the body must be an object, not an array"),
         (b'{"a":' * 190_000, 400, "the body is not usable JSON"),
         (b'{"a":' * 300 + b"1" + b"}" * 300, 400, "the body is not usable JSON"),
         (b"[" * 10 * 1024 * 1024, 413, "larger than the limit of 1048576 bytes"),
@@ -97,6 +97,57 @@ async def test_a_bad_definition_is_refused_and_not_stored(
     assert (await proxy.get("/_pipeline/p")).status == 404
 
 
+@pytest.mark.parametrize("body", [b"", b" ", b"{", b"\xff", b"PK\3\4"])
+async def test_what_is_no_json_is_told_alike_everywhere(proxy: Client, body: bytes) -> None:
+    """A `parse_exception` that speaks of the body, and names no place in it."""
+    await proxy.put_udf("same", SAME)
+    await proxy.put_pipeline("p", "query", "same")
+    json = {"Content-Type": "application/json"}
+    calls = (
+        ("PUT", "/_pipeline/q"),
+        ("PUT", "/_udf/other"),
+        ("POST", "/_pipeline/_execute"),
+        ("POST", "/_pipeline/p/_execute"),
+    )
+    for method, target in calls:
+        answer = await proxy.call(method, target, body, json)
+        assert (answer.status, answer.error["type"]) == (400, "parse_exception"), target
+        assert answer.error["reason"].startswith("the body is "), target
+        assert "path" not in answer.error, target
+        answer = await proxy.call(method, target, b"[]", json)
+        assert answer.error["reason"] == "the body must be an object, not an array", target
+
+
+async def test_head_is_get_without_the_body(proxy: Client) -> None:
+    """Load balancers ask so for health; 405 names HEAD wherever GET is taken."""
+    await proxy.put_udf("same", SAME)
+    for target, status in (
+        ("/_querymill/livez", 200),
+        ("/_querymill/readyz", 200),
+        ("/_udf/same", 200),
+        ("/_udf/none", 404),
+        ("/_pipeline/_execute", 405),
+    ):
+        answer = await proxy.call("HEAD", target)
+        assert (answer.status, answer.body) == (status, b""), target
+    health = await proxy.call("POST", "/_querymill/livez")
+    assert (health.status, health.headers["Allow"]) == (405, "GET, HEAD")
+
+
+async def test_a_missing_name_is_told_how_to_make_it_if_it_can_be(proxy: Client) -> None:
+    """What can be no name is told the rule of names in place of a call that would be refused."""
+    for what, how in (("pipeline", "create"), ("udf", "upload")):
+        answer = await proxy.get(f"/_{what}/new")
+        reason = f"{what} [new] does not exist; {how} it with PUT /_{what}/new"
+        assert (answer.status, answer.error["reason"]) == (404, reason)
+        for name in ("*", "a,b", "-a"):
+            answer = await proxy.get(f"/_{what}/{name}")
+            assert answer.status == 404
+            assert answer.error["reason"].startswith(f"{what} [{name}] does not exist; a name must")
+        answer = await proxy.get(f"/_{what}/_all")
+        assert "; [_all] is no name: it must be 1 to 100 letters" in answer.error["reason"]
+
+
 async def test_names_that_are_none_are_refused(proxy: Client) -> None:
     """For pipelines and for UDFs alike."""
     await proxy.put_udf("same", SAME)
@@ -112,7 +163,7 @@ async def test_calls_that_do_not_exist_say_what_does(proxy: Client) -> None:
     assert nothing.status == 404
     assert "/_pipeline/{name}/_stats" in nothing.error["reason"]
     method = await proxy.call("PATCH", "/_pipeline/p")
-    assert (method.status, method.headers["Allow"]) == (405, "DELETE, GET, POST, PUT")
+    assert (method.status, method.headers["Allow"]) == (405, "DELETE, GET, HEAD, POST, PUT")
     for target in ("/_pipeline/_none", "/_querymill", "/_udf/_x"):
         assert (await proxy.get(target)).status == 404
     assert (await proxy.get("/_pipeline?type=odd")).status == 400

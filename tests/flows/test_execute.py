@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from proxy.admin.execute import ANSWER_MAX
 from proxy.admin.trial_body import INPUTS_MAX, PIPELINES_MAX, UDFS_MAX
@@ -58,6 +59,24 @@ async def tried(proxy: Client, target: str, **body: Any) -> Any:
     answer = await proxy.post(target, body)
     assert answer.status == 200, answer.body
     return answer.data
+
+
+async def test_a_trial_writes_nothing_into_the_log(proxy: Client, shop: str) -> None:
+    """What its UDFs log and why it failed is in its answer; the log is of real requests."""
+    loud = {"source": "def query(r, c):\n    log('seen')\n    return r['none']"}
+    with capture_logs() as lines:
+        one = await tried(proxy, "/_pipeline/grow/_execute", input={}, udfs={"grows": loud})
+        await tried(proxy, "/_pipeline/grow/_execute", inputs=[{}, {}], udfs={"grows": loud})
+        await tried(proxy, "/_pipeline/narrow/_execute", input={"hits": 1})
+    assert (one["outcome"], one["stages"][0]["log"]) == ("degraded", ["seen"])
+    assert not [line for line in lines if "pipeline" in line]
+
+
+async def test_a_byte_order_mark_before_a_trial_is_no_fault(proxy: Client, shop: str) -> None:
+    """As before any other JSON that is uploaded."""
+    body = b'\xef\xbb\xbf{"input": {"size": 1}}'
+    answer = await proxy.call("POST", "/_pipeline/grow/_execute", body)
+    assert answer.data["output"] == {"size": 2}
 
 
 async def refused(proxy: Client, target: str, **body: Any) -> tuple[int, str]:

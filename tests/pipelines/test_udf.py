@@ -141,11 +141,28 @@ def test_versions_that_disagree_are_refused() -> None:
         (SOURCE.replace("name=expander", "name=other"), "source: the header says [other]"),
         (SOURCE.replace("1.2.0", "latest"), "version: [latest] must be"),
         (SOURCE.replace("1.2.0", "1 2"), "version: [1 2] must be"),
+        (SOURCE.replace("version", "vesion"), "source: the header [vesion] is none; did you mean"),
+        (SOURCE.replace("name", "nme"), "source: the header [nme] is none; did you mean [name]?"),
+        (SOURCE.replace("category", "Category"), "source: the header [Category] is none"),
+        ("# @udf: memory=128\n" + PLAIN, "source: the header [memory] is none; did you mean"),
+        ("\ufeff# @udf: versoin=2\n" + PLAIN, "source: the header [versoin] is none"),
+        (
+            SOURCE.replace("query_pipeline", "query"),
+            "category: the header says [query], which is not one of query_pipeline, document_",
+        ),
     ],
 )
 def test_a_bad_source_is_refused(body: bytes | str, message: str) -> None:
     """The message says what is wrong with it."""
     assert fault(body).startswith(message)
+
+
+def test_headers_of_an_author_s_own_are_left_alone() -> None:
+    """Keys that are like none of ours, and what was stored before keys were looked at."""
+    own = "# @udf: author=anna\n# @udf: description=widens\n# @udf: team=search\n" + PLAIN
+    assert upload(own).source == own
+    stored = {"source": "# @udf: vesion=2\n# @udf: category=x\n" + PLAIN, "version": "1.0.0"}
+    assert package_of("expander", stored).version == "1.0.0"
 
 
 def test_a_bad_name_is_refused() -> None:
@@ -178,7 +195,8 @@ def test_json_uploads_carry_text_and_binary_files() -> None:
     ("body", "message"),
     [
         (b"{", "the body is not valid JSON"),
-        (b"[]", "must be an object, not an array"),
+        (b"", "the body is empty; send a JSON object"),
+        (b"[]", "the body must be an object, not an array"),
         (b"{}", "source: required"),
         (b'{"source": 1}', "source: must be a string, not a number"),
         (b'{"source": "x", "name": "other"}', "name: [other] differs from the [expander]"),
@@ -207,6 +225,21 @@ def test_a_zip_holds_one_source_and_its_files() -> None:
     package = upload(zipped({"udf.py": SOURCE, "data/words.txt": "a"}), "zip")
     assert (package.version, package.files) == ("1.2.0", {"data/words.txt": b"a"})
     assert upload(zipped({"anything.py": PLAIN}), "zip").source == PLAIN
+
+
+def test_what_an_operating_system_adds_to_a_zip_is_left_out() -> None:
+    """The only Python file is the source, though macOS puts another beside it."""
+    litter: dict[str, bytes | str] = {
+        "__MACOSX/._expander.py": b"\0\5\x16\7",
+        "__MACOSX/data/._words.txt": b"\0\5\x16\7",
+        ".DS_Store": b"\0\xff",
+        "data/.DS_Store": b"\0\xff",
+        "data/Thumbs.db": b"\xd0",
+        "desktop.ini": "[x]",
+    }
+    package = upload(zipped({"expander.py": PLAIN, **litter, "data/words.txt": "a"}), "zip")
+    assert (package.source, package.files) == (PLAIN, {"data/words.txt": b"a"})
+    assert fault(zipped(litter), "zip").endswith("found none")
 
 
 @pytest.mark.parametrize(
