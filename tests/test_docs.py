@@ -114,6 +114,28 @@ async def test_every_metric_is_documented() -> None:
     assert all(f"`{outcome}`" in OPERATIONS for outcome in (*OUTCOMES, *STAGE_OUTCOMES))
 
 
+def log_events() -> set[str]:
+    """The events that the proxy writes at level info and above, as they stand in the sources."""
+    levels = {"info", "warning", "error", "exception", "critical"}
+    found = set()
+    for path in [*(ROOT / "proxy").rglob("*.py"), *(ROOT / "pipelines").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name("_log"), attr=level),
+                    args=[ast.Constant(str() as event), *_],
+                ) if level in levels:
+                    found.add(event)
+    return found
+
+
+def test_every_log_event_is_documented() -> None:
+    """By its text, which is what an alert looks for."""
+    events = log_events()
+    assert "a worker died and is replaced" in events
+    assert not {event for event in events if f"`{event}`" not in OPERATIONS}
+
+
 def test_every_stage_error_is_documented() -> None:
     """Each kind has its row."""
     for kind in STAGE_ERROR_KINDS:
