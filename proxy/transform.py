@@ -14,7 +14,7 @@ from proxy.dialect import as_json
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.formats import FormatError, as_json_type, format_of, to_json
-from proxy.headers import Headers, request_headers
+from proxy.headers import Headers, printable, request_headers
 from proxy.spans import Span, member
 
 # Above this, parsing would hold up the event loop for longer than a millisecond or so.
@@ -174,7 +174,8 @@ def new_body_headers(exchange: Exchange, content_type: str = "") -> Headers:
 
 def visible_headers(exchange: Exchange, names: frozenset[str]) -> dict[str, str]:
     """The request headers a UDF may see, in lower case."""
-    return {name: value for name in names if (value := exchange.headers.get(name)) is not None}
+    given = exchange.headers
+    return {name: printable(value) for name in names if (value := given.get(name)) is not None}
 
 
 def credentials_of(exchange: Exchange) -> Mapping[str, str]:

@@ -10,6 +10,9 @@ from structlog.testing import capture_logs
 
 from proxy.request_id import ID_MAX, request_id
 from tests.client import Answer, Client
+from tests.conftest import StartProxy, connect
+from tests.proxy.wire import Client as RawClient
+from tests.proxy.wire import request
 
 FIELD = "Querymill-Request-Id"
 SAYS = "def query(request, context):\n    log('seen')\n    return request\n"
@@ -127,3 +130,32 @@ def test_an_id_is_short_and_printable(opaque: str, shown: str) -> None:
 def test_an_id_with_nothing_in_it(opaque: str | None) -> None:
     """One is made in its place."""
     assert len(request_id(opaque)) == 16
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["X-Opaque-Id", "X-Request-Tier"])
+async def test_a_header_that_is_not_utf_8(
+    proxy: Client, index_name: str, kind: str, name: str
+) -> None:
+    """What a UDF may see of a request's headers changes nothing in how it is answered."""
+    await prepared(proxy, index_name)
+    plain = await ask(proxy, index_name, kind, {name: "cafe"})
+    answer = await ask(proxy, index_name, kind, {name: "caf\udce9"})
+    assert answer.status == plain.status
+    assert b"proxy_exception" not in answer.body
+
+
+async def test_a_udf_reads_latin_1(start_proxy: StartProxy, index_name: str) -> None:
+    """Bytes of a header that are no UTF-8 are read as Latin-1, others as UTF-8."""
+    server = await start_proxy()
+    assert server.address is not None
+    source = "def query(request, context):\n    reject(context.headers['x-request-tier'])\n"
+    async with connect(server) as proxy:
+        await proxy.index(index_name, {"1": {"n": 1}})
+        await proxy.define("tells", "query", source)
+        raw = await RawClient.connect(server.address.port)
+        sent = request(f"/{index_name}/_search?pipeline=tells", "GET", b"", "X-Request-Tier: ?")
+        for value in ("café".encode(), "café".encode("latin-1")):
+            got = await raw.ask(sent.replace(b"?\r\n", value + b"\r\n"))
+            assert orjson.loads(got.body)["error"]["reason"].endswith(": café")
+        raw.close()
