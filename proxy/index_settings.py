@@ -8,6 +8,7 @@ from typing import Any
 from pipelines.attachment import SETTINGS, matches
 from pipelines.errors import DefinitionError
 from pipelines.json_text import can_be_written
+from proxy.admin.parameters import Parameters, flag, one_of
 from proxy.query_string import QueryString
 
 _OURS = frozenset(SETTINGS)
@@ -53,6 +54,27 @@ _EXPANDING = frozenset({"expand_wildcards", "ignore_unavailable", "allow_no_indi
 def options_of(query: QueryString) -> QueryString:
     """The part of a query string that says which indices are meant."""
     return query.without(query.names() - _EXPANDING)
+
+
+_WILDCARDS = one_of("open", "closed", "hidden", "none", "all")
+
+
+def _wildcards(text: str) -> list[str]:
+    return [_WILDCARDS(each) for each in text.split(",")]
+
+
+PUT_PARAMETERS: Parameters = {
+    "preserve_existing": flag,
+    "ignore_unavailable": flag,
+    "allow_no_indices": flag,
+    "expand_wildcards": _wildcards,
+    "flat_settings": flag,
+    "timeout": str,
+    "cluster_manager_timeout": str,
+    "master_timeout": str,
+    "reopen": flag,
+}
+"""What a call that writes settings takes, of either backend: those of ours alone never reach it."""
 
 
 # Where settings of an index stand in bodies: of templates, rollovers and copies, restores.

@@ -13,13 +13,14 @@ from aiohttp import web
 from pipelines.attachment import SEARCH_DEFAULT, is_pattern, matches
 from pipelines.errors import PipelineError
 from proxy.admin import check_token
+from proxy.admin.parameters import read_parameters
 from proxy.answer_form import AnswerForm
 from proxy.backend import Backend
 from proxy.bodies import is_json
 from proxy.definitions import Definitions
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
-from proxy.index_settings import options_of, settings_in, take_settings
+from proxy.index_settings import PUT_PARAMETERS, options_of, settings_in, take_settings
 from proxy.query_string import is_true
 from proxy.reach import LEFT_OUT
 from proxy.relay import Relay
@@ -78,7 +79,7 @@ class IndexTraffic:
         """``DELETE`` of indices, data streams: what was attached goes with those that are gone."""
         answer = await self._relay(exchange)
         self._resolver.names_changed()
-        await self._detach(exchange, target.names or expressions(target.values.get("name", "")))
+        await self._detach(exchange, target.names or _streams(target.values.get("name", "")))
         return answer
 
     async def removed(self, exchange: Exchange, body: bytes) -> None:
@@ -112,6 +113,7 @@ class IndexTraffic:
             if answer.status != 200:
                 return answer
         else:
+            read_parameters(target.query, PUT_PARAMETERS, call=f"PUT {target.path}", elsewhere={})
             names = await self._existing(exchange, target, names)
             done, fields = await form.write(exchange, '{"acknowledged":true}', 200)
             answer = exchange.respond_json(200, done, fields)
@@ -299,6 +301,12 @@ class IndexTraffic:
                 raise
             body, fields = await form.write(exchange, answer.body().decode(), answer.status)
             return exchange.respond_json(answer.status, body, {**answer.headers, **fields})
+
+
+def _streams(name: str) -> tuple[str, ...]:
+    """The data streams of an expression, with the indices behind them, which go with them."""
+    streams = expressions(name)
+    return (*streams, *(f".ds-{each}-*" for each in streams))
 
 
 def _removed_by(body: bytes) -> tuple[str, ...]:

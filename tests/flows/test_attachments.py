@@ -317,3 +317,21 @@ async def test_many_names_at_once(proxy: Client, index_name: str) -> None:
     answers = await asyncio.gather(*(proxy.get(f"/{name}/_search") for name in names))
     assert [answer.status for answer in answers] == [200, 404] + [200] * len(aliases)
     assert {len(answer.ids) for answer in answers if answer.status == 200} == {1}
+
+
+async def test_backing_indices_go_with_their_data_stream(proxy: Client, index_name: str) -> None:
+    """What was attached to one by its own name does not hold for a later stream's."""
+    stream = f"{index_name}-s"
+    template = {"index_patterns": [f"{index_name}-*"], "data_stream": {}, "priority": 7}
+    assert (await proxy.put(f"/_index_template/{index_name}", template)).status == 200
+    await proxy.define("cut", "query", "def query(r, c):\n    return {**r, 'size': 1}\n")
+    for doomed in (stream, f"{index_name}*"):
+        assert (await proxy.put(f"/_data_stream/{stream}")).status == 200
+        streams = (await proxy.get(f"/_data_stream/{stream}")).data["data_streams"]
+        backing = streams[0]["indices"][0]["index_name"]
+        settings = {"index.query.default_pipeline": "cut"}
+        assert (await proxy.put(f"/{backing}/_settings", settings)).status == 200
+        assert (await proxy.delete("/_pipeline/cut")).status == 409
+        assert (await proxy.delete(f"/_data_stream/{doomed}")).status == 200
+        assert backing not in str((await proxy.get("/_pipeline")).data)
+    await proxy.delete(f"/_index_template/{index_name}")

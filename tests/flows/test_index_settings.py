@@ -366,3 +366,36 @@ async def test_names_that_are_not_there(proxy: Client, index_name: str) -> None:
     assert await found(proxy, index_name) == 1
     await indices(proxy, f"{index_name}-none")
     assert await found(proxy, f"{index_name}-none") == 5
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "preserve_exisiting=true",
+        "preserve_existing=maybe",
+        "dry_run=true",
+        "expand_wildcards=closd",
+        "ignore_unavailable=1",
+        "preserve_existing=true&preserve_existing=false",
+    ],
+)
+async def test_parameters_nobody_knows(proxy: Client, index_name: str, parameter: str) -> None:
+    """They are refused, and nothing is attached, also where all settings are ours."""
+    await indices(proxy, index_name)
+    for name in (index_name, f"{index_name}*"):
+        await put(proxy, f"/{name}/_settings", {QUERY: "one"})
+        answer = await proxy.put(f"/{name}/_settings?{parameter}", {QUERY: "two"})
+        assert answer.status == 400
+        assert parameter.partition("=")[0] in answer.error["reason"]
+        await put(proxy, f"/{name}/_settings", {QUERY: None})
+
+
+async def test_parameters_of_the_backends_own(proxy: Client, index_name: str) -> None:
+    """What clients send with settings holds with ours alone as well."""
+    await indices(proxy, index_name)
+    sent = (
+        "timeout=9s&master_timeout=9s&expand_wildcards=open,hidden&allow_no_indices=false"
+        "&ignore_unavailable&flat_settings=true&pretty&human=false&error_trace=true&filter_path=*"
+    )
+    await put(proxy, f"/{index_name}/_settings?{sent}", {QUERY: "one"})
+    assert await found(proxy, index_name) == 1
