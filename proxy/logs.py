@@ -17,6 +17,7 @@ from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 from pipelines.log_limit import LogLimit
 from pipelines.run_logs import RUN_LINES, UDF_LINE
 from proxy import log_text
+from proxy.log_outlet import Outlet
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -119,20 +120,15 @@ def _unraisable(args: UnraisableHookArgs) -> None:
 
 
 class _Lines:
-    """Where lines go, each in one piece. What cannot be written is lost: no request fails of it."""
+    """Every line on its way out; what was lost on that way is told once there is room again."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self._lock = threading.Lock()
+        self._outlet = Outlet(stream)
 
     def msg(self, line: str) -> None:
-        # A full disk, a reader that is gone, a stream that is closed.
-        with suppress(OSError, ValueError), self._lock:
-            try:
-                self.stream.write(line + "\n")
-            except UnicodeEncodeError:
-                self.stream.write(line.encode("ascii", "backslashreplace").decode() + "\n")
-            self.stream.flush()
+        if lost := self._outlet.put(line):
+            _log.warning("log lines were lost, as nobody read them", count=lost)
 
     log = debug = info = warn = warning = error = critical = exception = fatal = failure = err = msg
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import logging
-from collections.abc import Iterator
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import orjson
 import pytest
@@ -167,3 +170,42 @@ def test_what_is_wanted_at_every_level() -> None:
     logs.say_error("ends")
     levels = [orjson.loads(line)["level"] for line in stream.getvalue().splitlines()]
     assert levels == ["info", "error"]
+
+
+def _pipe() -> tuple[int, int]:
+    return os.pipe()
+
+
+def _socket_pair() -> tuple[int, int]:
+    reader, writer = socket.socketpair()
+    return reader.detach(), writer.detach()
+
+
+@pytest.mark.parametrize("pair", [_pipe, _socket_pair])
+def test_a_reader_that_stops_holds_up_nobody(pair: Callable[[], tuple[int, int]]) -> None:
+    """Lines without room are lost whole and counted; what was begun is ended, all else goes on."""
+    reader, writer = pair()
+    os.set_blocking(reader, False)
+    with os.fdopen(writer, "w") as stream:
+        logs.configure("info", "json", stream, limit=LogLimit(0, 0))
+        log = structlog.get_logger("x")
+        for number in range(2000):
+            log.info("line", number=number, more="x" * 1000)
+        assert os.get_blocking(writer)
+        before = _drained(reader)
+        log.info("again")
+        after = _drained(reader)
+    os.close(reader)
+    *first, again, told = map(orjson.loads, (before + after).splitlines())
+    assert [line["number"] for line in first] == list(range(len(first)))
+    assert 0 < len(first) < 2000
+    assert again["event"] == "again"
+    assert (told["count"], told["level"]) == (2000 - len(first), "warning")
+
+
+def _drained(reader: int) -> bytes:
+    pieces = []
+    with suppress(BlockingIOError):
+        while piece := os.read(reader, 65536):
+            pieces.append(piece)
+    return b"".join(pieces)
