@@ -18,8 +18,8 @@ from proxy.refusals import Attempt
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
 from proxy.search_request import body_in_url, merge_query
-from proxy.selection import Selection, Selector
-from proxy.spans import member, replaced
+from proxy.selection import Chosen, Selection, Selector
+from proxy.spans import member, replaced, without_member
 from proxy.target import Operation, Target
 from proxy.transform import UnreadableError, new_body_headers, parse, read_json_body
 from proxy.upstream import UpstreamResponse
@@ -90,16 +90,17 @@ class QueryTraffic:
             visible=self._visible,
             warnings=selection.warnings,
         )
+        by_query = target.operation is Operation.BY_QUERY
+        chosen = _strict(selection.query) if by_query else selection.query
         body = b""
         try:
             body = await read_json_body(exchange, self._max_bytes)
             parsed = await parse(body or body_in_url(query) or b"{}", "request")
         except UnreadableError as error:
-            runs.unread(selection.query, error)
-            selection = replace(selection, query=())
+            runs.unread(chosen, error)
+            chosen = ()
             parsed = Payload("{}", {})
         source, given = parsed.text, parsed.data
-        by_query = target.operation is Operation.BY_QUERY
         is_read = by_query or not (body or target.query.get("source"))
         merged, remaining = merge_query(given, query) if is_read else (given, query)
         clause = Payload.parse(_clause(source, given, merged))
@@ -118,7 +119,7 @@ class QueryTraffic:
         async def probe(request: str) -> UpstreamResponse:
             text = _with_query(source, request)
             path, left = target.path, remaining
-            if target.operation is Operation.BY_QUERY:
+            if by_query:
                 # Nothing is written to see whether it would be refused.
                 text, left = request, QueryString("")
                 path = f"{path.rpartition('/')[0]}/_validate/query"
@@ -131,16 +132,19 @@ class QueryTraffic:
 
         judged = target.operation in (Operation.VALIDATE, Operation.BY_QUERY)
         try:
-            rewritten = await runs.run(selection.query, "query", clause)
+            rewritten = await runs.run(chosen, "query", clause)
+            if "query" not in rewritten.data and "query" not in clause.data:
+                # Nothing of what changed is for the backend, to which no query means no query.
+                runs.accepted()
+                rewritten = clause
             response, _ = await Attempt(
-                pipelines=selection.query,
+                pipelines=chosen,
                 original=clause,
                 rewritten=rewritten,
                 send=send,
                 probe=probe,
                 looked_at=frozenset({200, 400}) if judged else frozenset({400}),
                 refuses=_is_invalid,
-                writes=target.operation is Operation.BY_QUERY,
             ).answer(runs)
         finally:
             runs.accepted()
@@ -148,6 +152,11 @@ class QueryTraffic:
             for name, value in runs.answer_headers():
                 response.add(name, value)
             return await self._relay.answer(exchange, response)
+
+
+def _strict(pipelines: Chosen) -> Chosen:
+    """Pipelines of a call that changes documents: without one, it could mean others."""
+    return tuple(replace(pipeline, final=True) for pipeline in pipelines)
 
 
 def _is_invalid(answer: Any) -> bool:
@@ -167,7 +176,10 @@ def _clause(source: str, given: dict[str, Any], merged: dict[str, Any]) -> str:
 def _with_query(source: str, rewritten: str) -> str:
     """The request with another query; all else that a pipeline put beside it is left out."""
     new = member(rewritten, "query")
-    query = rewritten[new.start : new.end] if new else '{"match_all":{}}'
+    if new is None:
+        # What a call without a query means is the backend's to say: all documents, or a mistake.
+        return without_member(source, "query")
+    query = rewritten[new.start : new.end]
     old = member(source, "query")
     if old is not None:
         return replaced(source, [(old, query)])

@@ -39,7 +39,7 @@ class Attempt:
     They made `rewritten` of `original`. `send` sends a request; `probe` sends one, as text, whose
     answer shows nobody anything but whether it is refused, and so must have no other effect.
     Answers with a status in `looked_at` are read, and refuse the request if `refuses` says so of
-    their JSON. `writes` is for requests that change documents: they never go without a pipeline.
+    their JSON.
     """
 
     pipelines: Chosen
@@ -49,7 +49,6 @@ class Attempt:
     probe: Callable[[str], Awaitable[UpstreamResponse]]
     looked_at: frozenset[int] = frozenset({400})
     refuses: Callable[[Any], bool] = is_refusal
-    writes: bool = False
 
     async def answer(self, runs: Runs) -> tuple[UpstreamResponse, Payload]:
         """The backend's answer, and the request that it is to.
@@ -66,7 +65,7 @@ class Attempt:
         refusal = await self._refusal(response) if runs.changed else None
         if refusal is None:
             return response, request
-        strict = tuple(p for p in self.pipelines if self.writes or not p.may_be_left_out)
+        strict = tuple(p for p in self.pipelines if not p.may_be_left_out)
         blamed = runs.take_back()
         lax = [run for run in blamed if run.pipeline not in strict]
         if lax:
@@ -99,7 +98,7 @@ class Attempt:
         if await self._refusal(probed) is None:
             probed.release()
             raise runs.refused(blamed, *refusal)
-        return response if final or self.writes else probed
+        return response if final else probed
 
     async def _refusal(self, response: UpstreamResponse) -> tuple[str, str] | None:
         """The type of the error and the backend's words; None where it takes the request."""

@@ -237,3 +237,55 @@ async def test_what_changes_documents_is_never_sent_without_its_pipeline(
             assert wrong.status == 400
         await proxy.post(f"/{index_name}/_refresh")
         assert (await proxy.get(f"/{index_name}/_count")).data["count"] == 3
+
+
+@pytest.mark.parametrize("body", [None, {}], ids=str)
+@pytest.mark.parametrize(
+    "verb", ["_delete_by_query", "_update_by_query", "_explain/1", "_validate/query", "_count"]
+)
+async def test_a_call_without_a_query(proxy: Client, verb: str, body: Any) -> None:
+    """It means what it means to the backend, where a pipeline gave it none: never all documents."""
+    await proxy.define("cap", "query", "def query(r, c):\n    return {**r, 'size': 1}\n")
+    mark = "?refresh=true&" if verb.endswith("by_query") else "?"
+    calls = [f"/{INDEX}/{verb}{mark}pipeline={name}" for name in ("_none", "cap", "same")]
+    answers = [await proxy.post(call, body) for call in calls]
+    assert len({answer.status for answer in answers}) == 1
+    assert answers[0].status == 400 or not verb.startswith(("_delete", "_explain"))
+    assert not any("Warning" in answer.headers for answer in answers)
+    await proxy.post(f"/{INDEX}/_refresh")
+    assert (await proxy.get(f"/{INDEX}/_count")).data["count"] == 5
+
+
+async def test_a_query_that_a_pipeline_takes_away(proxy: Client) -> None:
+    """It is not one for all documents: nothing is deleted."""
+    source = "def query(r, c):\n    return {n: v for n, v in r.items() if n != 'query'}\n"
+    await proxy.define("takes", "query", source)
+    for url, body in (("", MINE), ("&q=n:1", None)):
+        answer = await proxy.post(f"/{INDEX}/_delete_by_query?pipeline=takes{url}", body)
+        assert (answer.status, answer.data["error"]["kind"]) == (500, "refused")
+    await proxy.post(f"/{INDEX}/_refresh")
+    assert (await proxy.get(f"/{INDEX}/_count")).data["count"] == 5
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def query(r, c):\n    raise ValueError('no luck')\n",
+        "def query(r, c):\n    while True: pass\n",
+        "def query(r, c):\n    return 7\n",
+    ],
+)
+async def test_a_failed_pipeline_of_a_call_that_changes_documents(
+    proxy: Client, source: str
+) -> None:
+    """It is an error, whatever its `on_error`: with the client's own query others could go."""
+    await proxy.define("fails", "query", source)
+    for verb in ("_delete_by_query", "_update_by_query"):
+        for name in ("fails", "same,fails"):
+            answer = await proxy.post(f"/{INDEX}/{verb}?pipeline={name}", MINE)
+            assert answer.status == 500
+            assert "pipeline [fails]" in answer.data["error"]["reason"]
+            unread = await proxy.post(f"/{INDEX}/{verb}?pipeline={name}", b'{"query":')
+            assert unread.status == 400
+    await proxy.post(f"/{INDEX}/_refresh")
+    assert (await proxy.get(f"/{INDEX}/_count")).data["count"] == 5
