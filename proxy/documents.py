@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from aiohttp import web
 from pipelines.errors import DroppedError
 from pipelines.executor import Executor
 from pipelines.payload import Payload
+from proxy.answer_form import AnswerForm
 from proxy.backend import Backend
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
@@ -71,7 +73,7 @@ class DocumentTraffic:
         try:
             changed = await runs.run(chosen, "document", document, document_id=target.id)
         except DroppedError:
-            return _left_out(exchange, target, runs, {})
+            return await self._left_out(exchange, target, runs, {})
         except RunFailedError as failure:
             body = document.text.encode()
             return await self._settled(exchange, target, runs, failure, body)
@@ -94,7 +96,7 @@ class DocumentTraffic:
                 return await self._merge(exchange, target, runs, query, chosen, parsed.text)
             text, changed = await self._updates.rewrite(parsed.text, chosen, runs, target.id)
         except DroppedError:
-            return _left_out(exchange, target, runs, {})
+            return await self._left_out(exchange, target, runs, {})
         except RunFailedError as failure:
             body = parsed.text.encode()
             return await self._settled(exchange, target, runs, failure, body)
@@ -147,6 +149,18 @@ class DocumentTraffic:
                 response.add(name, value)
             return await self._relay.answer(exchange, response)
 
+    async def _left_out(
+        self, exchange: Exchange, target: Target, runs: Runs, told: dict[str, Any]
+    ) -> web.StreamResponse:
+        form = await AnswerForm.of(exchange, target.query, self._relay)
+        if form.format == "smile":
+            form = replace(form, format="json")
+        body = orjson.dumps({**noop(target.index, target.id), **told})
+        written, fields = await form.write(exchange, body, 200)
+        return exchange.respond_json(
+            200, written, Headers([*fields.items(), *runs.answer_headers()])
+        )
+
     async def _settled(
         self, exchange: Exchange, target: Target, runs: Runs, failure: RunFailedError, body: bytes
     ) -> web.StreamResponse:
@@ -157,7 +171,7 @@ class DocumentTraffic:
             document=body,
             credentials=credentials_of(exchange),
         )
-        return _left_out(exchange, target, runs, told)
+        return await self._left_out(exchange, target, runs, told)
 
     async def _merge(
         self,
@@ -188,7 +202,7 @@ class DocumentTraffic:
                 return await self._send(exchange, target, runs, query, headers, body)
             if merged.kind == "noop":
                 told = {"_version": merged.version, "_seq_no": merged.seq_no}
-                return _left_out(exchange, target, runs, told)
+                return await self._left_out(exchange, target, runs, told)
             answer = await self._backend.call(
                 "PUT",
                 _write_target(target, query, merged),
@@ -255,10 +269,3 @@ def item_answer(error: Exception, request_id: str) -> ErrorAnswer:
         # The log has the run.
         return ErrorAnswer(status, error.type, error.reason, extra=error.extra)
     return answer_for(error, request_id)
-
-
-def _left_out(
-    exchange: Exchange, target: Target, runs: Runs, told: dict[str, Any]
-) -> web.StreamResponse:
-    body = orjson.dumps({**noop(target.index, target.id), **told})
-    return exchange.respond_json(200, body, Headers(runs.answer_headers()))

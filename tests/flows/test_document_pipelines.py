@@ -6,6 +6,7 @@ import gzip
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.client import Client
 
@@ -102,6 +103,33 @@ async def test_a_dropped_document_is_a_noop(proxy: Client, index_name: str) -> N
     assert (answer.status, answer.data["result"], answer.data["_id"]) == (200, "noop", "1")
     assert await stored(proxy, index_name) == {}
     assert (await proxy.get("/_pipeline/enrich/_stats")).data["dropped"] == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "fields", "written"),
+    [
+        ("?filter_path=result", {}, b'{"result":"noop"}'),
+        ("?filter_path=result&format=yaml", {}, b'---\nresult: "noop"\n'),
+        ("?filter_path=result", {"Accept": "application/yaml"}, b'---\nresult: "noop"\n'),
+        ("?filter_path=result&pretty", {}, b'{\n  "result" : "noop"\n}\n'),
+        ("?filter_path=result&format=smile", {}, b'{"result":"noop"}'),
+    ],
+)
+async def test_a_dropped_document_is_answered_in_the_form_that_is_asked_for(
+    proxy: Client, index_name: str, asked: str, fields: dict[str, str], written: bytes
+) -> None:
+    """Parts, format and white space are those of any other write, an update's too."""
+    await attached(proxy, index_name)
+    document = {"title": "x", "skip": True}
+    for method, target, body in (
+        ("PUT", f"/{index_name}/_doc/1", document),
+        ("POST", f"/{index_name}/_update/1", {"doc": {}, "upsert": document}),
+    ):
+        answer = await proxy.call(method, target + asked, body, fields)
+        assert (answer.status, answer.body) == (200, written)
+        assert answer.headers["Content-Type"].startswith(
+            "application/yaml" if b"---" in written else "application/json"
+        )
 
 
 async def test_a_bulk_with_bad_items_indexes_the_others(proxy: Client, index_name: str) -> None:
