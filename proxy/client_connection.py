@@ -177,8 +177,11 @@ class ClientConnection(web.RequestHandler):
     async def _linger(self, payload: StreamReader) -> None:
         """Read what is left of a body that nobody wanted, so that the client sees its answer."""
         if not self._force_close:
-            with suppress(TimeoutError, web.RequestPayloadError):
+            # A second reader at once is a RuntimeError.
+            with suppress(TimeoutError, web.RequestPayloadError, RuntimeError):
                 async with asyncio.timeout(self._lingering_time):
+                    # Who read it so far was told to stop, and does so before this goes on.
+                    await asyncio.sleep(0)
                     while not payload.is_eof():
                         await payload.readany()
             if not payload.is_eof():

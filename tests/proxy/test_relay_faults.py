@@ -26,6 +26,25 @@ async def test_early_answer_to_an_upload(backend: ScriptedBackend, client: Clien
     assert (got.status, got.body) == (429, b"full")
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 6000000", "Transfer-Encoding: chunked"])
+async def test_a_client_that_sends_on_after_an_early_answer(
+    backend: ScriptedBackend, client: Client, framing: str
+) -> None:
+    """What it still sends is read and thrown away, and its next request is answered."""
+    backend.head_only = {"/early"}
+    backend.reply = answer(b"full", "429 Too Many Requests")
+    head = f"POST /early HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode()
+    body = b"x" * 6_000_000
+    if "chunked" in framing:
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    await client.send(head + body[:100_000])
+    assert (await client.answer("POST")).status == 429
+    async with asyncio.timeout(30):
+        await client.send(body[100_000:])
+        backend.reply = answer(b"fine")
+        assert (await client.ask(request("/next"))).body == b"fine"
+
+
 async def test_answer_while_uploading(backend: ScriptedBackend, client: Client) -> None:
     """An answer can stream while its request still does: neither waits for the other's end."""
     backend.head_only = {"/both"}
