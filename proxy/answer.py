@@ -21,7 +21,8 @@ class WholeAnswer(web.StreamResponse):
 
     `fields` are written as they are; the length is corrected to that of `body`. To HEAD, a
     Content-Length among them stays and no body is sent. With `refuses` it says HTTP/1.1 and ends
-    the connection, for it answers what may have been in no version of HTTP.
+    the connection, for it answers what may have been in no version of HTTP. `whole` is the body,
+    whether it is sent or not.
     """
 
     def __init__(
@@ -35,16 +36,11 @@ class WholeAnswer(web.StreamResponse):
     ) -> None:
         super().__init__(status=status, reason=reason)
         self._fields = fields
-        self._whole = body
+        self.whole = body
         self._refuses = refuses
         self._written = False
         if refuses:
             self.force_close()
-
-    @property
-    def body(self) -> bytes:
-        """The body, whether it is sent or not."""
-        return self._whole
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Write all of it, and wait until the client took most; the second time, do nothing.
@@ -60,16 +56,16 @@ class WholeAnswer(web.StreamResponse):
         keep_alive = request.keep_alive if self._keep_alive is None else self._keep_alive
         self._keep_alive = keep_alive
         bodiless = request.method == "HEAD" or self._status in (204, 304)
-        head = self._head(request, keep_alive, len(self._whole), bodiless=bodiless)
+        head = self._head(request, keep_alive, len(self.whole), bodiless=bodiless)
         # What tells aiohttp that this request was answered, whatever happens next.
         request.writer.output_size += len(head)
         if bodiless:
             transport.write(head)
-        elif len(self._whole) <= JOIN_LIMIT:
-            transport.write(head + self._whole)
+        elif len(self.whole) <= JOIN_LIMIT:
+            transport.write(head + self.whole)
         else:
             transport.write(head)
-            transport.write(self._whole)
+            transport.write(self.whole)
         await request.protocol._drain_helper()
         return request.writer
 

@@ -206,7 +206,7 @@ class Exchange:
         """Whether an answer, or one before it, is more than what the client takes at once."""
         if self._answer is not None:
             return False
-        large = isinstance(answer, WholeAnswer) and len(answer.body) > JOIN_LIMIT
+        large = isinstance(answer, WholeAnswer) and len(answer.whole) > JOIN_LIMIT
         return large or self._request.protocol.writing_paused
 
     async def deliver(self, answer: web.StreamResponse) -> None:

@@ -66,18 +66,20 @@ class Names:
         only a request that `searches` has.
         """
         asked: Asked | None = None
-        if query.raw:
-            if (text := query.get("pipeline")) is not None:
-                asked, query = Asked(text), query.without({"pipeline"})
-            if searches and (text := query.get(SEARCH_PIPELINE)) is not None:
-                ours, rest = self._theirs(text)
-                asked = asked or ours
-                if rest != text:
-                    query = query.without({SEARCH_PIPELINE})
-                    query = query.with_parameter(SEARCH_PIPELINE, rest) if rest else query
+        header = self.by_header(exchange) if NAMES_PIPELINES in exchange.headers else None
+        if not query.raw:
+            return header, query
+        if (text := query.get("pipeline")) is not None:
+            asked, query = Asked(text), query.without({"pipeline"})
+        if searches and (text := query.get(SEARCH_PIPELINE)) is not None:
+            ours, rest = self._theirs(text)
+            asked = asked or ours
+            if rest != text:
+                query = query.without({SEARCH_PIPELINE})
+                query = query.with_parameter(SEARCH_PIPELINE, rest) if rest else query
         if asked is not None and asked.text != NONE:
             exchange.tells_id = True
-        return asked or self.by_header(exchange), query
+        return asked or header, query
 
     def in_body(self, text: str) -> tuple[Asked | None, str]:
         """What a search's body names, and the body without that.

@@ -171,6 +171,8 @@ class SearchTraffic:
 
     def _goes_on(self, query: QueryString) -> bool:
         """Whether a scroll begins whose pages could have to run a final pipeline."""
+        if not query.raw:
+            return False
         return self._selector.guarded("query", "result") and "scroll" in query.names()
 
     def _carries(self, search: _Search) -> bool:

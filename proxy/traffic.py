@@ -166,8 +166,9 @@ class Traffic:
                 check_target(target)
             if target.narrowed:
                 exchange.ask(target.line)
-            self._check_source(exchange, target)
-            if self._selector.guarded(*target.bypasses):
+            if target.query.raw:
+                self._check_source(exchange, target)
+            if target.bypasses and self._selector.guarded(*target.bypasses):
                 await self._check_bypass(exchange, target)
             if self._lookups.concerns(exchange, target) and not self._lookups.is_clear(
                 exchange, target

@@ -27,6 +27,9 @@ from proxy.upstream_response import FOREIGN, UpstreamResponse, failure_of, says_
 
 __all__ = ["Upstream", "UpstreamRequest", "UpstreamResponse"]
 
+# What a socket takes at once, and so has left by the time an answer comes.
+_AT_ONCE: Final = 16 * 1024
+
 # Silence on a kept connection is no sign of a broken one for so long after it was not.
 SLOW_SECONDS: Final = 300.0
 
@@ -171,14 +174,16 @@ class Upstream:
         except BaseException:
             node.pool.release(connection, reusable=True)
             raise
-        connection.doubted = (
-            connection.reused
-            and _repeatable(request)
-            and (not self._patient_until or self._patient_until <= time.monotonic())
-        )
         upload: Upload | None = None
         try:
             upload = self._start(connection, request, head, framing)
+            # Where there is an upload, it may have given away its first chunks already.
+            connection.doubted = (
+                connection.reused
+                and request.retry
+                and upload is None
+                and (not self._patient_until or self._patient_until <= time.monotonic())
+            )
             message, payload = await connection.receive()
             require_final(message)
         except BaseException as exc:
@@ -201,9 +206,10 @@ class Upstream:
         connection.doubted = False
         node.mark_live()
         unread = message.code >= 400 and says_unread(message.code, len(head))
-        if request.body:
-            sent = connection.flushed and (upload is None or upload.complete)
-            unread = unread or not sent
+        if upload is not None:
+            unread = unread or not (upload.complete and connection.flushed)
+        elif isinstance(framing, int) and framing > _AT_ONCE:
+            unread = unread or not connection.flushed
         return UpstreamResponse(node, connection, upload, message, payload, unread=unread)
 
     def _head(self, node: Node, request: UpstreamRequest, framing: Framing) -> bytes:
