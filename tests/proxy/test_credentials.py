@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import aiohttp
 import orjson
@@ -38,21 +39,34 @@ class SecuredBackend:
             body = {"error": {"root_cause": [DENIED], **DENIED}, "status": 403}
             return web.json_response(body, status=403)
         if request.path.endswith("/_search"):
-            hits = [{"_source": d, "sort": [n]} | _LOCK for n, d in self.documents.items()]
-            total = {"value": len(hits), "relation": "eq"}
-            last = {"last": {"value": len(hits)}}
-            answer = {"hits": {"total": total, "hits": hits}, "aggregations": last}
-            return web.json_response(answer)
+            return web.json_response(self._found(await request.read()))
+        if request.path.endswith("/_mget"):
+            ids = orjson.loads(await request.read())["ids"]
+            docs = [{"_id": id, "found": True, **self._hit(id)} for id in ids]
+            return web.json_response({"docs": docs})
         name = request.path.rpartition("/")[2]
         if writes and name != ".querymill":
             self.documents[name] = orjson.loads(await request.read())
-            return web.json_response({"result": "created", **_LOCK}, status=201)
+            answer = {"result": "created", "_seq_no": len(self.documents), "_primary_term": 1}
+            return web.json_response(answer, status=201)
         if name in self.documents:
-            return web.json_response({"found": True, "_source": self.documents[name], **_LOCK})
+            return web.json_response({"found": True, **self._hit(name)})
         return web.json_response({}, status=200 if name == ".querymill" else 404)
 
+    def _found(self, body: bytes) -> dict[str, object]:
+        """What a search of the store finds that was written after a sequence number."""
+        query = orjson.loads(body or b"{}")
+        after = query.get("query", {}).get("range", {}).get("_seq_no", {}).get("gt", 0)
+        hits = [hit for hit in map(self._hit, self.documents) if hit["_seq_no"] > after]
+        written = len(self.documents)
+        last = {"value": written or None}
+        figures = {"last": last, "total": {"value": written}, "updated": last}
+        total = {"value": written, "relation": "eq"}
+        return {"hits": {"total": total, "hits": hits}, "aggregations": figures}
 
-_LOCK = {"_seq_no": 1, "_primary_term": 1}
+    def _hit(self, id: str) -> dict[str, Any]:
+        number = list(self.documents).index(id) + 1
+        return {"_id": id, "_seq_no": number, "_primary_term": 1, "_source": self.documents[id]}
 
 
 @pytest.fixture
