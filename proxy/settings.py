@@ -367,12 +367,12 @@ class Settings:
     sandbox_recycle_runs: int
     sandbox_recycle_seconds: float
     sandbox_load_timeout: float
+    store_max_bytes: int
     breaker_timeouts: int
     breaker_rest: float
     on_conflict: Literal["off", "chain", "error"]
     pipeline_headers: tuple[str, ...]
     store_refresh: float
-    store_max_bytes: int
     log_level: Literal["debug", "info", "warning", "error"]
     log_format: Literal["json", "console"]
     log_lines_per_second: int
