@@ -16,8 +16,15 @@ def _leave(number: int, frame: FrameType | None) -> None:
     os._exit(0 if _SERVES else 128 + number)
 
 
+def _go_on(number: int, frame: FrameType | None) -> None:
+    # A reload, of settings that have not been read yet.
+    pass
+
+
 def main() -> None:
     """Load the command and run it."""
+    if _SERVES:
+        signal.signal(signal.SIGHUP, _go_on)
     for number in _BEFORE:
         signal.signal(number, _leave)
     # What takes the time.

@@ -115,6 +115,21 @@ def test_stopped_during_a_reload(tmp_path: Path, pause: float) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_reload_while_it_is_loading_does_not_end_it(tmp_path: Path) -> None:
+    """SIGHUP before any setting is read asks for what comes anyway."""
+    with serving("http://127.0.0.1:9", tmp_path) as process:
+        while not _catches(process.pid, signal.SIGTERM):
+            time.sleep(0.001)
+        process.send_signal(signal.SIGHUP)
+        read_until(process, READY)
+        ends(process, signal.SIGTERM, 0)
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    words = Path(f"/proc/{pid}/status").read_text().split()
+    return bool(int(words[words.index("SigCgt:") + 1], 16) >> (number - 1) & 1)
+
+
 def test_a_reload_before_it_serves_does_not_end_it(tmp_path: Path) -> None:
     """SIGHUP while workers start is a reload; the command goes on."""
     with serving("http://127.0.0.1:9", tmp_path) as process:
