@@ -242,7 +242,7 @@ class BulkTraffic:
         if merged.kind == "missing":
             return item
         if merged.kind == "noop":
-            told = {"_version": merged.version, "_seq_no": merged.seq_no, "status": 200}
+            told = {**merged.stamp, "status": 200}
             return item.answered({**noop(index, item.id), **told})
         return item.as_write(merged.kind, merged.source, merged.seq_no, merged.primary_term)
 

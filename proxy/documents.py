@@ -201,8 +201,7 @@ class DocumentTraffic:
                 headers = request_headers(exchange.raw_headers)
                 return await self._send(exchange, target, runs, query, headers, body)
             if merged.kind == "noop":
-                told = {"_version": merged.version, "_seq_no": merged.seq_no}
-                return await self._left_out(exchange, target, runs, told)
+                return await self._left_out(exchange, target, runs, merged.stamp)
             answer = await self._backend.call(
                 "PUT",
                 _write_target(target, query, merged),

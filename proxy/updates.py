@@ -33,6 +33,15 @@ class Merged:
     primary_term: int = 0
     version: int = 0
 
+    @property
+    def stamp(self) -> dict[str, Any]:
+        """What tells in an answer which version that was."""
+        return {
+            "_version": self.version,
+            "_seq_no": self.seq_no,
+            "_primary_term": self.primary_term,
+        }
+
 
 class Updates:
     """Applies document pipelines to the bodies of `_update` and of update items in a bulk."""

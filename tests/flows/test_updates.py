@@ -69,6 +69,8 @@ async def test_the_mode_merge_runs_on_the_whole_document(proxy: Client, index_na
     assert await source(proxy, index_name, "1") == expected
     same = await proxy.post(url, {"doc": {"b": {"x": 1}}})
     assert same.data["result"] == "noop"
+    stamp = ("_version", "_seq_no", "_primary_term")
+    assert [same.data[key] for key in stamp] == [updated.data[key] for key in stamp]
     deeper = await proxy.post(url, {"doc": {"b": {"y": 2}}})
     assert deeper.data["_version"] == 3
     assert (await source(proxy, index_name, "1"))["b"] == {"x": 1, "y": 2}
@@ -107,6 +109,7 @@ async def test_updates_in_a_bulk(proxy: Client, index_name: str) -> None:
     again = bulk({"update": {"_id": "2"}}, {"doc": {"x": 1}})
     same = (await proxy.post(f"/{index_name}/_bulk", again)).data
     assert same["items"][0]["update"]["result"] == "noop"
+    assert same["items"][0]["update"]["_primary_term"] == 1
 
 
 async def test_skip_leaves_a_failed_document_out(proxy: Client, index_name: str) -> None:
