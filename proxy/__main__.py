@@ -16,6 +16,14 @@ def _leave(number: int, frame: FrameType | None) -> None:
     os._exit(0 if _SERVES else 128 + number)
 
 
+def _fill() -> None:
+    """Have all standard streams; a file that is opened later would take the place of one."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+
+
 def _go_on(number: int, frame: FrameType | None) -> None:
     # A reload, of settings that have not been read yet.
     pass
@@ -23,6 +31,7 @@ def _go_on(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Load the command and run it."""
+    _fill()
     if _SERVES:
         signal.signal(signal.SIGHUP, _go_on)
     for number in _BEFORE:

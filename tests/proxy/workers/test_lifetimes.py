@@ -7,9 +7,10 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -55,6 +56,26 @@ def ends(process: subprocess.Popen[str], number: signal.Signals, *codes: int) ->
     assert "Exception ignored" not in text
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_live(port: int) -> None:
+    while True:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("GET", "/_querymill/livez")
+            assert connection.getresponse().status == 200
+            return
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+        finally:
+            connection.close()
+
+
 @pytest.mark.parametrize("moment", [n / 10 for n in range(1, 21)])
 def test_stopped_at_any_moment_of_the_start(silent: str, tmp_path: Path, moment: float) -> None:
     """However early, whatever the workers wait for: exit code 0 and nothing left.
@@ -84,21 +105,10 @@ def test_stopped_while_workers_start(
 @pytest.mark.parametrize("pause", [0.0, 0.05, 0.2, 1.0])
 def test_stopped_as_soon_as_it_answers(tmp_path: Path, pause: float) -> None:
     """One worker that answers is enough to be stopped well, though another is still starting."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = ("--listen", f"127.0.0.1:{port}")
     with serving("http://127.0.0.1:9", tmp_path, *options, workers=3) as process:
-        while True:
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-                connection.request("GET", "/_querymill/livez")
-                assert connection.getresponse().status == 200
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.01)
-            finally:
-                connection.close()
+        wait_until_live(port)
         time.sleep(pause)
         ends(process, signal.SIGTERM, 0)
 
@@ -113,6 +123,23 @@ def test_stopped_during_a_reload(tmp_path: Path, pause: float) -> None:
             time.sleep(pause)
             ends(process, signal.SIGTERM, 0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_started_without_standard_streams(closed: str) -> None:
+    """It serves as if they led nowhere."""
+    port = free_port()
+    serve = ("serve", "--backend", "http://127.0.0.1:9", "--listen", f"127.0.0.1:{port}")
+    shell = ("sh", "-c", f'exec "$@" {closed}', "sh")
+    command = (*shell, sys.executable, "-m", "proxy", *serve, "--workers", "1")
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            wait_until_live(port)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(AT_ONCE) == 0
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_reload_while_it_is_loading_does_not_end_it(tmp_path: Path) -> None:
