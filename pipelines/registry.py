@@ -211,6 +211,9 @@ class Registry:
         """Raise `DefinitionError` unless `value` can be attached through `setting`."""
         if value == NONE and setting not in FINALS.values():
             return
+        if value == NONE:
+            reason = "[_none] is for defaults; a final pipeline always runs, and null detaches it"
+            raise DefinitionError(setting, reason)
         if value == BACKENDS and setting == SEARCH_DEFAULT:
             return
         pipeline = self.find(value)

@@ -269,7 +269,7 @@ class IndexTraffic:
             return None
         try:
             body = await read_json_body(exchange, BODY_MAX)
-            return (await parse(body, "settings")).data if body else None
+            return (await parse(body, "body of settings")).data if body else None
         except ErrorAnswer:
             raw = await inflated(exchange, BODY_MAX)
             if b"_pipeline" in raw and any(p.name.encode() in raw for p in self._registry.all()):

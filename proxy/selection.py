@@ -240,7 +240,7 @@ class Selector:
         if self._on_conflict == "error":
             hint = "; name them with ?pipeline=, or search the indices one by one"
             raise ErrorAnswer(400, "illegal_argument_exception", reason + hint)
-        warnings.append(f"{reason}; none was run")
+        warnings.append(f"{reason}; none was run (on_conflict = off)")
         return ()
 
     def _attached(self, concrete: Concrete, phase: Phase) -> CompiledPipeline | None:

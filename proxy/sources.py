@@ -98,7 +98,9 @@ def _from_file(path: Path, by_name: Mapping[str, Setting]) -> dict[str, Any]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
-        raise SettingsError(f"{path}: cannot be read ({exc.strerror}); check --config") from exc
+        raise SettingsError(
+            f"{path}: cannot be read ({exc.strerror}); check --config or QUERYMILL_CONFIG"
+        ) from exc
     except (ValueError, RecursionError) as exc:
         # Not every error of the reader is a TOMLDecodeError: a number may have too many digits.
         raise SettingsError(f"{path}: not valid TOML: {exc}") from exc

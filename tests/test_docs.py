@@ -155,6 +155,14 @@ def test_every_attachment_is_documented() -> None:
         assert f"\n| `{setting}` | " in API
 
 
+def test_every_decision_is_documented_under_a_number_of_its_own() -> None:
+    """Numbers run from 1, each once, and the heading says the one of the file's name."""
+    notes = sorted((DOCS / "decisions").glob("*.md"))
+    assert [int(note.name[:4]) for note in notes] == list(range(1, len(notes) + 1))
+    for note in notes:
+        assert note.read_text().startswith(f"# {int(note.name[:4])}. ")
+
+
 def test_every_stage_kind_is_documented() -> None:
     """The guide says what the `config` of each kind holds."""
     for kind in KINDS:

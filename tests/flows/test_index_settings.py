@@ -169,6 +169,15 @@ async def test_preserve_existing_keeps_what_is_attached(proxy: Client, index_nam
     assert await found(proxy, a) == 2
 
 
+async def test_a_final_pipeline_cannot_be_none(proxy: Client, index_name: str) -> None:
+    """The answer says what `_none` is for, and what detaches a final pipeline."""
+    await indices(proxy, index_name)
+    answer = await proxy.put(f"/{index_name}/_settings", {FINAL: "_none"})
+    assert answer.status == 400
+    said = f"{FINAL}: [_none] is for defaults; a final pipeline always runs, and null detaches it"
+    assert answer.error["reason"] == said
+
+
 SPELLED: list[dict[str, Any]] = [
     {QUERY: "one"},
     {"query.default_pipeline": "one"},
@@ -342,18 +351,26 @@ async def test_a_body_that_cannot_be_read_attaches_nothing(proxy: Client, index_
     """What names a pipeline of ours is refused; any other is the backend's to judge."""
     await indices(proxy, index_name)
     url = f"/{index_name}/_settings"
-    commented = b'{"index.search.default_pipeline":"%b"/**/}'
     smile = b":)\n\x01\xfa\x9bindex.search.default_pipeline\x42%b\xfb"
-    for body, kind, status in [(commented, "json", 400), (smile, "smile", 406)]:
-        headers = {"Content-Type": f"application/{kind}"}
-        refused = await proxy.call("PUT", url, body % b"one", headers)
-        assert refused.status == status, refused.body
-        assert b"one" not in (await proxy.get(url)).body
-    template = b'{"index_patterns":["x"],"template":{"settings":%b}}' % (commented % b"one")
-    assert (await proxy.put(f"/_index_template/{index_name}", template)).status == 400
-    assert (await proxy.get(f"/_index_template/{index_name}")).status == 404
+    headers = {"Content-Type": "application/smile"}
+    refused = await proxy.call("PUT", url, smile % b"one", headers)
+    assert refused.status == 406, refused.body
+    assert b"one" not in (await proxy.get(url)).body
     broken = await proxy.put(url, b'{"index.max_result_window":')
     assert (broken.status, "querymill" in broken.body.decode().lower()) == (400, False)
+
+
+async def test_settings_with_comments_are_read_as_the_backend_reads_them(
+    proxy: Client, index_name: str
+) -> None:
+    """They attach in an index's settings, and are refused in a template's."""
+    await indices(proxy, index_name)
+    commented = b'{"index.search.default_pipeline":"one"/**/}'
+    assert (await proxy.put(f"/{index_name}/_settings", commented)).status == 200
+    assert await found(proxy, index_name) == 1
+    template = b'{"index_patterns":["x"],"template":{"settings":%b}}' % commented
+    assert (await proxy.put(f"/_index_template/{index_name}", template)).status == 400
+    assert (await proxy.get(f"/_index_template/{index_name}")).status == 404
 
 
 async def test_names_that_are_not_there(proxy: Client, index_name: str) -> None:
