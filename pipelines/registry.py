@@ -19,12 +19,7 @@ from pipelines.attachment import (
 from pipelines.breaker import Breaker, BreakerFigure, BreakerRules
 from pipelines.context import Phase
 from pipelines.definition import PipelineDefinition, StageDefinition, read_pipeline
-from pipelines.errors import (
-    ConflictError,
-    DefinitionError,
-    MissingError,
-    StageError,
-)
+from pipelines.errors import ConflictError, DefinitionError, MissingError, StageError
 from pipelines.executor import CompiledPipeline
 from pipelines.fields import hint_to_make
 from pipelines.observe import ObservedStage, Stage
