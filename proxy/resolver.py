@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -45,6 +45,8 @@ class Concrete:
 
     name: str
     aliases: tuple[str, ...] = ()
+    # Whether the backend has nothing of that name.
+    missing: bool = field(default=False, compare=False)
 
 
 class Resolver:
@@ -189,7 +191,7 @@ class Resolver:
             return first + await self._ask_alone(names[half:], expand)
         if answer.status in (400, 404) or not isinstance(answer.data, dict):
             # A name that does not exist, or is none; the backend will say so itself.
-            return _literal(names)
+            return _missing(_literal(names)) if answer.status == 404 else _literal(names)
         answer.require(200)
         return _meaning(names, answer.data)
 
@@ -213,7 +215,13 @@ def _meaning(names: tuple[str, ...], data: dict[str, Any]) -> tuple[Concrete, ..
     # What date math means is answered under the name it comes to.
     written = {name for name in names if "*" not in name and not (known and name[:1] == "<")}
     missing = written - _answered(data)
-    return tuple(known) + tuple(each for each in _literal(names) if each.name in missing)
+    rest = tuple(each for each in _literal(names) if each.name in missing)
+    return tuple(known) + _missing(rest)
+
+
+def _missing(concretes: tuple[Concrete, ...]) -> tuple[Concrete, ...]:
+    """Names that the backend does not have; another cluster may."""
+    return tuple(replace(each, missing=":" not in each.name) for each in concretes)
 
 
 def _parted(data: dict[str, Any], names: tuple[str, ...]) -> dict[str, dict[str, Any]] | None:

@@ -225,7 +225,9 @@ class Selector:
         self, names: tuple[str, ...], phase: Phase, expand: str | None, warnings: list[str]
     ) -> Chosen:
         found: dict[str, CompiledPipeline | None] = {}
-        for concrete in await self._resolver.resolve(names, expand):
+        targets = await self._resolver.resolve(names, expand)
+        # What is not there is left out, or the backend refuses the request.
+        for concrete in [each for each in targets if not each.missing] or targets:
             pipeline = self._attached(concrete, phase)
             found[pipeline.name if pipeline else ""] = pipeline
         chosen = tuple(p for p in found.values() if p is not None)

@@ -335,3 +335,21 @@ async def test_backing_indices_go_with_their_data_stream(proxy: Client, index_na
         assert (await proxy.delete(f"/_data_stream/{doomed}")).status == 200
         assert backing not in str((await proxy.get("/_pipeline")).data)
     await proxy.delete(f"/_index_template/{index_name}")
+
+
+@pytest.mark.parametrize("order", ["{i},{i}-gone", "{i}-gone,{i}", "{i}-gone,{i}*,{i}-too"])
+async def test_names_that_are_not_there_have_no_say(
+    proxy: Client, index_name: str, order: str
+) -> None:
+    """What the client lets the backend leave out does not turn off what the others have."""
+    await proxy.index(index_name, {str(n): {"n": n} for n in range(3)})
+    await proxy.define("cut", "query", "def query(r, c):\n    return {**r, 'size': 1}\n")
+    await proxy.attach(index_name, query="cut")
+    target = f"/{order.format(i=index_name)}/_search"
+    answer = await proxy.get(f"{target}?ignore_unavailable=true")
+    assert (answer.status, len(answer.ids), "Warning" in answer.headers) == (200, 1, False)
+    assert (await proxy.get(target)).status == 404
+    # It counts from the moment it is there.
+    await proxy.index(f"{index_name}-gone", {"9": {"n": 9}})
+    answer = await proxy.get(f"{target}?ignore_unavailable=true")
+    assert (len(answer.ids), "Warning" in answer.headers) == (4, True)
