@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from pipelines.errors import DefinitionError
+from pipelines.errors import DefinitionError, NoJsonError
 from pipelines.udf import package_json, package_of, read_package, source_headers, version_of
 from proxy.records import KINDS, read_entry
 from tests.fuzz.harness import Harness, declared
@@ -34,7 +34,7 @@ def run_source(data: bytes) -> None:
 
 def _check(data: bytes, format: Literal["zip", "json", "source"]) -> None:
     """What was taken is the same when it comes back from the store."""
-    package = declared((DefinitionError,), read_package, "u", data, format=format)
+    package = declared((DefinitionError, NoJsonError), read_package, "u", data, format=format)
     if package is not None:
         again = package_of("u", orjson.loads(package_json(package)))
         assert again == package
