@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from pipelines.json_text import can_be_written, write
-from proxy.dialect import first_value
+from proxy.dialect import as_json, first_value
 from proxy.spans import Span, elements, members, replaced
 
 ACTIONS = ("index", "create", "update", "delete")
@@ -78,7 +78,12 @@ def read_bulk(body: bytes) -> list[BulkItem]:
         if not header.strip():
             position += 1
             continue
-        action, meta = _read_action(header, position + 1)
+        value = _read_header(header, position + 1)
+        if value is None and not as_json(header).strip():
+            # Comments alone are no line to the backends.
+            position += 1
+            continue
+        action, meta = _read_action(value, position + 1)
         source = None
         line = position + 1
         if action != "delete":
@@ -117,8 +122,7 @@ def grouped(items: Sequence[BulkItem], index: str) -> dict[tuple[str, str | None
     return groups
 
 
-def _read_action(header: bytes, line: int) -> tuple[str, dict[str, Any]]:
-    value = _read_header(header, line)
+def _read_action(value: Any, line: int) -> tuple[str, dict[str, Any]]:
     if not isinstance(value, dict) or not value:
         raise BulkSyntaxError(f"line {line}: an action is an object with one key")
     (action, meta), *_ = value.items()

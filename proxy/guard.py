@@ -84,7 +84,8 @@ def check_bulk(body: bytes) -> None:
         if line.strip():
             text = decoded(line)
             check_names(names_in(text))
-            if first_text(text) != "delete":
+            # A line of comments alone is none to the backends: no document follows it.
+            if first_text(text) not in (None, "delete"):
                 next(lines, None)
 
 

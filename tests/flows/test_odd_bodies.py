@@ -131,6 +131,18 @@ async def test_odd_documents_of_a_bulk(proxy: Client, direct: Client, marked: st
     assert await stored(direct, marked, "0") == {"s": "a \ud83d b"}
 
 
+async def test_comments_between_the_items_of_a_bulk(
+    proxy: Client, direct: Client, marked: str
+) -> None:
+    """Are no items, so that all others are marked."""
+    body = b'// x\n{"index":{"_id":"1"}}\n{"s":1}\n/* " */\n{"index":{"_id":"2"}}\n{"s":2}\n'
+    answer = await proxy.post(f"/{marked}/_bulk", body)
+    assert [item["index"]["status"] for item in answer.data["items"]] == [201, 201]
+    assert "Warning" not in answer.headers
+    assert await stored(direct, marked, "1") == {"s": 1, "marked": True}
+    assert await stored(direct, marked, "2") == {"s": 2, "marked": True}
+
+
 async def test_a_broken_action_refuses_all(proxy: Client, direct: Client, marked: str) -> None:
     """As the backend does, and nothing is stored."""
     body = b'{"index":{"_id":"1"}}\n{"s":"x"}\n{"index":\n{"s":"y"}\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -177,3 +178,17 @@ async def test_what_does_not_name_the_store(
     assert got.status == wanted.status or {got.status, wanted.status} == {200, 201}
     if wanted.status >= 400:
         assert got.data["error"]["type"] == wanted.data["error"]["type"]
+
+
+@pytest.mark.parametrize("comment", ["// x", '/* "delete" */', "\ufeff// x", " /**/\t// {}"])
+async def test_comments_before_an_action(proxy: Client, index_name: str, comment: str) -> None:
+    """Do not make it look like a document, whose names would not count."""
+    named = '{"index":{"_index":".querymill","_id":"x"}}\n{"k":1}\n'
+    other = f'{{"index":{{"_index":"{index_name}","_id":"1"}}}}\n{{"index":".querymill"}}\n'
+    removal = {"delete": {"_index": index_name, "_id": "2"}}
+    for before in ("", json.dumps(removal) + "\n", other):
+        body = f"{before}{comment}\n{named}".encode()
+        assert (await proxy.post("/_bulk", body)).status == 403
+    innocent = await proxy.post("/_bulk", f"{comment}\n{other}{comment}\n".encode())
+    assert innocent.status == 200
+    assert [item["index"]["status"] for item in innocent.data["items"]] == [201]

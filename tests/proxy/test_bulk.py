@@ -27,6 +27,9 @@ def test_a_bulk_body_comes_back_to_the_byte() -> None:
     assert write_bulk(items) == BULK
     assert read_bulk(b"\n\n" + BULK)[0].line == 3
     assert read_bulk(b"\n") == []
+    assert read_bulk(b'// x\n/* "index" */\n' + BULK)[0].line == 3
+    with pytest.raises(BulkSyntaxError, match="line 1"):
+        read_bulk(b"null\n" + BULK)
 
 
 def test_items_change_one_by_one() -> None:
