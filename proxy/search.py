@@ -195,7 +195,9 @@ class SearchTraffic:
         try:
             request, asking = await self._asking(exchange, search, sent)
         except UnreadableError as error:
-            runs.unread(selection.query, error)
+            if sent or body_in_url(query):
+                # A template call without a template is nothing that a pipeline could miss.
+                runs.unread(selection.query, error)
             selection = replace(selection, query=())
             search = replace(search, selection=selection)
             request = Payload("{}", {})

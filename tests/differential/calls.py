@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -72,10 +73,11 @@ class Call:
 
     def bytes_for(self, names: Mapping[str, str]) -> bytes:
         """The request as it goes on the wire for a side with these names."""
-        target, body = self.target, self.body
-        for word, name in names.items():
-            target = target.replace(word, name)
-            body = body.replace(word.encode(), name.encode())
+        # At once, for a name may hold the word of another.
+        words = re.compile("|".join(map(re.escape, names)) or "(?!)")
+        target = words.sub(lambda found: names[found[0]], self.target)
+        text = words.sub(lambda found: names[found[0]], self.body.decode("latin-1"))
+        body = text.encode("latin-1")
         if body and _GZIP in self.fields:
             body = gzip.compress(body, mtime=0)
         lines = [f"{self.method} {target} HTTP/1.1", "Host: search.example", *self.fields]

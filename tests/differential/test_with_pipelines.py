@@ -61,7 +61,8 @@ def equal(call: Call, direct: Seen, proxied: Seen) -> bool:
     """Whether the answers are the same JSON and no pipeline was left out.
 
     What the proxy has to read itself before any pipeline (a template, the lines of a bulk) it
-    refuses in words of its own, and so does the backend an id of ours where it takes none.
+    refuses in words of its own, and so does the backend an id of ours where it takes none. A search
+    in YAML of a point in time goes on in JSON, where its errors have other positions.
     """
     warnings = [value for name, value in proxied.fields if name == b"Warning"]
     if any(b"did not run" in text or b"degraded" in text for text in warnings):
@@ -70,7 +71,19 @@ def equal(call: Call, direct: Seen, proxied: Seen) -> bool:
     own_words = misplaced or "template" in call.target or "_bulk" in call.target
     if own_words and direct.status == proxied.status >= 400:
         return True
-    return identical(call, direct, proxied) or same_answer(direct, proxied)
+    if identical(call, direct, proxied) or same_answer(direct, proxied):
+        return True
+    turned = b"PIT" in call.body and any("yaml" in field for field in call.fields)
+    if not (turned and direct.status == proxied.status == 400):
+        return False
+    return bool(_unplaced(value_of(direct)) == _unplaced(value_of(proxied)))
+
+
+def _unplaced(value: Any) -> Any:
+    """A value less the positions in a body."""
+    if isinstance(value, dict):
+        return {n: _unplaced(member) for n, member in value.items() if n not in ("line", "col")}
+    return [_unplaced(element) for element in value] if isinstance(value, list) else value
 
 
 @pytest.mark.timeout(300)

@@ -269,6 +269,18 @@ async def test_templates_that_come_to_no_search(
         assert 400 <= statuses[0][0] < 500, fault
 
 
+async def test_a_template_call_without_a_template(
+    proxy: Client, direct: Client, touched: str
+) -> None:
+    """Is the backend's 400, and nothing that a pipeline missed."""
+    for method in ("GET", "POST"):
+        got, wanted = [
+            await c.call(method, f"/{touched}/_search/template") for c in (proxy, direct)
+        ]
+        assert (got.status, got.data) == (400, wanted.data)
+        assert "Warning" not in got.headers
+
+
 async def test_a_template_with_a_key_twice(proxy: Client, direct: Client, touched: str) -> None:
     """In the request around the source, too."""
     body = b'{"source":{"size":1},"source":{"size":2}}'
