@@ -21,8 +21,8 @@ class WholeAnswer(web.StreamResponse):
 
     `fields` are written as they are; the length is corrected to that of `body`. To HEAD, a
     Content-Length among them stays and no body is sent. With `refuses` it says HTTP/1.1 and ends
-    the connection, for it answers what may have been in no version of HTTP. `whole` is the body,
-    whether it is sent or not.
+    the connection, for it answers what may have been in no version of HTTP. `whole` is the body
+    until that was written.
     """
 
     def __init__(
@@ -59,13 +59,16 @@ class WholeAnswer(web.StreamResponse):
         head = self._head(request, keep_alive, len(self.whole), bodiless=bodiless)
         # What tells aiohttp that this request was answered, whatever happens next.
         request.writer.output_size += len(head)
+        # What keeps the answer, as the error of a client that is gone, keeps no body with it.
+        body, self.whole = self.whole, b""
         if bodiless:
             transport.write(head)
-        elif len(self.whole) <= JOIN_LIMIT:
-            transport.write(head + self.whole)
+        elif len(body) <= JOIN_LIMIT:
+            transport.write(head + body)
         else:
             transport.write(head)
-            transport.write(self.whole)
+            transport.write(body)
+        del body
         await request.protocol._drain_helper()
         return request.writer
 

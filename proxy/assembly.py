@@ -27,6 +27,7 @@ from proxy.cursors import Cursors
 from proxy.definitions import Definitions
 from proxy.documents import DocumentTraffic
 from proxy.failures import Failures
+from proxy.give_back import GiveBack
 from proxy.given_ids import GivenIds
 from proxy.headers import ADMIN_TOKEN
 from proxy.indices import IndexTraffic
@@ -124,6 +125,7 @@ async def open_proxy(
         stack.push_async_callback(tasks.close)
         await definitions.look()
         tasks.start("follow the store", definitions.follow())
+        tasks.start("give memory back", GiveBack().run())
         resolver = Resolver(own, changed=place.notices.announcer("names"))
         stack.push_async_callback(resolver.close)
         selector = Selector(registry, resolver, settings.on_conflict)
