@@ -11,7 +11,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Final
 
-from pipelines.wasm.memory import private_bytes
+from pipelines.wasm import private_bytes
 
 PERIOD_SECONDS: Final = 15.0
 WORTH_BYTES: Final = 48 * 1024 * 1024

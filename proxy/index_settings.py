@@ -64,6 +64,7 @@ def _wildcards(text: str) -> list[str]:
 
 
 PUT_PARAMETERS: Parameters = {
+    "index": str,
     "preserve_existing": flag,
     "ignore_unavailable": flag,
     "allow_no_indices": flag,

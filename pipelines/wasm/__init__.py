@@ -20,6 +20,7 @@ from pipelines.wasm.call import (
     parameters_text,
 )
 from pipelines.wasm.engine import Runtime
+from pipelines.wasm.memory import private_bytes
 from pipelines.wasm.pool import SandboxPool
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "SandboxPool",
     "build",
     "parameters_text",
+    "private_bytes",
 ]

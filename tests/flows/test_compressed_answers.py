@@ -40,16 +40,14 @@ async def test_answers_are_compressed_again(
 ) -> None:
     """What was read is given in the coding the client takes, with the length of what is sent."""
     await proxy.index(index_name, {str(n): {"title": "lamp " * 50} for n in range(20)})
-    for source in (IDENTITY, MARK):
-        await proxy.define("results", "result", source)
-        url = f"/{index_name}/_search?size=20&pipeline=results"
+    for name, source in (("identity", IDENTITY), ("mark", MARK)):
+        await proxy.define(name, "result", source)
+        url = f"/{index_name}/_search?size=20&pipeline={name}"
         headers, body = await raw(proxy, url, accept)
         assert (headers.get("Content-Encoding") == "gzip") is packed
         assert (headers.get("Vary") == "Accept-Encoding") is packed
         assert int(headers["Content-Length"]) == len(body)
         assert len(json.loads(gzip.decompress(body) if packed else body)["hits"]["hits"]) == 20
-        await proxy.delete("/_pipeline/results?force=true")
-        await proxy.delete("/_udf/results?force=true")
 
 
 async def test_small_answers_stay_plain(proxy: Client, index_name: str) -> None:

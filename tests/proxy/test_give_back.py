@@ -6,7 +6,7 @@ import ctypes
 
 import pytest
 
-from pipelines.wasm.memory import private_bytes
+from pipelines.wasm import private_bytes
 from proxy.give_back import WORTH_BYTES, GiveBack, trim
 
 MIB = 1024**2
