@@ -65,7 +65,9 @@ class Exchange:
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = request.raw_headers
         if request.version not in (HttpVersion11, HttpVersion10):
             raise MalformedRequest("the protocol has to be HTTP/1.1 or HTTP/1.0")
-        self.ask(request_target(request.raw_path, self.headers.get("Host", "")))
+        self.target = request_target(request.raw_path, self.headers.get("Host", ""))
+        self.raw_path, mark, query = self.target.partition("?")
+        self.query: str | None = query if mark else None
         self.length = self._length()
         if self.length != 0 and (broken := request.content.exception()) is not None:
             raise _framed_wrongly(broken) from broken
@@ -76,7 +78,7 @@ class Exchange:
         """From here on, the request is for this path and query."""
         self.target = target
         self.raw_path, mark, query = target.partition("?")
-        self.query: str | None = query if mark else None
+        self.query = query if mark else None
 
     @property
     def has_body(self) -> bool:

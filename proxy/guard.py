@@ -20,6 +20,7 @@ _OVERLONG: Final = re.compile(rb"\xe0[\x80-\x9f]")
 # Without one of these a body cannot name the store: its name, patterns, date math.
 _SIGNS: Final = (b"querymill", b"*", b"<", *_SPELLINGS)
 _SIGN_MAX: Final = 16
+_SHORT: Final = 4096
 # In a format that is not read: its name, date math that can make it, what makes patterns reach it.
 _UNREAD: Final = re.compile(rb"querymill|<[^<>]*[\\{][^<>]*>|xpand")
 
@@ -96,7 +97,19 @@ def can_expand(body: bytes) -> bool:
 
 def can_name_store(body: bytes) -> bool:
     """Whether the store's name, or what the backend could make it of, is anywhere in a body."""
-    return _has_sign(body, _SIGNS)
+    if len(body) > _SHORT:
+        return _has_sign(body, _SIGNS)
+    # The same, as quick as can be: this is looked at for each search.
+    return (
+        b"querymill" in body
+        or b"*" in body
+        or b"<" in body
+        or b"\\u" in body
+        or b"\0" in body
+        or b"\xc0" in body
+        or b"\xc1" in body
+        or (b"\xe0" in body and _OVERLONG.search(body) is not None)
+    )
 
 
 def format_can_name_store(body: bytes) -> bool:

@@ -170,7 +170,15 @@ class Upstream:
     ) -> UpstreamResponse:
         try:
             framing = _framing(request)
-            head = self._head(node, request, framing)
+            fields = request.headers
+            if isinstance(fields, CIMultiDict):
+                fields = as_fields(fields)
+            authority = node.pool.origin.authority
+            head = request_head(
+                request.method, request.target, authority, fields, framing, self._via
+            )
+            if len(head) > self._least_limit:
+                self._limits.check(head)
         except BaseException:
             node.pool.release(connection, reusable=True)
             raise
@@ -211,15 +219,6 @@ class Upstream:
         elif isinstance(framing, int) and framing > _AT_ONCE:
             unread = unread or not connection.flushed
         return UpstreamResponse(node, connection, upload, message, payload, unread=unread)
-
-    def _head(self, node: Node, request: UpstreamRequest, framing: Framing) -> bytes:
-        headers = request.headers
-        fields = as_fields(headers) if isinstance(headers, CIMultiDict) else headers
-        authority = node.pool.origin.authority
-        head = request_head(request.method, request.target, authority, fields, framing, self._via)
-        if len(head) > self._least_limit:
-            self._limits.check(head)
-        return head
 
     def _start(
         self, connection: Connection, request: UpstreamRequest, head: bytes, framing: Framing
