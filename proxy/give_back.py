@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -38,13 +39,13 @@ class GiveBack:
         self._used = used
         self._trim = trim
         self._period = period
-        self._least = used()
+        self._least = sys.maxsize
 
     async def run(self) -> None:
-        """Look again and again; never ends by itself."""
+        """Look again and again, from now on; never ends by itself."""
         while True:
-            await asyncio.sleep(self._period)
             await asyncio.to_thread(self.look)
+            await asyncio.sleep(self._period)
 
     def look(self) -> None:
         """Give memory back where the process has much more than it had at the least."""

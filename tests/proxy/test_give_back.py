@@ -33,6 +33,7 @@ def test_what_is_worth_it_is_given_back(more: int, trims: int) -> None:
     """And what is less is left for the next time."""
     process = Process(100 * MIB)
     giver = GiveBack(used=process.used, trim=process.trim)
+    giver.look()
     process.kept = WORTH_BYTES + more
     giver.look()
     assert process.trims == trims
@@ -43,6 +44,7 @@ def test_what_is_freed_later_is_given_back_later() -> None:
     """A look while it is in use does not make it count as the least."""
     process = Process(100 * MIB)
     giver = GiveBack(used=process.used, trim=process.trim)
+    giver.look()
     process.held += WORTH_BYTES
     giver.look()
     process.held -= WORTH_BYTES
