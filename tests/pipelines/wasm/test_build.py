@@ -94,7 +94,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     """A folder that takes no files is an error that names it."""
     (tmp_path / "sandbox" / "build.lock").mkdir(parents=True)
     (tmp_path / "sandbox").chmod(0o700)
-    with pytest.raises(BuildError, match=r"could not be written to .*sandbox"):
+    with pytest.raises(BuildError, match=r"could not be written: .*sandbox"):
         build(None, tmp_path)
 
 
