@@ -151,10 +151,12 @@ def texts_under(text: str, wanted: frozenset[str]) -> Iterator[str]:
     However broken, deep or doubled the text is: nothing is read but these members. In a comment
     they count too.
     """
+    # Members inside another one that was walked: what is in them was told with it.
+    inside: set[int] = set()
     for name in wanted:
         for at in _found(text, f'"{name}"'):
-            if colon := _COLON.match(text, at + len(name) + 2):
-                yield from _texts_from(text, colon.end())
+            if at not in inside and (colon := _COLON.match(text, at + len(name) + 2)):
+                yield from _texts_from(text, colon.end(), inside)
     end = 0
     for at in _found(text, "\\u"):
         # Quotes in strings are escaped, so that the one before begins this string.
@@ -174,11 +176,13 @@ def _found(text: str, part: str) -> Iterator[int]:
             at = text.find(part, at + 1, end)
 
 
-def _texts_from(text: str, start: int) -> Iterator[str]:
-    """The texts in the value that begins at an index."""
+def _texts_from(text: str, start: int, inside: set[int] | None = None) -> Iterator[str]:
+    """The texts in the value that begins at an index; `inside` is told where those within begin."""
     depth = 0
     for token in _TOKEN.finditer(text, start):
         if token[1] is not None:
+            if depth and inside is not None:
+                inside.add(token.start(1))
             yield _string(token[1])
         else:
             depth += (token[0] in "{[") - (token[0] in "}]")
