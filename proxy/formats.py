@@ -59,11 +59,14 @@ def content_type(format: Format) -> str:
     return "application/json; charset=UTF-8" if format == "json" else f"application/{format}"
 
 
-def to_json(body: bytes, format: Format) -> bytes:
-    """A YAML or CBOR body as JSON. Raises `FormatError`."""
+def to_json(body: bytes, format: Format, *, binary: bool = True) -> bytes:
+    """A YAML or CBOR body as JSON. Raises `FormatError`, for `binary` data too if it is not taken.
+
+    Binary data becomes Base64 text, as the backend shows it.
+    """
     try:
         value = read_yaml(body) if format == "yaml" else _read_cbor(body)
-        return write(_plain(value, DEPTH_MAX)).encode()
+        return write(_plain(value, DEPTH_MAX, binary)).encode()
     except (YamlError, cbor2.CBORError, UnicodeDecodeError, RecursionError) as error:
         if isinstance(error.__cause__, FormatError):
             raise error.__cause__ from error
@@ -109,21 +112,23 @@ def _negative_bignum(data: Any, _: bool) -> int:
     return -1 - _bignum(data, _)
 
 
-def _plain(value: Any, depth: int) -> Any:
+def _plain(value: Any, depth: int, binary: bool) -> Any:
     """The value as JSON has it: binary data as Base64, keys as text."""
     if depth == 0:
         raise FormatError(f"the body is nested too deeply; {DEPTH_MAX} levels are allowed")
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, Mapping):
-        return {_text(name): _plain(member, depth - 1) for name, member in value.items()}
+        return {_text(name): _plain(member, depth - 1, binary) for name, member in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(element, depth - 1) for element in value]
+        return [_plain(element, depth - 1, binary) for element in value]
     if isinstance(value, float | Decimal):
         if not math.isfinite(value):
             raise FormatError(f"the body has the number {value}, which JSON cannot hold")
         return float(value)
     if isinstance(value, bytes):
+        if not binary:
+            raise FormatError('the body has binary data; send Base64: {"base64": "..."} in a file')
         return base64.b64encode(value).decode()
     raise FormatError(f"the body has a value of type {type(value).__name__}; JSON has none")
 

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from pipelines.fields import NAME_RULE
 from pipelines.json_text import parse, write
+from proxy.admin.body import json_body
 from proxy.admin.parameters import Parameters, read_parameters
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
@@ -63,12 +64,16 @@ class AdminCall:
         return value
 
     async def body(self, limit: int) -> bytes:
-        """The body without its Content-Encoding; a 413 above `limit` bytes."""
+        """The body as it is, without its Content-Encoding; a 413 above `limit` bytes."""
         return await inflated(self.exchange, limit)
 
+    async def json_text(self, limit: int) -> bytes:
+        """The body as JSON that is yet to be read; see `json_body` for what is refused."""
+        return await json_body(self.exchange, limit)
+
     async def json(self, limit: int = DEFINITION_MAX) -> Any:
-        """The body as JSON; a 400 says where it is broken."""
-        body = await self.body(limit)
+        """The body, read; a 400 says where it is broken."""
+        body = await self.json_text(limit)
         if len(body) <= PARSE_INLINE:
             return _read_json(body)
         return await asyncio.to_thread(_read_json, body)

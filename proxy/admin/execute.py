@@ -123,7 +123,7 @@ class ExecuteCalls:
         await self._definitions.store.check_access(call.credentials)
         registry = self._definitions.registry
         pipeline = registry.get(call.name)
-        body = await asyncio.to_thread(read_trial, await call.body(UPLOAD_MAX), inline=False)
+        body = await asyncio.to_thread(read_trial, await call.json_text(UPLOAD_MAX), inline=False)
         trial = await self._trial(body)
         plan = _plan(body, await self._stored(trial, [pipeline]), alone=True)
         return await self._execute(call, plan, trial)
@@ -132,7 +132,7 @@ class ExecuteCalls:
         """``POST /_pipeline/_execute``: given or named in the body, or what the index has."""
         await self._definitions.store.check_access(call.credentials)
         registry = self._definitions.registry
-        body = await asyncio.to_thread(read_trial, await call.body(UPLOAD_MAX), inline=True)
+        body = await asyncio.to_thread(read_trial, await call.json_text(UPLOAD_MAX), inline=True)
         trial = await self._trial(body)
         if body.pipelines is None:
             return await self._execute(call, await self._attached(body, trial), trial)

@@ -9,15 +9,14 @@ from aiohttp import web
 
 from pipelines.udf import LATEST, UdfRegistry, UploadFormat, missing_udf, package_json, read_package
 from proxy.admin import UPLOAD_MAX, AdminCall
+from proxy.admin.body import READ, unsupported
 from proxy.bodies import media_type
 from proxy.definitions import Definitions
-from proxy.errors import ErrorAnswer
 
 FORMATS: dict[str, UploadFormat] = {
     "text/x-python": "source",
     "application/x-python": "source",
     "text/plain": "source",
-    "application/json": "json",
     "application/zip": "zip",
     "application/x-zip-compressed": "zip",
 }
@@ -35,14 +34,13 @@ class UdfCalls:
 
     async def put(self, call: AdminCall) -> web.StreamResponse:
         content_type = call.exchange.headers.get("Content-Type", "")
-        format = FORMATS.get(media_type(content_type))
-        if format is None:
-            reason = (
-                f"Content-Type header [{content_type}] is not supported; send text/x-python"
-                " (source), application/json or application/zip"
-            )
-            raise ErrorAnswer(415, "media_type_header_exception", reason)
-        body = await call.body(UPLOAD_MAX)
+        kind = media_type(content_type)
+        if (format := FORMATS.get(kind)) is not None:
+            body = await call.body(UPLOAD_MAX)
+        elif READ.get(kind) is not None:
+            format, body = "json", await call.json_text(UPLOAD_MAX)
+        else:
+            raise unsupported(content_type, "text/x-python (source), application/zip, ")
         version = call.text("version")
         package = await asyncio.to_thread(
             read_package, call.name, body, format=format, version=version
