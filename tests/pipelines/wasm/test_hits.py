@@ -136,7 +136,7 @@ async def test_the_first_style_edits_too(declared: Declared) -> None:
         ("hits.rescore([float('nan')] * 4)", "udf_exception", "infinite or not a number"),
         ("hits.rescore(7)", "udf_exception", "TypeError"),
         ("hits[4]", "udf_exception", "IndexError"),
-        ("hits[0]['_score'] = 1", "udf_exception", "does not support item assignment"),
+        ("hits[0]['_score'] = 1", "udf_exception", "a hit is no dict: write hit.set"),
         ("hits[0].set('a..b', 1)", "udf_exception", "is no path"),
         ("hits[0].set(3, 1)", "udf_exception", "a path is a text"),
         ("hits[0].set('_source.n.m', 1)", "udf_exception", "'n' is int, not an object"),

@@ -80,7 +80,22 @@ class Context:
                 "context.hits is there in a result stage that declares its `input`; without it "
                 "the function gets the whole response, and returns the new one"
             )
-        raise AttributeError(f"context has no {name!r}")
+        raise AttributeError(f"context has no {name!r}", name=name, obj=self)
+
+    def __getitem__(self, name: Any) -> NoReturn:
+        raise TypeError(
+            f"context is no dict, [{name!r}] is none of it: write context.params[{name!r}] for a "
+            f"parameter, context.state[{name!r}] for what an earlier stage left"
+        )
+
+    def __setitem__(self, name: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            f"context is no dict: write context.state[{name!r}] = ... for a later stage, "
+            f"context.metadata[{name!r}] = ... for the client"
+        )
+
+    def __delitem__(self, name: Any) -> NoReturn:
+        raise TypeError(f"context is no dict: write context.state.pop({name!r}, None)")
 
 
 class Current:

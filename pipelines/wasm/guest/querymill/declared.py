@@ -1,6 +1,6 @@
 """What a stage declared to read: reading anything else is an error, and not a missing value."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 _MISSING = object()
 _SHOWN = 10
@@ -13,11 +13,13 @@ class NotDeclared(Exception):
 class Declared:
     """The declared paths of documents, hits or the response; `prefix` is what they stand behind."""
 
-    __slots__ = ("_kinds", "_plain", "above", "paths", "prefix")
+    __slots__ = ("_base", "_kinds", "_plain", "above", "paths", "prefix")
 
-    def __init__(self, paths: list[str], prefix: str = "") -> None:
+    def __init__(self, paths: list[str], prefix: str = "", *, of_result: bool = False) -> None:
         self.paths = paths
         self.prefix = prefix
+        # of a result everything is said on context.hits
+        self._base = ReadPart if of_result else Part
         self._kinds: dict[str, type[Part]] = {}
         self._plain = [_less_numbers(path) for path in paths]
         # those that lead to a declared one: of what is there, a part is given
@@ -30,7 +32,7 @@ class Declared:
             below = [path for path in self.above if path.startswith(at)]
             inner = tuple([(path[len(at) :], self.kind(f"{path}.")) for path in below])
             members = {"__slots__": (), "declared": self, "at": at, "inner": inner}
-            found = self._kinds[at] = type("Part", (Part,), members)
+            found = self._kinds[at] = type("Part", (self._base,), members)
         return found
 
     def covers(self, path: str) -> bool:
@@ -108,9 +110,39 @@ class Part(dict):
             self.declared.check(f"{self.at}{key}")
 
 
+class ReadPart(Part):
+    """One of a result, where a change would do nothing, and so is an error."""
+
+    __slots__ = ()
+
+    def _refuse(self, *values: Any, **more: Any) -> NoReturn:
+        declared, key = self.declared, values[0] if values else "..."
+        if declared.prefix:
+            raise TypeError(
+                "a stage that declares its `input` cannot change the response, only its hits: "
+                "write context.hits.rescore(...), hit.set(path, value); for the client "
+                "context.metadata[name] = value"
+            )
+        path = f"{self.at}{key if isinstance(key, str) else '...'}"
+        raise TypeError(
+            f"this is a copy of what the hit has: write hit.set({path!r}, value) or "
+            f"hit.delete({path!r}) to change the hit, dict(...) for a copy of your own"
+        )
+
+    def _refuse_if_declared(self, key: Any, *default: Any) -> NoReturn:
+        if not _has(self, key):
+            self._check(key)
+        self._refuse(key)
+
+    __setitem__ = __delitem__ = update = popitem = clear = _refuse
+    __ior__ = _refuse  # type: ignore[assignment]
+    pop = setdefault = _refuse_if_declared
+
+
 _has = dict.__contains__
 _get = dict.get
-_last: list[tuple[list, tuple[Declared, Declared]]] = []
+_put = dict.__setitem__
+_last: list[tuple[Any, tuple[Declared, Declared]]] = []
 
 
 def part_of(kind: type[Part], value: dict) -> Part:
@@ -118,15 +150,17 @@ def part_of(kind: type[Part], value: dict) -> Part:
     part = kind(value)
     for key, inner in kind.inner:
         if type(found := _get(value, key)) is dict:
-            part[key] = part_of(inner, found)
+            _put(part, key, part_of(inner, found))
     return part
 
 
-def declared_of(given: list[list[str]]) -> tuple[Declared, Declared]:
+def declared_of(given: list[list[str]], phase: str) -> tuple[Declared, Declared]:
     """The paths of documents or hits, and those of the response; the same ones are made once."""
-    if not _last or _last[0][0] != given:
+    if not _last or _last[0][0] != (given, phase):
         each, response = given
-        _last[:] = [(given, (Declared(each), Declared(response, "response.")))]
+        of_result = phase == "result"
+        both = Declared(each, of_result=of_result), Declared(response, "response.", of_result=True)
+        _last[:] = [((given, phase), both)]
     return _last[0][1]
 
 

@@ -7,7 +7,7 @@ hits. The parts are changed as well, so that a UDF reads what it wrote.
 import math
 from collections.abc import Callable, Iterable, Iterator
 from sys import getrefcount
-from typing import Any
+from typing import Any, NoReturn
 
 from querymill.access import MISSING, lookup
 from querymill.declared import Declared, part_of
@@ -40,6 +40,8 @@ class _Table:
 
     def find(self, at: int, path: str) -> Any:
         """The value at a path that is no column, or a marker that nothing is there."""
+        if not isinstance(path, str):
+            _check(path)
         dot = path.find(".")
         while dot >= 0:
             if path[:dot] in self.given:
@@ -135,6 +137,15 @@ class Hit:
     def __contains__(self, path: str) -> bool:
         return self.get(path, MISSING) is not MISSING
 
+    def __setitem__(self, path: str, value: Any) -> NoReturn:
+        raise TypeError(f"a hit is no dict: write hit.set({path!r}, ...)")
+
+    def __delitem__(self, path: str) -> NoReturn:
+        raise TypeError(f"a hit is no dict: write hit.delete({path!r})")
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError('a hit is no dict: write hit["_source.title"] for each path that is read')
+
     def __repr__(self) -> str:
         return f"Hit({self._table.part(self._at)!r})"
 
@@ -204,7 +215,25 @@ class Hits:
         return iter(self._objects())
 
     def __getitem__(self, index: Any) -> Any:
-        return self._objects()[index]
+        try:
+            return self._objects()[index]
+        except TypeError:
+            raise TypeError(
+                f"context.hits has its hits by number, and not {index!r}: write "
+                f"for hit in context.hits: hit[{index!r}]"
+            ) from None
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            "context.hits is no list: write hit.set(path, value) to change a hit, "
+            "context.hits.sort(key) or .rescore(scores) to move hits"
+        )
+
+    def __delitem__(self, index: Any) -> NoReturn:
+        raise TypeError(
+            "context.hits is no list: write hit.drop() to leave a hit out, or "
+            "for hit in context.hits[10:]: hit.drop()"
+        )
 
     def rescore(self, scores: Callable[[Hit], float] | Iterable[float]) -> None:
         """Gives every hit a new `_score`, and sorts them by it, the highest first.

@@ -35,7 +35,7 @@ def run_batch(outcome: Outcome, given: dict) -> str:
     header, ends = "{}", []
     part = None
     if "declared" in given:
-        current.declared = declared_of(given["declared"])[0]
+        current.declared = declared_of(given["declared"], "document")[0]
         part = current.declared.kind()
     log = current.emit = HeldLog(given["log"])
     try:

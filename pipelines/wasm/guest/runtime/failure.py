@@ -5,6 +5,8 @@ import linecache
 from types import TracebackType
 from typing import Any
 
+from runtime.hints import hint
+
 REASON_CHARS = 2_000
 _FRAMES = 20
 _LINE_CHARS = 400
@@ -55,7 +57,9 @@ def describe(error: BaseException, filename: str) -> str:
         text = str(error)
     except BaseException as again:
         return f"{name} (its __str__ raised {type(again).__name__})"
-    return f"{name}: {text}" if text else name
+    told = f"{name}: {text}" if text else name
+    more = hint(error)
+    return f"{told}; {more}" if more else told
 
 
 def _own_frames(tb: TracebackType | None, filename: str) -> list[tuple[int, str, str]]:

@@ -30,6 +30,12 @@ from runtime.surroundings import output
 from runtime.text import decode, encode
 
 _RETURNED = {"query": "the query clause", "document": "the document", "result": "the response"}
+_END = {
+    "query": "return request",
+    "document": "return doc",
+    "result": "return response",
+    "udf_main": "return json.dumps(...)",
+}
 _GIVEN = {"query": "request", "document": "document", "result": "response"}
 
 
@@ -125,7 +131,7 @@ class Udf:
         context = Context(given["context"], phase, current.params, seen)
         hits = None
         if "declared" in given:
-            each, response = declared_of(given["declared"])
+            each, response = declared_of(given["declared"], phase)
             if phase == "result":
                 hits = context.hits = Hits(payload, each)
                 current.declared = response
@@ -138,6 +144,11 @@ class Udf:
             return f"{header}\n"
         if hits is None:
             header, new = headed(new, context)
+        elif context.hits is not hits:
+            raise InvalidResult(
+                "context.hits was given another value, which does nothing; write "
+                "context.hits.keep(function), .sort(key), .rescore(scores) or hit.drop()"
+            )
         else:
             header, new = header_of(context, context.metadata), hits.edits()
         text = text_of(new, "the result")
@@ -213,7 +224,8 @@ def _checked(returned: Any, function: str, wanted: str) -> dict:
         # from here on it is only data
         return returned if type(returned) is dict else dict(returned)
     what = "nothing" if returned is None else f"a value of type {type(returned).__name__}"
-    raise InvalidResult(f"{function}() returned {what}; it has to return {wanted} as a dict")
+    end = f"; end it with `{_END[function]}`" if returned is None else ""
+    raise InvalidResult(f"{function}() returned {what}; it has to return {wanted} as a dict{end}")
 
 
 def _check_shape(phase: str, new: dict, before: dict, function: str) -> None:
