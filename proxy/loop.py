@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Mapping
 
 from proxy.origin import Origin
 from proxy.settings import Address, Settings, SettingsError
 
 
-def refuse_own_backend(settings: Settings) -> None:
-    """Raise SettingsError where a node of `backend` is where the proxy listens."""
+def refuse_own_backend(
+    settings: Settings, listening: Mapping[str, Address | None] | None = None
+) -> None:
+    """Raise SettingsError where a node of `backend` is where the proxy listens.
+
+    `listening` is where it does so already, by the names of the settings; without it, where they
+    say that it will.
+    """
+    names = ("listen", "admin_listen")
+    addresses = listening or {name: getattr(settings, name) for name in names}
     for url in settings.backend:
         origin = Origin.parse(url)
-        for name in ("listen", "admin_listen"):
-            address = getattr(settings, name)
+        for name, address in addresses.items():
             if address is not None and _leads_to(origin, address):
                 raise SettingsError(
                     f"backend: {url} is the proxy's own address ({name} = {address}); name the "

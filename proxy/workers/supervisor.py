@@ -25,8 +25,9 @@ from gunicorn.glogging import Logger
 from pipelines.cache import cache_folder
 from pipelines.errors import DefinitionError
 from proxy.door import BACKLOG, listen_on
+from proxy.loop import refuse_own_backend
 from proxy.server import ProxyServer
-from proxy.settings import Settings, SettingsError
+from proxy.settings import Address, Settings, SettingsError
 from proxy.workers.arbiter import ProxyArbiter
 from proxy.workers.board import SLOTS
 from proxy.workers.cores import usable_cores
@@ -90,6 +91,11 @@ class _Supervisor(BaseApplication):
         self._read = read
         self._set_logs = set_logs
         self._listeners = listeners
+        # A reload does not change them, whatever it says of the settings.
+        self._listening = {
+            name: Address(*listener.getsockname()[:2])
+            for name, listener in zip(("listen", "admin_listen"), listeners, strict=False)
+        }
         self._bound = [f"fd://{listener.detach()}" for listener in listeners]
         self._slots = deque(range(SLOTS))
         self._deaths: deque[float] = deque(maxlen=16)
@@ -121,6 +127,7 @@ class _Supervisor(BaseApplication):
         try:
             settings = self._read()
             cache_folder(settings.cache_dir)
+            refuse_own_backend(settings, self._listening)
         except (SettingsError, DefinitionError, OSError) as error:
             _log.error(
                 "the settings cannot be used; the old ones stay, and so do the workers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from proxy.assembly import open_proxy
 from proxy.loop import refuse_own_backend
 from proxy.server import ProxyServer
 from proxy.settings import Settings, SettingsError, load
-from tests.command import started
+from tests.command import read_until, started
 from tests.crew import crew_of
 from tests.proxy.wire import Client, Message, ScriptedBackend, answer, request
 
@@ -148,3 +149,29 @@ def test_the_command_does_not_start_as_its_own_backend(closed_port: int) -> None
         _, output = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "is the proxy's own address" in output
+
+
+async def test_a_reload_does_not_make_it_its_own_backend(
+    backend: ScriptedBackend, tmp_path: Path
+) -> None:
+    """Where it listens counts, not where changed settings say it would; what was right stays."""
+    backend.reply = answer(b"{}", "404 Not Found")
+    config = tmp_path / "config.toml"
+    async with AsyncExitStack() as stack:
+        crew = crew_of(backend.url, config)
+        running = await asyncio.to_thread(crew.__enter__)
+        stack.push_async_callback(asyncio.to_thread, crew.__exit__, None, None, None)
+        before = running.workers
+        port = running.url.rpartition(":")[2]
+        wrong = f"the old ones stay.*backend: http://localhost:{port} is the proxy's own address"
+        for listen in ("127.0.0.1:0", "127.0.0.1:1"):
+            config.write_text(
+                f'backend = ["{backend.url}", "http://localhost:{port}"]\nworkers = 2\n'
+                f'listen = "{listen}"\n'
+            )
+            running.process.send_signal(signal.SIGHUP)
+            await asyncio.to_thread(read_until, running.process, wrong)
+        assert running.workers == before
+        config.write_text(f'backend = "{backend.url}"\nworkers = 2\nlisten = "127.0.0.1:{port}"\n')
+        running.process.send_signal(signal.SIGHUP)
+        await asyncio.to_thread(read_until, running.process, "replacing the workers")
