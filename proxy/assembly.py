@@ -26,6 +26,7 @@ from proxy.bulk_traffic import BulkTraffic
 from proxy.cursors import Cursors
 from proxy.definitions import Definitions
 from proxy.documents import DocumentTraffic
+from proxy.execute_settings import ExecuteLimits
 from proxy.failures import Failures
 from proxy.give_back import GiveBack
 from proxy.given_ids import GivenIds
@@ -77,6 +78,7 @@ async def open_proxy(
             idle_timeout=settings.backend_timeout,
             authority=settings.backend_ca,
             kept_timeout=settings.backend_kept_timeout,
+            keepalive=settings.backend_keepalive_timeout,
             limits=HeadLimits(line=settings.backend_max_line, fields=settings.backend_max_header),
             via=place.name,
         )
@@ -212,7 +214,15 @@ async def open_proxy(
         if place.folder is not None:
             peers = await stack.enter_async_context(Peers(place.folder, metrics.figures))
             gather = peers.gather
-        routes = admin_routes(definitions, own, gather, selector, trials)
+        limits = ExecuteLimits(
+            timeout=settings.execute_timeout,
+            max_bytes=settings.execute_max_bytes,
+            max_answer=settings.execute_max_answer,
+            max_inputs=settings.execute_max_inputs,
+            max_pipelines=settings.execute_max_pipelines,
+            max_udfs=settings.execute_max_udfs,
+        )
+        routes = admin_routes(definitions, own, gather, selector, trials, limits)
         admin = Admin(routes, settings.admin_token or None)
         server = ProxyServer(
             settings,

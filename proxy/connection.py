@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import re
 import ssl
 from collections.abc import AsyncIterator, Coroutine
@@ -13,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import RawResponseMessage
 from aiohttp.http_writer import StreamWriter
 
+from proxy.acknowledgement import Acknowledgement
 from proxy.backend_protocol import Answer, BackendProtocol
 from proxy.headers import FieldsMemory
 from proxy.origin import Origin
@@ -29,26 +31,29 @@ _clean: Final = FieldsMemory[bool]()
 class Connection:
     """An open connection; carries one request at a time. Owned by a pool, lent to one caller."""
 
-    __slots__ = ("_protocol", "doubted", "idle_since", "reused")
+    __slots__ = ("_acknowledgement", "_protocol", "doubted", "idle_since", "reused")
 
-    def __init__(self, protocol: BackendProtocol) -> None:
+    def __init__(self, protocol: BackendProtocol, acknowledgement: Acknowledgement) -> None:
         self._protocol = protocol
+        self._acknowledgement = acknowledgement
         self.idle_since = 0.0
         self.reused = False
         # Whether silence may be its own fault, and its request can be begun anew on another one.
         self.doubted = False
 
     @classmethod
-    async def open(cls, origin: Origin, tls: ssl.SSLContext | None) -> Connection:
-        """Connect. Raises OSError."""
+    async def open(cls, origin: Origin, tls: ssl.SSLContext | None, patience: float) -> Connection:
+        """Connect. A peer that acknowledges nothing for `patience` is gone. Raises OSError."""
         loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_connection(
+        transport, protocol = await loop.create_connection(
             lambda: BackendProtocol(loop),
             origin.host,
             origin.port,
             ssl=tls if origin.scheme == "https" else None,
         )
-        return cls(protocol)
+        acknowledgement = Acknowledgement(transport)
+        acknowledgement.ask(patience)
+        return cls(protocol, acknowledgement)
 
     @property
     def usable(self) -> bool:
@@ -68,6 +73,7 @@ class Connection:
 
     def begin(self, method: str) -> None:
         """Get ready for the answer to a request with `method`."""
+        self._acknowledgement.begin()
         self._protocol.expect(bodiless=method == "HEAD")
 
     def write(self, head: bytes, body: bytes) -> None:
@@ -101,15 +107,18 @@ class Connection:
         """Count the time until the first byte of the answer from now on."""
         self._protocol.wait_for_peer()
 
-    def expire(self, silent_before: float, unheard_before: float) -> None:
-        """End the wait for a peer that has owed something since before that time.
+    def expire(self, now: float, idle_timeout: float, kept_timeout: float) -> None:
+        """End the wait for a peer that has owed something for so long.
 
-        The second time is for doubted connections on which nothing came.
+        The second time is for doubted connections on which nothing came, and for those whose other
+        end does not even acknowledge what it was sent.
         """
         protocol = self._protocol
         doubted = self.doubted and not protocol.heard
-        if protocol.silent_since < (unheard_before if doubted else silent_before):
-            self._protocol.fail(SocketTimeoutError("nothing came from the backend"))
+        if now - protocol.silent_since > (kept_timeout if doubted else idle_timeout):
+            protocol.fail(SocketTimeoutError("nothing came from the backend"))
+        elif self._acknowledgement.is_missing(now, kept_timeout):
+            protocol.fail(TimeoutError(errno.ETIMEDOUT, "nothing was acknowledged by the backend"))
 
     def close(self) -> None:
         """Close at once; what was not sent yet is lost."""

@@ -12,8 +12,6 @@ from proxy.connection import Connection
 from proxy.origin import Origin
 from proxy.upstream_errors import UpstreamBusy, UpstreamUnreachable
 
-# Below the idle timeout of every backend and load balancer met, so that theirs never comes first.
-KEEPALIVE_SECONDS: Final = 15.0
 # How much later than asked a silent backend is noticed, at most.
 _LONGEST_LOOK: Final = 1.0
 
@@ -21,9 +19,10 @@ _LONGEST_LOOK: Final = 1.0
 class Pool:
     """Owns the connections to `origin`; at most `limit` are open. Used from one event loop.
 
-    Idle connections are reused newest first, so that the pool shrinks when traffic does. A lent one
+    Idle connections are reused newest first, so that the pool shrinks when traffic does: after
+    `keepalive` seconds without a request one is closed. A lent one
     on which the backend sent nothing for `idle_timeout` seconds fails whoever waits; a doubted one,
-    for `kept_timeout`.
+    and one on which the backend acknowledges nothing, for `kept_timeout`.
     """
 
     def __init__(
@@ -34,6 +33,7 @@ class Pool:
         connect_timeout: float,
         idle_timeout: float,
         kept_timeout: float,
+        keepalive: float,
         tls: ssl.SSLContext | None,
     ) -> None:
         self.origin = origin
@@ -41,6 +41,7 @@ class Pool:
         self._connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
         self._kept_timeout = kept_timeout
+        self._keepalive = keepalive
         self._tls = tls
         self._lent: set[Connection] = set()
         self._watch: asyncio.TimerHandle | None = None
@@ -104,16 +105,15 @@ class Pool:
     def _look(self) -> None:
         """Fail those that wait too long; once nothing is lent, nobody needs to look."""
         now = asyncio.get_running_loop().time()
-        silent_before, unheard_before = now - self._idle_timeout, now - self._kept_timeout
         for connection in self._lent:
-            connection.expire(silent_before, unheard_before)
+            connection.expire(now, self._idle_timeout, self._kept_timeout)
         self._watch = None
         if self._lent:
             self._look_later()
 
     def _reuse(self) -> Connection | None:
         now = time.monotonic()
-        while self._idle and now - self._idle[0].idle_since > KEEPALIVE_SECONDS:
+        while self._idle and now - self._idle[0].idle_since > self._keepalive:
             self._idle.popleft().close()
             self._open -= 1
         while self._idle:
@@ -162,7 +162,8 @@ class Pool:
     async def _connect(self) -> Connection:
         try:
             async with asyncio.timeout(self._connect_timeout):
-                return await Connection.open(self.origin, self._tls)
+                patience = min(self._kept_timeout, self._idle_timeout)
+                return await Connection.open(self.origin, self._tls, patience)
         except BaseException as exc:
             self._give(None)
             if isinstance(exc, TimeoutError):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from proxy.backend_settings import BACKEND_SETTINGS
+from proxy.execute_settings import EXECUTE_SETTINGS
 from proxy.log_settings import LOG_SETTINGS
 from proxy.setting import Address, Setting
 from proxy.sources import SettingsError, read_values
@@ -71,65 +73,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         "Serve Elasticsearch clients on an OpenSearch backend (auto), or touch nothing (off).",
         choices=("auto", "off"),
     ),
-    Setting(
-        "backend_connect_timeout",
-        "seconds",
-        2.0,
-        "Seconds to wait for a connection to the backend.",
-        minimum=0.05,
-        maximum=60,
-    ),
-    Setting(
-        "backend_timeout",
-        "seconds",
-        60.0,
-        "Seconds without a byte from the backend before a request fails.",
-        minimum=0.1,
-        maximum=3600,
-    ),
-    Setting(
-        "backend_kept_timeout",
-        "seconds",
-        10.0,
-        "Seconds of silence on a kept connection to the backend after which a request that only "
-        "reads is begun anew on a fresh one.",
-        minimum=0.1,
-        maximum=3600,
-    ),
-    Setting(
-        "backend_max_line",
-        "bytes",
-        4 * _KB,
-        "Longest request line the backend takes (its `http.max_initial_line_length`); a longer one "
-        "is refused with 414.",
-        minimum=_KB,
-        maximum=64 * _KB,
-    ),
-    Setting(
-        "backend_max_header",
-        "bytes",
-        16 * _KB,
-        "Largest header fields, all together, the backend takes (its `http.max_header_size`); "
-        "larger ones are refused with 431.",
-        minimum=_KB,
-        maximum=128 * _KB,
-    ),
-    Setting(
-        "backend_connections",
-        "count",
-        256,
-        "Connections held to one backend node at most.",
-        minimum=1,
-        maximum=16384,
-    ),
-    Setting(
-        "reserved_connections",
-        "count",
-        16,
-        "Connections beside those, for administration, definitions and names of indices.",
-        minimum=1,
-        maximum=1024,
-    ),
+    *BACKEND_SETTINGS,
     Setting(
         "max_in_flight",
         "count",
@@ -322,6 +266,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
         minimum=0.1,
         maximum=60,
     ),
+    *EXECUTE_SETTINGS,
     *LOG_SETTINGS,
     Setting("cache_dir", "path", None, "Folder for what is built once and reused."),
 )
@@ -343,6 +288,7 @@ class Settings:
     backend_connect_timeout: float
     backend_timeout: float
     backend_kept_timeout: float
+    backend_keepalive_timeout: float
     backend_max_line: int
     backend_max_header: int
     backend_connections: int
@@ -373,6 +319,12 @@ class Settings:
     on_conflict: Literal["off", "chain", "error"]
     pipeline_headers: tuple[str, ...]
     store_refresh: float
+    execute_timeout: float
+    execute_max_bytes: int
+    execute_max_answer: int
+    execute_max_inputs: int
+    execute_max_pipelines: int
+    execute_max_udfs: int
     log_level: Literal["debug", "info", "warning", "error"]
     log_format: Literal["json", "console"]
     log_lines_per_second: int

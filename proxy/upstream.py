@@ -23,7 +23,13 @@ from proxy.pool import Pool
 from proxy.request_head import Framing, HeadLimits, request_head
 from proxy.tasks import Tasks
 from proxy.upstream_errors import UpstreamBroken, UpstreamTimeout, UpstreamUnreachable
-from proxy.upstream_response import FOREIGN, UpstreamResponse, failure_of, says_unread
+from proxy.upstream_response import (
+    FOREIGN,
+    UpstreamResponse,
+    failure_of,
+    is_gone,
+    says_unread,
+)
 
 __all__ = ["Upstream", "UpstreamRequest", "UpstreamResponse"]
 
@@ -58,7 +64,7 @@ class Upstream:
     `origins` are URLs such as ``http://search-1:9200``; `connect_timeout` and `idle_timeout` are
     seconds, `connections` is the limit for each node. Certificates are checked against those of the
     file `authority`, or the system's. `limits` are of the heads that the nodes take, and `via` is
-    this proxy's name in them.
+    this proxy's name in them; one without a request is kept for `keepalive` seconds.
 
     A kept connection on which nothing comes for `kept_timeout` seconds may be one that the node, or
     something on the way, has forgotten. A request that may be sent twice is then begun anew on a
@@ -75,6 +81,7 @@ class Upstream:
         connections: int,
         authority: Path | None = None,
         kept_timeout: float = math.inf,
+        keepalive: float = 15.0,
         limits: HeadLimits | None = None,
         via: str = "",
     ) -> None:
@@ -85,6 +92,7 @@ class Upstream:
         self._connections = connections
         self._kept_timeout = kept_timeout if kept_timeout < idle_timeout else math.inf
         self._patient_until = math.inf if self._kept_timeout == math.inf else 0.0
+        self._keepalive = keepalive
         self._limits = limits or HeadLimits()
         self._least_limit = self._limits.least
         self._via = via.encode()
@@ -105,6 +113,7 @@ class Upstream:
                         connect_timeout=self._connect_timeout,
                         idle_timeout=self._idle_timeout,
                         kept_timeout=self._kept_timeout,
+                        keepalive=self._keepalive,
                         tls=tls,
                     )
                 )
@@ -208,7 +217,7 @@ class Upstream:
             if connection.reused and isinstance(failure, UpstreamTimeout):
                 # What was kept as long may be as dead.
                 node.pool.drop_idle()
-                if connection.doubted and not connection.heard:
+                if (connection.doubted or is_gone(exc)) and not connection.heard:
                     raise _StaleConnection(failure) from exc
             raise failure from exc
         connection.doubted = False

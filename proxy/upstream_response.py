@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from types import TracebackType
@@ -191,11 +192,21 @@ def failure_of(exc: BaseException, node: Node, upload: Upload | None) -> Excepti
 
 def _mapped(exc: BaseException, node: Node) -> UpstreamError:
     origin = node.pool.origin
+    if is_gone(exc):
+        return UpstreamTimeout(
+            f"the backend {origin} does not acknowledge what it is sent: it, or the connection to "
+            "it, is gone (backend_kept_timeout)"
+        )
     if isinstance(exc, SocketTimeoutError):
         return UpstreamTimeout(f"the backend {origin} sent nothing for too long (backend_timeout)")
     if isinstance(exc, HttpProcessingError):
         return UpstreamBroken(f"the backend {origin} sent something that is not HTTP")
     return UpstreamBroken(f"the backend {origin} closed the connection before its answer was done")
+
+
+def is_gone(exc: BaseException) -> bool:
+    """Whether the other end of a connection acknowledged nothing for too long."""
+    return isinstance(exc, OSError) and exc.errno == errno.ETIMEDOUT
 
 
 def says_unread(status: int, head: int) -> bool:

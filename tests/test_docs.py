@@ -29,6 +29,7 @@ from proxy.backend import Backend
 from proxy.definitions import Definitions
 from proxy.endpoints import ENDPOINTS
 from proxy.errors import ANSWERS
+from proxy.execute_settings import ExecuteLimits
 from proxy.metrics import Metrics, exposition
 from proxy.resolver import Resolver
 from proxy.selection import Selector
@@ -92,7 +93,10 @@ def routes(pool: SandboxPool) -> tuple[Route, ...]:
     registry = Registry(pool, Stats())
     definitions = Definitions(registry, ClusterStore(backend), pool, refresh=1.0, max_bytes=1)
     selector = Selector(registry, Resolver(backend), "off")
-    return admin_routes(definitions, backend, metrics(Stats()).gather, selector, pool)
+    limits = ExecuteLimits(
+        timeout=1, max_bytes=1, max_answer=1, max_inputs=1, max_pipelines=1, max_udfs=1
+    )
+    return admin_routes(definitions, backend, metrics(Stats()).gather, selector, pool, limits)
 
 
 async def test_every_administration_call_is_documented(routes: tuple[Route, ...]) -> None:

@@ -20,24 +20,20 @@ from pipelines.run_logs import NoLogs
 from pipelines.stats import Stats
 from pipelines.trial import Trial
 from pipelines.wasm import SandboxPool
-from proxy.admin import UPLOAD_MAX, AdminCall
+from proxy.admin import AdminCall
 from proxy.admin.trial_body import TrialBody, read_trial
 from proxy.admin.trial_shown import nested, outcome_of, shown_error, shown_run, text_of
 from proxy.admin.validation import validation
 from proxy.backend import Backend
 from proxy.definitions import Definitions
 from proxy.errors import ErrorAnswer
+from proxy.execute_settings import ExecuteLimits
 from proxy.guard import check_body, check_names
 from proxy.inspection import Inspector
 from proxy.request_id import new_id
 from proxy.selection import Selector
 from proxy.store import INDEX
 from proxy.transform import parse_answer
-
-TRIAL_SECONDS: Final = 120.0
-"""What a call may take, its pipelines on all inputs together."""
-ANSWER_MAX: Final = 64 * 1024 * 1024
-"""What the payloads in an answer may come to, in characters."""
 
 _ENDED: Final = ("failed", "rejected", "dropped")
 
@@ -110,12 +106,18 @@ class ExecuteCalls:
     """
 
     def __init__(
-        self, definitions: Definitions, backend: Backend, selector: Selector, pool: SandboxPool
+        self,
+        definitions: Definitions,
+        backend: Backend,
+        selector: Selector,
+        pool: SandboxPool,
+        limits: ExecuteLimits,
     ) -> None:
         self._definitions = definitions
         self._backend = backend
         self._selector = selector
         self._pool = pool
+        self._limits = limits
         self._inspector = Inspector(pool)
 
     async def stored(self, call: AdminCall) -> web.StreamResponse:
@@ -123,7 +125,7 @@ class ExecuteCalls:
         await self._definitions.store.check_access(call.credentials)
         registry = self._definitions.registry
         pipeline = registry.get(call.name)
-        body = await asyncio.to_thread(read_trial, await call.json_text(UPLOAD_MAX), inline=False)
+        body = await self._read(call, inline=False)
         trial = await self._trial(body)
         plan = _plan(body, await self._stored(trial, [pipeline]), alone=True)
         return await self._execute(call, plan, trial)
@@ -132,7 +134,7 @@ class ExecuteCalls:
         """``POST /_pipeline/_execute``: given or named in the body, or what the index has."""
         await self._definitions.store.check_access(call.credentials)
         registry = self._definitions.registry
-        body = await asyncio.to_thread(read_trial, await call.json_text(UPLOAD_MAX), inline=True)
+        body = await self._read(call, inline=True)
         trial = await self._trial(body)
         if body.pipelines is None:
             return await self._execute(call, await self._attached(body, trial), trial)
@@ -146,6 +148,10 @@ class ExecuteCalls:
                 compiled.append(await self._compiled(trial, definition))
         alone = body.pipelines[0][0] == "pipeline"
         return await self._execute(call, _plan(body, compiled, alone=alone), trial)
+
+    async def _read(self, call: AdminCall, *, inline: bool) -> TrialBody:
+        text = await call.json_text(self._limits.max_bytes)
+        return await asyncio.to_thread(read_trial, text, self._limits, inline=inline)
 
     async def _trial(self, body: TrialBody) -> Trial:
         """What compiles the pipelines of a call, its UDFs checked as at an upload."""
@@ -219,13 +225,13 @@ class ExecuteCalls:
         for given in inputs:
             stats = Stats()
             executor = Executor(stats, NoLogs(stats))
-            attempt = _Attempt(executor, plan, call.flag("verbose"), began + TRIAL_SECONDS)
+            attempt = _Attempt(executor, plan, call.flag("verbose"), began + self._limits.timeout)
             shown = await self._run(call, attempt, given, validate=validate)
             size += sum(_size(run) for run, _ in attempt.runs)
-            if size > ANSWER_MAX:
+            if size > self._limits.max_answer:
                 reason = (
-                    f"the answer is larger than {ANSWER_MAX} characters; give fewer [inputs], or "
-                    "call it without ?verbose"
+                    f"the answer is larger than {self._limits.max_answer} characters "
+                    "(execute_max_answer); give fewer [inputs], or call it without ?verbose"
                 )
                 raise ErrorAnswer(413, "content_too_long_exception", reason)
             results.append(shown)

@@ -13,6 +13,7 @@ from proxy.admin.records import RecordCalls
 from proxy.admin.udfs import UdfCalls
 from proxy.backend import Backend
 from proxy.definitions import Definitions
+from proxy.execute_settings import ExecuteLimits
 from proxy.figures import Gather
 from proxy.selection import Selector
 
@@ -23,13 +24,14 @@ def admin_routes(
     gather: Gather,
     selector: Selector,
     trials: SandboxPool,
+    limits: ExecuteLimits,
 ) -> tuple[Route, ...]:
     """The table; docs/API.md has a line for each (a test compares them).
 
-    `trials` are the sandboxes of what is tried and stored nowhere.
+    `trials` are the sandboxes of what is tried and stored nowhere, `limits` those of such a call.
     """
     pipelines = PipelineCalls(definitions, gather)
-    execute = ExecuteCalls(definitions, backend, selector, trials)
+    execute = ExecuteCalls(definitions, backend, selector, trials, limits)
     udfs = UdfCalls(definitions)
     records = RecordCalls(definitions)
     operations = OperationsCalls(definitions, gather)

@@ -15,11 +15,8 @@ from pipelines.payload import Payload
 from pipelines.trial import GivenUdf
 from pipelines.udf import read_package, source_headers
 from proxy.errors import ErrorAnswer
+from proxy.execute_settings import ExecuteLimits
 from proxy.spans import elements, members
-
-INPUTS_MAX: Final = 100
-PIPELINES_MAX: Final = 20
-UDFS_MAX: Final = 20
 
 _KEYS: Final = ("input", "inputs", "request", "response", "index", "id", "udfs")
 _INLINE_KEYS: Final = (*_KEYS, "pipeline", "pipelines")
@@ -44,7 +41,7 @@ class TrialBody:
     pipelines: tuple[tuple[str, Any], ...] | None
 
 
-def read_trial(body: bytes, *, inline: bool) -> TrialBody:
+def read_trial(body: bytes, limits: ExecuteLimits, *, inline: bool) -> TrialBody:
     """Raises `DefinitionError`, `ErrorAnswer`. Takes a while for what is large."""
     value, texts = _parsed(body)
     fields = Fields(value, "", _INLINE_KEYS if inline else _KEYS)
@@ -52,8 +49,9 @@ def read_trial(body: bytes, *, inline: bool) -> TrialBody:
     several = fields.array("inputs", default=None)
     if several is not None and one is not None:
         raise DefinitionError("inputs", "goes without [input]; put that one into the list")
-    if several is not None and not 1 <= len(several) <= INPUTS_MAX:
-        reason = f"has {len(several)} payloads; 1 to {INPUTS_MAX} are allowed"
+    if several is not None and not 1 <= len(several) <= limits.max_inputs:
+        most = f"1 to {limits.max_inputs} are allowed (execute_max_inputs)"
+        reason = f"has {len(several)} payloads; {most}"
         raise DefinitionError("inputs", reason)
     doc_id = fields.string("id", default=None, longest=512)
     if several is not None and doc_id is not None:
@@ -70,8 +68,8 @@ def read_trial(body: bytes, *, inline: bool) -> TrialBody:
         response=_payload(fields, "response", texts),
         index=fields.string("index", default=""),
         id=doc_id,
-        udfs=_udfs(fields.object("udfs", default={})),
-        pipelines=_pipelines(fields) if inline else None,
+        udfs=_udfs(fields.object("udfs", default={}), limits.max_udfs),
+        pipelines=_pipelines(fields, limits.max_pipelines) if inline else None,
     )
 
 
@@ -107,9 +105,10 @@ def _payloads(values: list[Any], text: str) -> tuple[Payload, ...]:
     )
 
 
-def _udfs(given: Mapping[str, Any]) -> dict[str, GivenUdf]:
-    if len(given) > UDFS_MAX:
-        raise DefinitionError("udfs", f"has {len(given)} UDFs; {UDFS_MAX} are allowed")
+def _udfs(given: Mapping[str, Any], most: int) -> dict[str, GivenUdf]:
+    if len(given) > most:
+        reason = f"has {len(given)} UDFs; {most} are allowed (execute_max_udfs)"
+        raise DefinitionError("udfs", reason)
     udfs: dict[str, GivenUdf] = {}
     for name, value in given.items():
         path = f"udfs.{name[:100]}"
@@ -129,14 +128,14 @@ def _udfs(given: Mapping[str, Any]) -> dict[str, GivenUdf]:
     return udfs
 
 
-def _pipelines(fields: Fields) -> tuple[tuple[str, Any], ...] | None:
+def _pipelines(fields: Fields, most: int) -> tuple[tuple[str, Any], ...] | None:
     """Each with its place in the body."""
     one = fields.object("pipeline", default=None)
     several = fields.array("pipelines", default=None)
     if one is not None and several is not None:
         raise DefinitionError("pipelines", "goes without [pipeline]; put that one into the list")
-    if several is not None and not 1 <= len(several) <= PIPELINES_MAX:
-        reason = f"has {len(several)} pipelines; 1 to {PIPELINES_MAX} are allowed"
+    if several is not None and not 1 <= len(several) <= most:
+        reason = f"has {len(several)} pipelines; 1 to {most} are allowed (execute_max_pipelines)"
         raise DefinitionError("pipelines", reason)
     given = [("pipeline", one)] if one is not None else []
     given += [(f"pipelines[{position}]", each) for position, each in enumerate(several or ())]

@@ -469,5 +469,5 @@ def test_every_administration_call_is_documented() -> None:
     documented = set(re.findall(r"`([A-Z]+) (/_[^`?]*)", text))
     # No handler is called, so none of what they work with is needed.
     nothing: Any = SimpleNamespace(registry=None)
-    table = {(route.method, route.path) for route in admin_routes(*[nothing] * 5)}
+    table = {(route.method, route.path) for route in admin_routes(*[nothing] * 6)}
     assert table <= documented, table - documented

@@ -15,7 +15,7 @@ from proxy.query_string import QueryString
 
 _NOTHING: Any = SimpleNamespace(registry=None)
 # No handler is called, so none of what they work with is needed.
-ROUTES = admin_routes(*[_NOTHING] * 5)
+ROUTES = admin_routes(*[_NOTHING] * 6)
 KNOWN = {"version": word, "force": flag, "if_revision": whole, "type": one_of("query", "result")}
 
 
