@@ -164,8 +164,8 @@ class AnswerForm:
             written, packed, format = self._write(body, status)
         fields = {}
         if format != "json":
-            kind = content_type(format)
-            fields["Content-Type"] = exchange.client.vendor_type(kind) if exchange.client else kind
+            kind, client = content_type(format), exchange.facts.client
+            fields["Content-Type"] = client.vendor_type(kind) if client else kind
         if packed:
             fields |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         return written, fields

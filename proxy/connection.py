@@ -71,13 +71,9 @@ class Connection:
         transport = self._protocol.transport
         return transport is not None and not transport.get_write_buffer_size()
 
-    def begin(self, method: str) -> None:
-        """Get ready for the answer to a request with `method`."""
-        self._acknowledgement.begin()
-        self._protocol.expect(bodiless=method == "HEAD")
-
-    def write(self, head: bytes, body: bytes) -> None:
+    def ask(self, method: str, head: bytes, body: bytes) -> None:
         """Send a whole request. Raises ConnectionError when the connection is gone."""
+        self._begin(method)
         transport = self._transport()
         if len(body) <= _JOIN_LIMIT:
             transport.write(head + body)
@@ -87,14 +83,24 @@ class Connection:
         self._protocol.wait_for_peer()
 
     def upload(
-        self, head: bytes, framing: Framing, source: AsyncIterator[bytes], idle_timeout: float
+        self,
+        method: str,
+        head: bytes,
+        framing: Framing,
+        source: AsyncIterator[bytes],
+        idle_timeout: float,
     ) -> Upload:
         """Send `head`, and return the upload that sends what `source` yields."""
+        self._begin(method)
         self._transport().write(head)
         writer = StreamWriter(self._protocol, asyncio.get_running_loop())
         if framing == "chunked":
             writer.enable_chunking()
         return Upload(self, writer, source, idle_timeout)
+
+    def _begin(self, method: str) -> None:
+        self._acknowledgement.begin()
+        self._protocol.expect(bodiless=method == "HEAD")
 
     def receive(self) -> Coroutine[Any, Any, Answer]:
         """The head of the final answer, and the reader of its body. Raises what the protocol does.

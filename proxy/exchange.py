@@ -14,8 +14,9 @@ from multidict import CIMultiDictProxy
 
 from proxy.answer import JOIN_LIMIT, StreamedAnswer, WholeAnswer
 from proxy.bodies import BodyTooLargeError
-from proxy.compat import ElasticClient, elastic_client, vendor_answer
+from proxy.compat import vendor_answer
 from proxy.errors import ErrorAnswer, MalformedRequest, SlowClient
+from proxy.head_facts import head_facts
 from proxy.headers import Fields, Headers, as_fields
 from proxy.pace import Pace, Patience
 from proxy.remember import remembered
@@ -24,7 +25,7 @@ from proxy.request_id import REQUEST_ID, request_id
 JSON: Final = "application/json; charset=UTF-8"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_HEADERS: Final[Mapping[str, str]] = {}
-_NONE: Final[list[str]] = []
+_VERSIONS: Final = (HttpVersion11, HttpVersion10)
 # The characters of RFC 3986, 3.2.2 and 3.2.3; an empty one is legal.
 _HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 
@@ -36,8 +37,15 @@ class Exchange:
     None without a question mark); nothing is decoded. `headers` are for looking fields up,
     `raw_headers` are what was sent. `length` is the body's, None where it is chunked, 0 where there
     is none; `max_body` is what the proxy passes on at most. Both are bytes. `inflated` is the body
-    without its encoding, where somebody needed that.
+    without its encoding, where somebody needed that; `tells_id` whether the answer tells the
+    request's id, as it does where pipelines have a part in it. `facts` is what the fields say.
     """
+
+    # What few requests need stands here, which costs the others nothing.
+    inflated: bytes | None = None
+    tells_id = False
+    _pace: Pace | None = None
+    _request_id = ""
 
     def __init__(
         self,
@@ -45,34 +53,30 @@ class Exchange:
         *,
         max_body: int,
         patience: Patience,
-        closing: Callable[[], bool] = lambda: False,
+        closing: Callable[[web.BaseRequest], bool] = lambda _: False,
     ) -> None:
         self._request = request
         self.max_body = max_body
         self._patience = patience
-        self._pace: Pace | None = None
         self._closing = closing
         self._body: bytes | None = None
         self._answer: web.StreamResponse | None = None
-        self.inflated: bytes | None = None
-        self._client: ElasticClient | None = None
-        self._client_known = False
-        self._request_id = ""
-        # Whether the answer tells the request's id: where pipelines have a part in it.
-        self.tells_id = False
         self.method = request.method
         self.headers: CIMultiDictProxy[str] = request.headers
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = request.raw_headers
-        if request.version not in (HttpVersion11, HttpVersion10):
+        version = request.version
+        if version not in _VERSIONS:
             raise MalformedRequest("the protocol has to be HTTP/1.1 or HTTP/1.0")
-        self.target = request_target(request.raw_path, self.headers.get("Host", ""))
+        facts = head_facts(self.raw_headers, self.headers, is_new=version == HttpVersion11)
+        self.facts = facts
+        self.target = request_target(request.raw_path, facts.host)
         self.raw_path, mark, query = self.target.partition("?")
         self.query: str | None = query if mark else None
-        self.length = self._length()
+        self.length = facts.length
         if self.length != 0 and (broken := request.content.exception()) is not None:
             raise _framed_wrongly(broken) from broken
         # The client waits with the body until it is told to go on.
-        self._expects = self._expectation()
+        self._expects = facts.expects
 
     def ask(self, target: str) -> None:
         """From here on, the request is for this path and query."""
@@ -84,14 +88,6 @@ class Exchange:
     def has_body(self) -> bool:
         """Whether a body comes with the request."""
         return self.length != 0
-
-    @property
-    def client(self) -> ElasticClient | None:
-        """The Elasticsearch client that sent this, or None if another one did."""
-        if not self._client_known:
-            self._client = elastic_client(self.headers)
-            self._client_known = True
-        return self._client
 
     @property
     def request_id(self) -> str:
@@ -177,8 +173,8 @@ class Exchange:
         """Return an answer of the proxy's own: JSON, as an Elasticsearch client expects it."""
         fields = Headers({"Content-Type": JSON})
         fields.update(headers)
-        if self.client is not None:
-            fields = vendor_answer(fields, self.client)
+        if self.facts.client is not None:
+            fields = vendor_answer(fields, self.facts.client)
         return self.respond(status, fields, body)
 
     def fail(self, error: ErrorAnswer) -> WholeAnswer:
@@ -229,31 +225,8 @@ class Exchange:
     def _close_if_due(self, answer: web.StreamResponse) -> None:
         # With an unanswered Expect the client may or may not send the body it announced, so the
         # next bytes on this connection could be that body or another request.
-        if self._closing() or self._expects:
+        if self._expects or self._closing(self._request):
             answer.force_close()
-
-    def _length(self) -> int | None:
-        coding = self.headers.get("Transfer-Encoding")
-        if coding is None:
-            return int(self.headers.get("Content-Length", 0))
-        # The parser undoes "chunked" at the end of any list, and whoever gets the body after us
-        # would not know of what stands before it.
-        if coding.lower() != "chunked" or self._request.version < HttpVersion11:
-            raise MalformedRequest("Transfer-Encoding can only be chunked, and needs HTTP/1.1")
-        return None
-
-    def _expectation(self) -> bool:
-        expect = self.headers.getall("Expect", _NONE)
-        if not expect or self._request.version < HttpVersion11:
-            return False
-        if any(value.lower() != "100-continue" for value in expect):
-            raise ErrorAnswer(
-                417,
-                "illegal_argument_exception",
-                "the header Expect can only be 100-continue",
-                close=True,
-            )
-        return self.has_body
 
     async def _whole(self, limit: int) -> bytes:
         payload = self._request.content

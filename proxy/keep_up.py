@@ -17,16 +17,13 @@ class KeepUp:
         self._definitions = definitions
         self._resolver = resolver
         self._reading = asyncio.Lock()
-
-    @property
-    def due(self) -> bool:
-        """Whether there is anything to take in."""
-        return self._notices.unread
+        self.due = notices.unread
+        """Whether there is anything to take in; the call itself, as each request makes it."""
 
     async def __call__(self) -> None:
         """Take it in; requests that come meanwhile wait for the same reading."""
         async with self._reading:
-            if not self._notices.unread:
+            if not self._notices.unread():
                 return
             look = self._notices.look()
             self._resolver.forget()

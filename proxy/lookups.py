@@ -24,7 +24,7 @@ from proxy.search_request import body_in_url
 from proxy.selection import Selector
 from proxy.target import Operation, Target
 from proxy.templates import Templates
-from proxy.transform import UnreadableError, inflated, is_plain_json
+from proxy.transform import UnreadableError, inflated
 
 _QUERIES: Final = frozenset(
     {
@@ -59,13 +59,13 @@ class Lookups:
         self._templates = templates
         self._max_body = max_body
 
-    def concerns(self, exchange: Exchange, target: Target) -> bool:
-        """Whether the request can hold a query."""
-        return target.operation in _QUERIES and (exchange.has_body or "source" in target.query.raw)
-
     def is_clear(self, exchange: Exchange, target: Target) -> bool:
-        """Whether one look at a body that is here shows that nothing is looked up."""
-        if target.operation in _TEMPLATES or not is_plain_json(exchange):
+        """Whether one look shows that nothing is looked up: no query, or one that cannot do it."""
+        if target.operation not in _QUERIES:
+            return True
+        if exchange.length == 0:
+            return "source" not in target.query.raw
+        if target.operation in _TEMPLATES or not exchange.facts.is_plain_json:
             return False
         body = exchange.at_hand()
         return body is not None and len(body) <= INLINE and not self._can_look_up(body)

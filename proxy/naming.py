@@ -66,7 +66,7 @@ class Names:
         only a request that `searches` has.
         """
         asked: Asked | None = None
-        header = self.by_header(exchange) if NAMES_PIPELINES in exchange.headers else None
+        header = self.by_header(exchange) if exchange.facts.names_pipelines else None
         if not query.raw:
             return header, query
         if (text := query.get("pipeline")) is not None:

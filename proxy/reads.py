@@ -50,7 +50,6 @@ class ReadTraffic:
         """One document, or its source; a document that a pipeline takes out is not found."""
         chosen = await self._chosen(target.names, exchange, target)
         query = target.query.without({"pipeline"})
-        headers = request_headers(exchange.raw_headers)
         # A HEAD has no document in it; whether there is one is the backend's to say.
         if not chosen or exchange.method == "HEAD":
             body = await request_body(exchange)
@@ -64,7 +63,7 @@ class ReadTraffic:
             # The backend gives a source whole, whatever its `filter_path`.
             form = replace(form, filters=None)
         form.check()
-        query, headers = form.ask(query, headers)
+        query, headers = form.ask(query, request_headers(exchange.raw_headers))
         runs = self._runs(exchange, target.index)
         with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, retry=True

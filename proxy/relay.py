@@ -13,7 +13,7 @@ from proxy.backend_info import BackendInfo
 from proxy.bodies import BodyTooLargeError, inflate, is_json
 from proxy.compat import plain_media_types, vendor_answer
 from proxy.exchange import Exchange
-from proxy.headers import Fields, Headers, request_fields, request_headers
+from proxy.headers import Fields, Headers, request_headers
 from proxy.query_string import QueryString
 from proxy.remember import remembered
 from proxy.translate import Translation, translated_target, translation_of
@@ -69,13 +69,13 @@ class Relay:
         headers are as the client expects them. `retry` None means: if the endpoint only reads.
         """
         sent: Headers | Fields
-        client = exchange.client if self._compat else None
+        client = exchange.facts.client if self._compat else None
         if client is not None and not await self._backend.is_opensearch():
             client = None
         target = exchange.target if target is None else target
         translation, method = None, exchange.method
         if client is None:
-            sent = request_fields(exchange.raw_headers) if headers is None else headers
+            sent = exchange.facts.sent if headers is None else headers
         else:
             sent = plain_media_types(headers or request_headers(exchange.raw_headers))
             translation = translation_of(exchange.method, target, client.is_old)

@@ -33,7 +33,6 @@ from proxy.target import Target
 from proxy.templates import Templates
 from proxy.transform import (
     UnreadableError,
-    is_plain_json,
     new_body_headers,
     parse_answer,
     read_json_body,
@@ -110,7 +109,7 @@ class _Asking:
 
     def _of(self, text: str, query: QueryString) -> _Asked:
         headers: Headers | None = None
-        if not (self.is_read and is_plain_json(self.exchange)):
+        if not (self.is_read and self.exchange.facts.is_plain_json):
             headers = new_body_headers(self.exchange, "" if self.is_read else "application/json")
         return _Asked(self.path, query, headers, text.encode())
 

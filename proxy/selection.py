@@ -11,9 +11,11 @@ from pipelines.context import Phase
 from pipelines.executor import CompiledPipeline
 from pipelines.registry import Registry
 from proxy.errors import ErrorAnswer
+from proxy.exchange import Exchange
 from proxy.headers import NAMES_PIPELINES
 from proxy.naming import Asked, Names
 from proxy.resolver import Concrete, Resolver
+from proxy.target import Target
 
 OnConflict = Literal["off", "chain", "error"]
 Chosen = tuple[CompiledPipeline, ...]
@@ -59,6 +61,19 @@ class Selector:
     def idle(self) -> bool:
         """True while nothing is attached anywhere, so that nothing needs to be looked up."""
         return not self._registry.attachments
+
+    def leaves(self, exchange: Exchange, target: Target) -> bool:
+        """Whether one look shows that a request has no pipeline: none is there, and none is named.
+
+        For what can only have one by its targets, or by naming it.
+        """
+        registry = self._registry
+        return not (
+            registry.attachments
+            or not registry.is_empty
+            or exchange.facts.names_pipelines
+            or (target.query.raw and target.query.get("pipeline") is not None)
+        )
 
     @property
     def has_pipelines(self) -> bool:

@@ -174,10 +174,10 @@ class ProxyServer:
                 request,
                 max_body=self.settings.max_request_bytes,
                 patience=self._patience,
-                closing=lambda: self._stopping or ends_with(request),
+                closing=self._ends_with,
             )
-            if (via := exchange.headers.get("Via")) is not None:
-                self._check_loop(exchange, via)
+            if exchange.facts.has_via:
+                self._check_loop(exchange)
             if exchange.method in _REFUSED_METHODS:
                 reason = f"{exchange.method} is not allowed"
                 raise ErrorAnswer(405, "method_not_allowed_exception", reason, close=True)
@@ -186,7 +186,7 @@ class ProxyServer:
                 # Traffic is admitted first, and sees to it itself.
                 admin
                 and self._keep_up is not None
-                and self._keep_up.due
+                and self._keep_up.due()
                 # Health is not of definitions, and has to be told when the store is slow.
                 and not exchange.raw_path.startswith(_HEALTH)
             ):
@@ -207,10 +207,14 @@ class ProxyServer:
             if not self._in_flight:
                 self._quiet.set()
 
-    def _check_loop(self, exchange: Exchange, via: str) -> None:
+    def _ends_with(self, request: web.BaseRequest) -> bool:
+        """Whether a connection has to end with the answer to this request."""
+        return self._stopping or ends_with(request)
+
+    def _check_loop(self, exchange: Exchange) -> None:
         """Refuse what this proxy itself sent to its backend (RFC 9110, 7.6.3)."""
         name = self._place.name
-        if name in via or any(name in each for each in exchange.headers.getall("Via")):
+        if any(name in each for each in exchange.headers.getall("Via")):
             raise ErrorAnswer(
                 508,
                 "loop_detected_exception",

@@ -58,6 +58,8 @@ _SOURCE_READ = frozenset(
     }
 )
 _NO_SOURCE = frozenset({Operation.SAFE, Operation.GET_DOCUMENT, Operation.GET_SOURCE})
+# What has pipelines by its targets, or by naming them, alone.
+_PLAIN = frozenset({Operation.SEARCH, Operation.COUNT, Operation.GET_DOCUMENT})
 # Calls that change what a name means.
 _RENAMING = frozenset({"_alias", "_aliases", "_data_stream", "_rollover", "_shrink", "_split"})
 
@@ -160,7 +162,7 @@ class Traffic:
             if not self._admission.enter(names):
                 await self._admission.wait(names)
             admitted = True
-            if self._keep_up.due:
+            if self._keep_up.due():
                 await self._keep_up()
             if not allowed:
                 check_target(target)
@@ -170,11 +172,16 @@ class Traffic:
                 self._check_source(exchange, target)
             if target.bypasses and self._selector.guarded(*target.bypasses):
                 await self._check_bypass(exchange, target)
-            if self._lookups.concerns(exchange, target) and not self._lookups.is_clear(
-                exchange, target
-            ):
+            if not self._lookups.is_clear(exchange, target):
                 await self._lookups.check(exchange, target)
-            answer = await self._answers.get(target.operation, self._other)(exchange, target)
+            if (
+                target.operation in _PLAIN
+                and target.names
+                and self._selector.leaves(exchange, target)
+            ):
+                answer = await self._relay(exchange)
+            else:
+                answer = await self._answers.get(target.operation, self._other)(exchange, target)
             status = answer.status
             if exchange.is_held_up(answer):
                 # An answer has its place until the client took it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Final
 
 import orjson
 
@@ -19,15 +18,6 @@ from proxy.spans import Span, member
 
 # Above this, parsing would hold up the event loop for longer than a millisecond or so.
 PARSE_INLINE = 256 * 1024
-
-
-_PLAIN: Final = frozenset({"application/json", "application/json; charset=UTF-8"})
-
-
-def is_plain_json(exchange: Exchange) -> bool:
-    """Whether the body is JSON as it is, and says so in one of the usual ways."""
-    headers = exchange.headers
-    return headers.get("Content-Type") in _PLAIN and "Content-Encoding" not in headers
 
 
 async def inflated(exchange: Exchange, limit: int) -> bytes:

@@ -193,7 +193,11 @@ class Upstream:
             raise
         upload: Upload | None = None
         try:
-            upload = self._start(connection, request, head, framing)
+            body = request.body
+            if body is None or isinstance(body, bytes):
+                connection.ask(request.method, head, body or b"")
+            else:
+                upload = self._upload(connection, request, body, head, framing)
             # Where there is an upload, it may have given away its first chunks already.
             connection.doubted = (
                 connection.reused
@@ -229,14 +233,15 @@ class Upstream:
             unread = unread or not connection.flushed
         return UpstreamResponse(node, connection, upload, message, payload, unread=unread)
 
-    def _start(
-        self, connection: Connection, request: UpstreamRequest, head: bytes, framing: Framing
-    ) -> Upload | None:
-        connection.begin(request.method)
-        if request.body is None or isinstance(request.body, bytes):
-            connection.write(head, request.body or b"")
-            return None
-        upload = connection.upload(head, framing, request.body, self._idle_timeout)
+    def _upload(
+        self,
+        connection: Connection,
+        request: UpstreamRequest,
+        body: AsyncIterator[bytes],
+        head: bytes,
+        framing: Framing,
+    ) -> Upload:
+        upload = connection.upload(request.method, head, framing, body, self._idle_timeout)
         upload.task = self._tasks.start(f"upload {request.method}", upload.run())
         return upload
 

@@ -89,6 +89,10 @@ class Board:
         """All counters of news, to be compared with an earlier look."""
         return self._memory[:_NEWS_END]
 
+    def differs(self, earlier: bytes) -> bool:
+        """Whether the counters are others than at an earlier look."""
+        return self._memory[:_NEWS_END] != earlier
+
     def count(self, slot: int, kind: News) -> None:
         """Count one more piece of news in a slot."""
         at = slot * _RECORD + _KINDS.index(kind) * _COUNT.size
@@ -116,10 +120,9 @@ class Notices:
         self._slot = slot
         self._seen = self._board.news()
 
-    @property
     def unread(self) -> bool:
         """Whether another worker has announced something; cheap enough for each request."""
-        return self._board.news() != self._seen
+        return self._board.differs(self._seen)
 
     def announce(self, kind: News) -> None:
         """Tell the other workers that definitions, or what names mean, have changed."""

@@ -315,7 +315,7 @@ async def test_a_refusal_does_not_wait_for_a_slow_store(runtime: Runtime) -> Non
                 while await metric(watch, "querymill_in_flight_requests") != 1:
                     continue
                 check_refused(await raw.ask(request("/a/_search")), b"max_in_flight, max_waiting")
-            assert place.notices.unread
+            assert place.notices.unread()
 
 
 async def test_health_does_not_wait_for_a_slow_store(runtime: Runtime) -> None:
@@ -334,4 +334,4 @@ async def test_health_does_not_wait_for_a_slow_store(runtime: Runtime) -> None:
             Notices(board, 1).announce("definitions")
             for path in ("livez", "readyz", "metrics"):
                 assert (await raw.ask(request(f"/_querymill/{path}"))).status == 200
-            assert place.notices.unread
+            assert place.notices.unread()

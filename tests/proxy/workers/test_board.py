@@ -16,11 +16,11 @@ def test_news_of_another_worker(kind: str, slot: int) -> None:
     board = Board()
     reader = Notices(board, 2)
     Notices(board, slot).announce(kind)  # type: ignore[arg-type]
-    assert reader.unread
+    assert reader.unread()
     look = reader.look()
     assert look.kinds == {kind}
     reader.done(look)
-    assert not reader.unread
+    assert not reader.unread()
     assert reader.look().kinds == frozenset()
 
 
@@ -28,7 +28,7 @@ def test_own_news() -> None:
     """A worker knows what it announced itself."""
     notices = Notices()
     notices.announce("definitions")
-    assert not notices.unread
+    assert not notices.unread()
 
 
 def test_own_news_hide_nobody_elses() -> None:
@@ -37,7 +37,7 @@ def test_own_news_hide_nobody_elses() -> None:
     reader, writer = Notices(board, 0), Notices(board, 1)
     writer.announce("names")
     reader.announce("definitions")
-    assert reader.unread
+    assert reader.unread()
     assert "names" in reader.look().kinds
 
 
