@@ -11,10 +11,8 @@ from __future__ import annotations
 import json
 import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
-from collections.abc import Iterator
 from typing import Any, Final
 
-WINDOW: Final = 1024 * 1024
 # Those of UTF-32 begin with those of UTF-16.
 _MARKS: Final = (
     (BOM_UTF32_LE, "utf-32-le"),
@@ -31,12 +29,10 @@ _ZEROES: Final = (
     (re.compile(rb"[^\0]\0", re.DOTALL), "utf-16-le"),
 )
 _OVERLONG: Final = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]")
-_STRING: Final = r'"[^"\\]*(?:\\.[^"\\]*)*"'
-_COMMENT: Final = r"/\*.*?\*/|//[^\r\n]*"
-_COMMENTED: Final = re.compile(f"{_STRING}|({_COMMENT})", re.DOTALL)
-_TOKEN: Final = re.compile(f"({_STRING})|{_COMMENT}|[{{}}\\[\\]:,]", re.DOTALL)
-_STRING_AT: Final = re.compile(_STRING, re.DOTALL)
-_COLON: Final = re.compile(f"(?:[ \\t\\r\\n]|{_COMMENT})*:", re.DOTALL)
+# A string or comment without an end takes all the rest with it, as it is.
+_COMMENTED: Final = re.compile(
+    r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|(/\*.*?\*/|//[^\r\n]*)|/\*.*', re.DOTALL
+)
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 
@@ -135,87 +131,3 @@ def _refuse(name: str) -> Any:
 
 
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
-
-
-def first_text(text: str) -> str | None:
-    """The first text in there: the key of the first member, of an object that begins the text."""
-    for token in _TOKEN.finditer(text):
-        if token[1] is not None:
-            return _string(token[1])
-    return None
-
-
-def texts_under(text: str, wanted: frozenset[str]) -> Iterator[str]:
-    """The texts in all members of a text that are called as `wanted`, however deep in there.
-
-    However broken, deep or doubled the text is: nothing is read but these members. In a comment
-    they count too.
-    """
-    # Members inside another one that was walked: what is in them was told with it.
-    inside: set[int] = set()
-    for name in wanted:
-        for at in _found(text, f'"{name}"'):
-            if at not in inside and (colon := _COLON.match(text, at + len(name) + 2)):
-                yield from _texts_from(text, colon.end(), inside)
-    end = 0
-    for at in _found(text, "\\u"):
-        # Quotes in strings are escaped, so that the one before begins this string.
-        if at >= end and (key := _STRING_AT.match(text, text.rfind('"', 0, at))):
-            end = key.end()
-            if (colon := _COLON.match(text, end)) and _string(key[0]) in wanted:
-                yield from _texts_from(text, colon.end())
-
-
-def _found(text: str, part: str) -> Iterator[int]:
-    """Where `part` stands in a text. No single step takes long, so that other threads go on."""
-    for begin in range(0, len(text), WINDOW):
-        end = begin + WINDOW + len(part) - 1
-        at = text.find(part, begin, end)
-        while at >= 0:
-            yield at
-            at = text.find(part, at + 1, end)
-
-
-def _texts_from(text: str, start: int, inside: set[int] | None = None) -> Iterator[str]:
-    """The texts in the value that begins at an index; `inside` is told where those within begin."""
-    depth = 0
-    for token in _TOKEN.finditer(text, start):
-        if token[1] is not None:
-            if depth and inside is not None:
-                inside.add(token.start(1))
-            yield _string(token[1])
-        else:
-            depth += (token[0] in "{[") - (token[0] in "}]")
-        if depth < 0 or (depth == 0 and token[0][0] != "/"):
-            return
-
-
-def texts_by_object(text: str, wanted: frozenset[str]) -> Iterator[dict[str, list[str]]]:
-    """The same for each object that has such members, by name.
-
-    Objects that are never closed come last.
-    """
-    frames: list[dict[str, list[str]]] = []
-    last = ""
-    for token in _TOKEN.finditer(text):
-        mark = token[0]
-        if mark == ":" and last and frames and (name := _string(last)) in wanted:
-            frames[-1].setdefault(name, []).extend(_texts_from(text, token.end()))
-        elif mark == "{":
-            frames.append({})
-        elif mark == "}" and frames and (ended := frames.pop()):
-            yield ended
-        if mark[0] != "/":
-            last = token[1] or ""
-    yield from filter(None, reversed(frames))
-
-
-def _string(token: str) -> str:
-    if "\\" not in token:
-        return token[1:-1]
-    try:
-        text: str = json.loads(token, strict=False)
-    except ValueError:
-        # The backends refuse all of it for an escape they do not know.
-        return token[1:-1]
-    return text

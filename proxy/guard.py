@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from proxy.dialect import WINDOW, decoded, first_text, texts_under
+from proxy.dialect import decoded
+from proxy.members import WINDOW, first_text, texts_under
 from proxy.reach import check_name, expands_hidden, narrowed, reaches_store, refusal
 from proxy.target import Target, with_names
 

@@ -15,11 +15,12 @@ from typing import Any, Final
 import orjson
 
 from pipelines.context import Phase
-from proxy.dialect import decoded, texts_by_object, texts_under
+from proxy.dialect import decoded
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.formats import FormatError, format_of, to_json
 from proxy.guard import INLINE, can_name_store, check_names, format_can_name_store
+from proxy.members import texts_beside, texts_under
 from proxy.search_request import body_in_url
 from proxy.selection import Selector
 from proxy.target import Operation, Target
@@ -129,11 +130,8 @@ class Lookups:
 
 def _looked_up(text: str) -> Iterator[str]:
     # The first look takes a fraction of the time of the second.
-    if not any(texts_under(text, _PLACES)):
-        return
-    for each in texts_by_object(text, _PLACES | _WHERE):
-        if not _WHERE.isdisjoint(each):
-            yield from (name for place in _PLACES for name in each.get(place, ()))
+    if any(texts_under(text, _PLACES)):
+        yield from texts_beside(text, _PLACES, _WHERE)
 
 
 def _parsed(text: bytes) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,6 @@ from tests.fuzz.mutation import Mutator
 CORPUS: Final = Path(__file__).parent.parent / "corpus" / "fuzz"
 CPU_SECONDS_MAX: Final = 5.0
 """Processor time of one case; an input of a few KB that takes as long as this blows up."""
-_TRACED: Final = 30
 
 
 class TooSlowError(Exception):
@@ -133,9 +131,7 @@ def _too_slow(signum: int, frame: FrameType | None) -> None:
 @contextmanager
 def _processor_time(seconds: float) -> Iterator[None]:
     before = signal.signal(signal.SIGVTALRM, _too_slow)
-    # A tracer, as that of the coverage, makes a case that walks a text many times slower.
-    slowed = 1 if sys.gettrace() is None else _TRACED
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds * slowed)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:

@@ -16,8 +16,6 @@ CASES: Final = 20_000
 _SHARES: Final = [pytest.param(*part, id=part[0].name) for part in share(CASES, HARNESSES)]
 
 
-# Under coverage a parser that reads character by character takes minutes.
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("harness", "cases"), _SHARES)
 def test_nothing_is_found(harness: Harness, cases: int) -> None:
     """No kept and no random input raises what is not declared or breaks an invariant."""
