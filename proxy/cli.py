@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -61,7 +62,38 @@ def main() -> None:
     """A programmable reverse proxy for OpenSearch and Elasticsearch."""
 
 
-@main.command()
+class _Serve(click.Command):
+    """A wrong command line is told in the form of log lines, as far as that one is known."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        given = list(args)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as exc:
+            values = self._readable(info_name, given, parent)
+            if _logs_json(values, values.get("config")):
+                message = exc.format_message().rstrip(".")
+                _end_with_line(f"{message}; see querymill serve --help", 2)
+            raise
+
+    def _readable(
+        self, info_name: str | None, args: list[str], parent: click.Context | None
+    ) -> dict[str, Any]:
+        lenient: dict[str, Any] = dict.fromkeys(
+            ("resilient_parsing", "ignore_unknown_options", "allow_extra_args"), True
+        )
+        with suppress(click.UsageError):
+            return super().make_context(info_name, args, parent, **lenient).params
+        return {}
+
+
+@main.command(cls=_Serve)
 @click.option(
     "--config",
     type=_FILE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import signal
 import socket
 from collections.abc import Iterator
@@ -54,6 +55,30 @@ def test_wrong_settings(arguments: list[str], message: str) -> None:
     result = CliRunner().invoke(main, ["serve", *arguments])
     assert result.exit_code == 2
     assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--no-such-option"], "No such option '--no-such-option'; see querymill serve --help"),
+        (["--listen"], "Option '--listen' requires an argument; see querymill serve --help"),
+        (["more"], "Got unexpected extra argument (more); see querymill serve --help"),
+        (["--config", "."], "is a directory; see querymill serve --help"),
+        (["--sandbox-threads", "0"], "--sandbox-threads: expected a value from 1 to 64"),
+    ],
+)
+@pytest.mark.parametrize("in_environment", [True, False])
+def test_a_wrong_command_line_where_lines_are_json(
+    arguments: list[str], message: str, in_environment: bool
+) -> None:
+    """It is one log line, whether that is said on the line or in the environment."""
+    env = {"QUERYMILL_LOG_FORMAT": "json"} if in_environment else {}
+    option = [] if in_environment else ["--log-format=json"]
+    result = CliRunner().invoke(main, ["serve", *option, *arguments], env=env)
+    assert result.exit_code == 2
+    told = json.loads(result.output)
+    assert told["level"] == "error"
+    assert message in told["event"]
 
 
 def test_wrong_variable() -> None:
