@@ -21,6 +21,8 @@ STEP: Final = 192 * 1024
 """Bytes worked on at once; a multiple of 3 and of 4, for base64."""
 _LONG: Final = 4 * 1024
 _BACKSLASH: Final = ord("\\")
+# Of the longest escape, a pair's.
+_ESCAPE: Final = 12
 
 
 def loads(raw: bytes, *, most: int | None = None) -> Any:
@@ -100,6 +102,8 @@ def _end(raw: bytes, start: int) -> int:
 def _backslashes(raw: bytes, start: int, end: int) -> int:
     """How many there are right before `end`."""
     count = 0
+    if end > start and raw[end - 1] != _BACKSLASH:
+        return 0
     while True:
         window = raw[max(start, end - count - 256) : end - count]
         found = len(window) - len(window.rstrip(b"\\"))
@@ -118,7 +122,12 @@ def _texts(raw: bytes, start: int, end: int) -> Iterator[str]:
 
 def _cut(raw: bytes, start: int, end: int) -> int:
     goal = min(start + STEP, end)
-    at = start
+    # No escape that reaches the goal begins before this.
+    at = raw.find(b"\\", max(start, goal - _ESCAPE), goal)
+    if at < 0:
+        at = goal
+    elif _backslashes(raw, start, at) % 2:
+        at += 1
     while at < goal:
         escape = raw.find(b"\\", at, goal)
         if escape < 0:

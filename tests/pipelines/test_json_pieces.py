@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.json_pieces import STEP, base64_decoded, dump_file, loads
+from tests.steps import calls_of
 
 TEXTS = {
     "plain": "abc ",
@@ -33,6 +34,13 @@ def test_long_strings_are_read_whole(kind: str, ascii: bool, shift: int) -> None
     text = "-" * shift + TEXTS[kind] * (2 * STEP // len(TEXTS[kind]) + 1)
     value = {"source": text, "files": {"a": text[:7], "b": [text, 1.5, None, text]}, text[:5000]: 1}
     assert loads(json.dumps(value, ensure_ascii=ascii).encode()) == value
+
+
+@pytest.mark.parametrize("kind", ["plain", "backslashes", "controls", "pairs"])
+def test_escapes_are_passed_over_together(kind: str) -> None:
+    """A long string takes no step for each of them, whatever it is full of."""
+    raw = json.dumps(TEXTS[kind] * STEP).encode()
+    assert calls_of(loads, raw) < len(raw) / 8
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b'{"a": 1e400}', b"[1,]", b'"a', b"nul"])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from proxy.dialect import as_json
 from proxy.guard import named_in
 from proxy.members import first_text, texts_beside, texts_under
+from tests.steps import calls_of
 
 INDEX = frozenset({"index", "_index"})
 ID = frozenset({"id", "path"})
@@ -108,22 +107,6 @@ READINGS: dict[str, Callable[[str], object]] = {
     "named": lambda text: named_in(text.encode()),
     "plain": lambda text: as_json(text.encode()),
 }
-
-
-def calls_of(read: Callable[[str], object], text: str) -> int:
-    """How many functions a reading calls, those in C among them."""
-    calls = 0
-
-    def count(frame: Any, event: str, argument: Any) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        read(text)
-    finally:
-        sys.setprofile(None)
-    return calls
 
 
 @pytest.mark.parametrize("reading", sorted(READINGS))
