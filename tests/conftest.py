@@ -13,10 +13,10 @@ import pytest
 
 from pipelines.wasm import Runtime
 from proxy.assembly import open_proxy
-from proxy.embedded import ClusterOptions, EmbeddedCluster, Silent
-from proxy.embedded.errors import JavaUnfit
+from proxy.embedded import ClusterOptions, EmbeddedCluster
 from proxy.server import ProxyServer
 from proxy.settings import load
+from tests.backends import running
 from tests.client import Client
 
 _numbers = itertools.count(1)
@@ -25,20 +25,15 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def opensearch() -> Iterator[EmbeddedCluster]:
     """A real OpenSearch for the whole session, on a free port."""
-    with EmbeddedCluster(ClusterOptions(port=0), progress=Silent()) as cluster:
+    with running(ClusterOptions(port=0)) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def elasticsearch() -> Iterator[EmbeddedCluster]:
     """A real Elasticsearch for the whole session; it runs on a full JDK only."""
-    cluster = EmbeddedCluster(ClusterOptions(port=0, distribution="elasticsearch"))
-    try:
-        cluster.start()
-    except JavaUnfit as error:
-        pytest.skip(f"no JDK for Elasticsearch: {error}")
-    yield cluster
-    cluster.stop()
+    with running(ClusterOptions(port=0, distribution="elasticsearch")) as cluster:
+        yield cluster
 
 
 @pytest.fixture(params=["opensearch", "elasticsearch"])

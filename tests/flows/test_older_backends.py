@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from proxy.embedded import ClusterOptions, EmbeddedCluster
-from proxy.embedded.errors import JavaUnfit
+from tests.backends import running
 from tests.client import Answer, Client
 from tests.conftest import StartOn, connect
 
@@ -32,13 +32,8 @@ ENRICH = """def document(doc, context):
 @pytest.fixture(scope="module", params=OLDER)
 def older(request: pytest.FixtureRequest) -> Iterator[EmbeddedCluster]:
     """One older backend after the other, each stopped before the next is started."""
-    cluster = EmbeddedCluster(OLDER[request.param])
-    try:
-        cluster.start()
-    except JavaUnfit as error:
-        pytest.skip(f"no Java for {request.param}: {error}")
-    yield cluster
-    cluster.stop()
+    with running(OLDER[request.param]) as cluster:
+        yield cluster
 
 
 @pytest.fixture
