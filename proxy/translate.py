@@ -85,9 +85,8 @@ def translation_of(method: str, raw_target: str, old: bool = False) -> Translati
         return _PITS.get(target.operation)
     path = _path(segments)
     for translation, methods, shape in _SHAPES:
-        if method in methods and shape.fullmatch(path):
-            if translation is HEALTH and target.query.get("filter_path"):
-                return None
+        is_whole = translation not in _WHOLE or not target.query.get("filter_path")
+        if method in methods and is_whole and shape.fullmatch(path):
             return translation
     return HINTS if _hints(segments, target.query) else None
 
@@ -248,6 +247,10 @@ def _health_detail(text: str, path: str) -> str | None:
     return f"{path}?level=shards" if elastic_members.has_unassigned(text) else None
 
 
+def _nodes_detail(text: str, path: str) -> str | None:
+    return elastic_members.NODES
+
+
 OPEN_PIT: Final = Translation(
     elasticsearch="POST /{index}/_pit",
     opensearch="POST /{index}/_search/point_in_time",
@@ -305,6 +308,29 @@ HEALTH: Final = Translation(
     # A health that was waited for in vain is told with the second.
     statuses=frozenset({200, 408}),
 )
+SEARCH_SHARDS: Final = Translation(
+    elasticsearch="GET /{index}/_search_shards",
+    opensearch="GET /{index}/_search_shards",
+    answer=lambda text, detail: (200, elastic_members.search_shards(text, detail)),
+    detail=_nodes_detail,
+)
+SHARD_STORES: Final = Translation(
+    elasticsearch="GET /{index}/_shard_stores",
+    opensearch="GET /{index}/_shard_stores",
+    answer=lambda text, detail: (200, elastic_members.shard_stores(text, detail)),
+    detail=_nodes_detail,
+)
+ALLOCATION: Final = Translation(
+    elasticsearch="GET /_cluster/allocation/explain",
+    opensearch="GET /_cluster/allocation/explain",
+    answer=lambda text, detail: (200, elastic_members.allocation(text, detail)),
+    detail=_nodes_detail,
+)
+DATA_STREAMS: Final = Translation(
+    elasticsearch="GET /_data_stream/{name}",
+    opensearch="GET /_data_stream/{name}",
+    answer=lambda text, _: (200, elastic_members.data_streams(text)),
+)
 TRANSLATIONS: Final = (
     OPEN_PIT,
     CLOSE_PIT,
@@ -315,8 +341,14 @@ TRANSLATIONS: Final = (
     INFO,
     INFO_FOR_7,
     HEALTH,
+    SEARCH_SHARDS,
+    SHARD_STORES,
+    ALLOCATION,
+    DATA_STREAMS,
     HINTS,
 )
+# Of an answer of which parts are left out, nothing is to be filled in.
+_WHOLE: Final = (HEALTH, SEARCH_SHARDS, SHARD_STORES, ALLOCATION, DATA_STREAMS)
 _PITS: Final = {Operation.OPEN_PIT: OPEN_PIT, Operation.CLOSE_PIT: CLOSE_PIT}
 _SHAPES: Final = tuple(
     (translation, frozenset(methods.split()), re.compile(shape))
@@ -327,9 +359,13 @@ _SHAPES: Final = tuple(
         (RESOLVE, "POST", r"_resolve/index/.+"),
         (CAT_COUNT, "POST", r"_cat/count(/.+)?"),
         (HEALTH, "GET", r"_cluster/health(/.+)?"),
+        (SEARCH_SHARDS, "GET POST", r"([^_/][^/]*/|_all/)?_search_shards"),
+        (SHARD_STORES, "GET", r"([^_/][^/]*/|_all/)?_shard_stores"),
+        (ALLOCATION, "GET POST", r"_cluster/allocation/explain"),
+        (DATA_STREAMS, "GET", r"_data_stream(/[^/_][^/]*)?"),
     )
 )
 _MARKS: Final = re.compile(
-    r"_pit|_field_caps|termvectors|_resolve|_cat/count|_cluster/health|timeout=|_data_stream|^/?(?:\?|$)|"
-    + "|".join(_USUAL)
+    r"_pit|_field_caps|termvectors|_resolve|_cat/count|_cluster/health|_cluster/allocation|"
+    r"_search_shards|_shard_stores|timeout=|_data_stream|^/?(?:\?|$)|" + "|".join(_USUAL)
 )

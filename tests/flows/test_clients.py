@@ -244,7 +244,7 @@ async def test_a_java_client(
     command = ["java", "-Xmx256m", "-cp", path, "Elastic", INDEX, *urls]
     proxied, direct = await told(command, ROOT)
     assert proxied == direct
-    assert len(direct) == 12
+    assert len(direct) == 15
     ran = await runs(server)
     assert ran["document"] == (301, 301)
     # A search, its scroll of four pages, and that of a point in time.

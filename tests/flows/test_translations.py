@@ -161,6 +161,65 @@ async def hints(client: Client, index: str) -> list[tuple[int, Any]]:
     return [(answer.status, None) for answer in answers]
 
 
+def shape(node: Mapping[str, Any], *, more: tuple[str, ...] = ()) -> dict[str, str]:
+    """What a typed client needs of a node, and of what kind it is."""
+    needed = {"name", "node_name", "ephemeral_id", "external_id", "roles", "version", *more}
+    assert "master" in node["roles"]
+    return {name: type(value).__name__ for name, value in node.items() if name in needed}
+
+
+VERSIONS = ("min_index_version", "max_index_version")
+
+
+async def search_shards(client: Client, index: str) -> list[tuple[int, Any]]:
+    """With both methods, on all indices, without all members, and on none."""
+    told: list[tuple[int, Any]] = []
+    for method, path in (
+        ("GET", f"/{index}/_search_shards"),
+        ("POST", f"/{index}/_search_shards?pretty"),
+        ("GET", "/_search_shards"),
+    ):
+        answer = await client.call(method, path, None, ELASTIC)
+        nodes = answer.data["nodes"].values()
+        told.append((answer.status, [shape(node, more=VERSIONS) for node in nodes]))
+    path = f"/{index}/_search_shards?filter_path=nodes.*.name"
+    part = await client.call("GET", path, None, ELASTIC)
+    none = await client.call("GET", "/missing-1/_search_shards", None, ELASTIC)
+    return [*told, (part.status, [[*n] for n in part.data["nodes"].values()]), (none.status, None)]
+
+
+async def shard_stores(client: Client, index: str) -> list[tuple[int, Any]]:
+    """Of an index, and of one that is not there."""
+    told: list[tuple[int, Any]] = []
+    for query in ("?status=all", "?status=all&pretty"):
+        answer = await client.call("GET", f"/{index}/_shard_stores{query}", None, ELASTIC)
+        (store,) = answer.data["indices"][index]["shards"]["0"]["stores"]
+        nodes = [value for value in store.values() if isinstance(value, dict)]
+        told.append((answer.status, [shape(node, more=VERSIONS) for node in nodes]))
+    none = await client.call("GET", "/missing-1/_shard_stores", None, ELASTIC)
+    return [*told, (none.status, None)]
+
+
+async def allocation(client: Client, index: str) -> list[tuple[int, Any]]:
+    """Of a shard that has a node, and of one that has none."""
+    told: list[tuple[int, Any]] = []
+    asked = {"index": index, "shard": 0, "primary": True}
+    path = "/_cluster/allocation/explain"
+    here = await client.call("POST", path, asked, ELASTIC)
+    told.append((here.status, shape(here.data["current_node"])))
+    settings = {"number_of_shards": 1, "index.routing.allocation.require._name": "nobody"}
+    target = f"/{index}-nowhere?wait_for_active_shards=0"
+    await client.call("PUT", target, {"settings": settings}, ELASTIC)
+    asked["index"] = f"{index}-nowhere"
+    for query in ("?pretty", "?include_yes_decisions=true"):
+        nowhere = await client.call("POST", f"{path}{query}", asked, ELASTIC)
+        decisions = nowhere.data["node_allocation_decisions"]
+        told.append((nowhere.status, [shape(decision) for decision in decisions]))
+    await client.delete(f"/{index}-nowhere")
+    asked["shard"] = 7
+    return [*told, ((await client.call("POST", path, asked, ELASTIC)).status, None)]
+
+
 Script = Callable[[Client, str], Awaitable[list[tuple[int, Any]]]]
 SCRIPTS: Mapping[str, Script] = {
     "POST /{index}/_pit": open_pit,
@@ -170,10 +229,13 @@ SCRIPTS: Mapping[str, Script] = {
     "POST /_resolve/index/{name}": resolve,
     "POST /_cat/count/{index}": cat_count,
     "GET /_cluster/health/{index}": health,
+    "GET /{index}/_search_shards": search_shards,
+    "GET /{index}/_shard_stores": shard_stores,
+    "GET /_cluster/allocation/explain": allocation,
     "{call}?{hint}": hints,
 }
 # The distribution of Elasticsearch used here has no such call.
-WITHOUT_REFERENCE = {"GET /", "GET /, of 7.x"}
+WITHOUT_REFERENCE = {"GET /", "GET /, of 7.x", "GET /_data_stream/{name}"}
 
 
 @pytest.mark.parametrize("call", SCRIPTS)
@@ -219,6 +281,30 @@ async def test_who_the_cluster_is(proxy: Client) -> None:
     expected["tagline"] = "You Know, for Search"
     assert (old.data, old.headers["X-Elastic-Product"]) == (expected, "Elasticsearch")
     assert (await proxy.call("HEAD", "/", None, ELASTIC)).status == 200
+
+
+async def test_what_data_streams_are(proxy: Client, index_name: str) -> None:
+    """With the members that a typed client needs, by name and on a pattern; as it is for others."""
+    name = f"{index_name}-stream"
+    template = {"index_patterns": [f"{name}*"], "data_stream": {}, "priority": 500}
+    await proxy.put(f"/_index_template/{name}", template)
+    assert (await proxy.put(f"/_data_stream/{name}")).status == 200
+    (plain,) = (await proxy.get(f"/_data_stream/{name}")).data["data_streams"]
+    no = ("hidden", "system", "replicated", "allow_custom_routing", "rollover_on_write")
+    expected = {
+        **plain,
+        **dict.fromkeys((*no, "prefer_ilm"), False),
+        **{"next_generation_managed_by": "Unmanaged", "settings": {}, "mappings": {}},
+    }
+    for target in (name, f"{name}*?pretty", f"{name}?master_timeout=10s&expand_wildcards=all"):
+        answer = await proxy.call("GET", f"/_data_stream/{target}", None, ELASTIC)
+        assert answer.data == {"data_streams": [expected]}, target
+    part = f"/_data_stream/{name}?filter_path=data_streams.name&master_timeout=10s"
+    answer = await proxy.call("GET", part, None, ELASTIC)
+    assert answer.data == {"data_streams": [{"name": name}]}
+    await proxy.delete(f"/_data_stream/{name}")
+    await proxy.delete(f"/_index_template/{name}")
+    assert not (await proxy.call("GET", "/_data_stream", None, ELASTIC)).data["data_streams"]
 
 
 async def test_fields_of_term_vectors_may_be_text(proxy: Client, index_name: str) -> None:

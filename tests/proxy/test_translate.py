@@ -7,8 +7,10 @@ import pytest
 
 from proxy.errors import ErrorAnswer
 from proxy.translate import (
+    ALLOCATION,
     CAT_COUNT,
     CLOSE_PIT,
+    DATA_STREAMS,
     FIELD_CAPS,
     HEALTH,
     HINTS,
@@ -16,6 +18,8 @@ from proxy.translate import (
     INFO_FOR_7,
     OPEN_PIT,
     RESOLVE,
+    SEARCH_SHARDS,
+    SHARD_STORES,
     TERM_VECTORS,
     Translation,
     translated_target,
@@ -139,15 +143,25 @@ def test_closing_nothing_is_refused(body: bytes) -> None:
         ("GET", "/a", None),
         ("GET", "/a/_search?timeout=1s", None),
         ("PUT", "/a?master_timeout=1s", None),
-        ("GET", "/_data_stream/a?master_timeout=1s", HINTS),
+        ("GET", "/_data_stream/a?master_timeout=1s", DATA_STREAMS),
+        ("GET", "/_data_stream/a?master_timeout=1s&filter_path=x", HINTS),
+        ("DELETE", "/_data_stream/a?master_timeout=1s", HINTS),
+        ("GET", "/_data_stream/a/_mappings", None),
+        ("GET", "/_data_stream/_stats", None),
         ("PUT", "/_index_template/a?master_timeout=1s", None),
-        ("GET", "/_data_stream/a?expand_wildcards=open", HINTS),
-        ("GET", "/_data_stream/a*?expand_wildcards=all", HINTS),
+        ("GET", "/_data_stream/a?expand_wildcards=open", DATA_STREAMS),
+        ("GET", "/_data_stream/a*?expand_wildcards=all&filter_path=x", HINTS),
         ("DELETE", "/_data_stream/a*?expand_wildcards=open", None),
-        ("GET", "/_data_stream?expand_wildcards=open", None),
-        ("GET", "/_data_stream/a", None),
-        ("GET", "/_search_shards?master_timeout=1s", HINTS),
-        ("GET", "/a/_search_shards?timeout=1s", None),
+        ("GET", "/_data_stream?expand_wildcards=open&filter_path=x", None),
+        ("GET", "/_data_stream", DATA_STREAMS),
+        ("GET", "/_search_shards?master_timeout=1s&filter_path=x", HINTS),
+        ("GET", "/a/_search_shards?timeout=1s", SEARCH_SHARDS),
+        ("POST", "/_search_shards", SEARCH_SHARDS),
+        ("GET", "/a,b/_shard_stores/", SHARD_STORES),
+        ("GET", "/_all/_shard_stores", SHARD_STORES),
+        ("GET", "/a/_doc/_shard_stores", None),
+        ("POST", "/_cluster/allocation/explain", ALLOCATION),
+        ("GET", "/_cluster/allocation/explain?include_disk_info=true", ALLOCATION),
         ("POST", "/a/_doc?include_source_on_error=true", HINTS),
         ("POST", "/a/_doc?include_source_on_error=false", None),
     ],
@@ -197,3 +211,51 @@ def test_numbers_of_a_health_stay_as_written() -> None:
     assert HEALTH.answered(200, told) == (200, told)
     for other in (b"{}", b"[]", b"nonsense", b'{"indices": 7, "unassigned_shards": 1}'):
         assert HEALTH.answered(200, other) == (200, other)
+
+
+NODE = '{"name":"a","ephemeral_id":"e"}'
+NODES = b'{"nodes":{"N":{"version":"3.8.1","roles":["data","cluster_manager","search"]}}}'
+ADDED = (
+    '"external_id":"a","roles":["data","master"],"version":"3.8.1","min_index_version":2000099,'
+    '"max_index_version":3080199'
+)
+
+
+@pytest.mark.parametrize(
+    ("translation", "before", "after"),
+    [
+        (
+            SEARCH_SHARDS,
+            f'{{"nodes":{{"N":{NODE},"O":{NODE}}},"x":1.0}}',
+            f'{{"nodes":{{"N":{{"name":"a",{ADDED},"ephemeral_id":"e"}},"O":{NODE}}},"x":1.0}}',
+        ),
+        (
+            SHARD_STORES,
+            f'{{"indices":{{"i":{{"shards":{{"0":{{"stores":[{{"N":{NODE},"x":{{}}}}]}}}}}}}}}}',
+            '{"indices":{"i":{"shards":{"0":{"stores":[{"N":{"name":"a",'
+            f'{ADDED},"ephemeral_id":"e"}},"x":{{}}}}]}}}}}}}}}}',
+        ),
+        (
+            ALLOCATION,
+            '{"current_node":{"id":"N"},"node_allocation_decisions":[{"node_id":"N"},{"x":1}]}',
+            '{"current_node":{"id":"N","roles":["data","master"]},"node_allocation_decisions":'
+            '[{"node_id":"N","roles":["data","master"]},{"x":1}]}',
+        ),
+        (ALLOCATION, '{"current_node":{"id":"N","roles":[]}}', ""),
+        (SEARCH_SHARDS, '{"nodes":{}}', ""),
+        (SEARCH_SHARDS, "{}", ""),
+        (SEARCH_SHARDS, '{"nodes":7}', ""),
+        (SHARD_STORES, '{"indices":{"i":{"shards":{"0":{"stores":[]}}}}}', ""),
+        (DATA_STREAMS, '{"data_streams":[]}', ""),
+        (DATA_STREAMS, "not JSON", ""),
+    ],
+)
+def test_what_typed_clients_need_is_added(
+    translation: Translation, before: str, after: str
+) -> None:
+    """Beside what is there, which stays as written; where nodes are not told, nothing is added."""
+    assert translation.answered(200, before.encode(), NODES) == (200, (after or before).encode())
+    if translation.detail is not None:
+        for denied in (b'{"error":{},"status":403}', b"{}", b"", b'{"nodes":{"N":{}}}'):
+            assert translation.answered(200, before.encode(), denied) == (200, before.encode())
+    assert translation.answered(404, before.encode(), NODES) == (404, before.encode())

@@ -3,6 +3,7 @@ import co.elastic.clients.elasticsearch._helpers.bulk.BulkIngester;
 import co.elastic.clients.elasticsearch._types.ElasticsearchException;
 import co.elastic.clients.elasticsearch._types.Refresh;
 import co.elastic.clients.elasticsearch.core.SearchResponse;
+import co.elastic.clients.elasticsearch.indices.shard_stores.ShardStoreStatus;
 import co.elastic.clients.json.jackson.JacksonJsonpMapper;
 import co.elastic.clients.transport.rest5_client.Rest5ClientTransport;
 import co.elastic.clients.transport.rest5_client.low_level.Rest5Client;
@@ -42,6 +43,7 @@ public final class Elastic {
             scroll(told, client, index);
             point(told, client, index);
             told.tell("health", client.cluster().health(h -> h.index(index)).unassignedPrimaryShards());
+            nodes(told, client, index);
             told.tell("fields", client.fieldCaps(f -> f.index(index).fields("n")).fields().keySet());
             told.tell("bad query", kind(() -> client.search(s -> s.index(index)
                 .withJson(new StringReader("{\"query\": {\"nonsense\": {}}}")), Map.class)));
@@ -68,6 +70,15 @@ public final class Elastic {
         }
         String last = id;
         told.tell("scroll", seen, client.clearScroll(c -> c.scrollId(last)).numFreed());
+    }
+
+    /** Calls whose classes need members of nodes that OpenSearch does not name. */
+    private static void nodes(Told told, ElasticsearchClient client, String index) throws Exception {
+        told.tell("search shards", client.searchShards(s -> s.index(index)).nodes().size());
+        told.tell("shard stores", client.indices().shardStores(s -> s.index(index)
+            .status(ShardStoreStatus.All)).indices().get(index).shards().get("0").stores().size());
+        told.tell("allocation", client.cluster().allocationExplain(a -> a.index(index).shard(0)
+            .primary(true)).currentState());
     }
 
     private static void point(Told told, ElasticsearchClient client, String index) throws Exception {
