@@ -22,7 +22,7 @@ from proxy.exchange import Exchange
 from proxy.headers import Headers, request_headers
 from proxy.msearch_body import MsearchItem, MsearchSyntaxError, write_msearch
 from proxy.msearch_reading import MsearchReading, answers_in
-from proxy.msearch_work import Work, each, is_refused, needs_work, refused_items, together
+from proxy.msearch_work import Work, each, is_refused, judged_items, needs_work, together
 from proxy.naming import SEARCH_PIPELINE, Asked
 from proxy.refusals import Attempt
 from proxy.relay import Relay
@@ -278,7 +278,7 @@ class MsearchTraffic:
         """
         changed = [work for work in works if work.runs.changed]
         if response.status == 200:
-            refused = await asyncio.to_thread(refused_items, raw, works) if changed else []
+            refused = await asyncio.to_thread(judged_items, raw, works) if changed else []
             changed = [work for work in changed if work in refused]
         elif response.status != 400:
             return False

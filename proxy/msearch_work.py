@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from pipelines.payload import Payload
 from proxy.cursors import Memory
+from proxy.failed_shards import failed_shards_of
 from proxy.msearch_body import MsearchItem
 from proxy.runs import Runs
 from proxy.selection import Selection
@@ -52,14 +54,23 @@ def needs_work(works: list[Work]) -> bool:
     )
 
 
-def refused_items(raw: bytes, works: list[Work]) -> list[Work]:
-    """The items with an answer of 400."""
-    if b'"status":400' not in raw:
+_REFUSED: Final = b'"status":400'
+_SOME_FAILED: Final = re.compile(rb'"failed":(?!0[,}])')
+
+
+def judged_items(raw: bytes, works: list[Work]) -> list[Work]:
+    """The items with an answer of 400; others are told of shards that failed on what changed."""
+    if _REFUSED not in raw and _SOME_FAILED.search(raw) is None:
         return []
     answers = orjson.loads(raw)["responses"]
     sent = [work for work in works if work.item.local is None]
-    found = zip(sent, answers, strict=True)
-    return [work for work, answer in found if answer.get("status") == 400]
+    refused: list[Work] = []
+    for work, answer in zip(sent, answers, strict=True):
+        if answer.get("status") == 400:
+            refused.append(work)
+        elif work.runs.changed and (failed := failed_shards_of(answer)) is not None:
+            work.runs.failed_in_part(failed)
+    return refused
 
 
 def is_refused(answer: Any) -> bool:

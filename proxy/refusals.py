@@ -4,6 +4,10 @@ A pipeline that may be left out (`on_error: continue`) is, and the client is tol
 must not be left out made what is refused, the request is an error that names it, unless the
 client's own request is refused as well: then the fault is the client's, and the answer is the
 backend's.
+
+A search that fails on some shards has an answer, which stays: asking again would take twice as long
+each time for a client whose own requests do so as well. The client is told which pipelines had
+changed it.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import orjson
 from pipelines.executor import Run
 from pipelines.payload import Payload
 from proxy.bodies import BodyError, inflate
+from proxy.failed_shards import failed_shards
 from proxy.runs import Runs
 from proxy.selection import Chosen
 from proxy.spans import member, with_member
@@ -56,7 +61,10 @@ class Attempt:
         Raises `ErrorAnswer` where a pipeline that must not be left out is to blame.
         """
         try:
-            return await self._answer(runs)
+            response, request = await self._answer(runs)
+            if runs.changed and (failed := await failed_shards(response)) is not None:
+                runs.failed_in_part(failed)
+            return response, request
         finally:
             runs.accepted()
 

@@ -13,6 +13,7 @@ from pipelines.executor import CompiledPipeline, Executor, Run
 from pipelines.payload import Payload
 from proxy.errors import ErrorAnswer, item_status
 from proxy.exchange import Exchange
+from proxy.failed_shards import FailedShards
 from proxy.request_id import REQUEST_ID, new_id
 from proxy.transform import UnreadableError, visible_headers
 from proxy.warnings import Warnings
@@ -152,6 +153,11 @@ class Runs:
         self._taken_back += held
         self.state, self.metadata = self._before
         return held
+
+    def failed_in_part(self, failed: FailedShards) -> None:
+        """Tell which pipelines changed a request that was taken, and then failed on some shards."""
+        labels = ", ".join(f"[{run.pipeline.label}]" for run in self._held)
+        self.warnings.add(f"pipeline {labels} changed the request, and {failed}")
 
     def leave_out(self, runs: Sequence[Run], type: str, words: str) -> None:
         """Count and tell that the request went on without `runs`, as the backend refused it.

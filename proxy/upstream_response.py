@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from types import TracebackType
@@ -49,8 +50,8 @@ class UpstreamResponse:
     request, anything else closes it. `headers` are the end-to-end fields, in order.
     """
 
-    __slots__ = ("_connection", "_headers", "_message", "_more", "_node", "_payload", "_replaced",
-                 "_unread", "_upload", "length", "reason", "status")  # fmt: skip
+    __slots__ = ("_begun", "_connection", "_headers", "_message", "_more", "_node", "_payload",
+                 "_replaced", "_unread", "_upload", "length", "reason", "status")  # fmt: skip
 
     def __init__(
         self,
@@ -69,6 +70,8 @@ class UpstreamResponse:
         # Whether the backend answered before it had read the request to its end.
         self._unread = unread
         self._replaced: bytes | None = None
+        # What was looked at of the body, and is still to be read.
+        self._begun = b""
         self.status: int = message.code
         self.reason: str = message.reason or ""
         self._message = message
@@ -119,26 +122,28 @@ class UpstreamResponse:
         payload = self._payload
         if payload.is_eof():
             if payload.exception() is None:
-                whole = payload.read_nowait()
+                whole = self._begun + payload.read_nowait()
                 if len(whole) > limit:
                     raise self._too_large(limit)
                 return whole
         elif self.length is not None and self.length > limit:
             raise self._too_large(limit)
-        pieces: list[bytes] = []
-        size = 0
+        # Put together as it comes: all at once, a large one would hold up the event loop.
+        body = io.BytesIO()
         async for chunk in self.chunks():
-            size += len(chunk)
-            if size > limit:
+            body.write(chunk)
+            if body.tell() > limit:
                 raise self._too_large(limit)
-            pieces.append(chunk)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return body.getvalue()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes. Raises UpstreamError when it ends before its end."""
         if self._replaced is not None:
             yield self._replaced
             return
+        if self._begun:
+            begun, self._begun = self._begun, b""
+            yield begun
         while True:
             try:
                 chunk = await self._payload.readany()
@@ -147,6 +152,22 @@ class UpstreamResponse:
             if not chunk:
                 return
             yield chunk
+
+    async def beginning(self, size: int) -> bytes:
+        """The first bytes of the body, `size` or more if there are so many; all can still be read.
+
+        Raises UpstreamError.
+        """
+        if self._replaced is not None:
+            return self._replaced
+        pieces: list[bytes] = []
+        async for chunk in self.chunks():
+            pieces.append(chunk)
+            size -= len(chunk)
+            if size <= 0:
+                break
+        self._begun = b"".join(pieces)
+        return self._begun
 
     def replace(self, status: int, body: bytes) -> None:
         """Put an answer in the place of the one that came, whose body was read to its end."""
