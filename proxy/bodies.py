@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
+from collections.abc import Sequence
 from typing import Final
 
 from proxy.compat import plain_media_type
 
 _STEP: Final = 256 * 1024
+_WINDOW: Final = 1024 * 1024
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _DEFLATE: Final = frozenset({"deflate", "x-deflate"})
 # What a backend can undo, or could with a library beside it, and this proxy cannot.
@@ -74,17 +77,29 @@ def accepts_gzip(accept_encoding: str) -> bool:
     return False
 
 
-def split_ndjson(body: bytes) -> list[bytes]:
-    """Return the lines of `body`, each with its line feed; joined they are `body` again.
+def split_lines(body: bytes) -> list[bytes]:
+    """``body.split(b"\\n")``, in steps of which none keeps other threads waiting for long."""
+    lines: list[bytes] = []
+    begin = 0
+    while len(body) - begin > _WINDOW:
+        end = body.find(b"\n", begin + _WINDOW)
+        if end < 0:
+            break
+        lines += body[begin:end].split(b"\n")
+        begin = end + 1
+    lines += body[begin:].split(b"\n") if begin else body.split(b"\n")
+    return lines
 
-    The last line has no line feed where `body` does not end with one.
-    """
-    lines = body.split(b"\n")
-    last = lines.pop()
-    kept = [line + b"\n" for line in lines]
-    if last:
-        kept.append(last)
-    return kept
+
+def joined(parts: Sequence[bytes], end: bytes = b"") -> bytes:
+    """The parts, `end` behind each, put together in such steps."""
+    if sum(map(len, parts)) <= _WINDOW:
+        return b"".join([part + end for part in parts] if end else parts)
+    whole = io.BytesIO()
+    for part in parts:
+        whole.write(part)
+        whole.write(end)
+    return whole.getvalue()
 
 
 def media_type(content_type: str) -> str:
@@ -114,11 +129,11 @@ def _inflated(body: bytes, wbits: int, limit: int) -> bytes:
             try:
                 piece = member.decompress(rest, _STEP)
             except zlib.error:
-                return b"".join(pieces)
+                return joined(pieces)
             size += len(piece)
             if size > limit:
                 raise BodyTooLargeError(limit)
             pieces.append(piece)
             rest = member.unconsumed_tail
         rest = member.unused_data if wbits > zlib.MAX_WBITS else b""
-    return b"".join(pieces)
+    return joined(pieces)

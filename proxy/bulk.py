@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from pipelines.json_text import can_be_written, write
+from proxy.bodies import joined, split_lines
 from proxy.dialect import as_json, first_value
 from proxy.spans import Span, elements, members, replaced
 
@@ -70,7 +71,7 @@ def read_bulk(body: bytes) -> list[BulkItem]:
     """The items of a bulk body, in order. Raises `BulkSyntaxError`."""
     if not body.endswith(b"\n"):
         raise BulkSyntaxError("the bulk request must be terminated by a newline [\\n]")
-    lines = body.split(b"\n")
+    lines = split_lines(body)
     items: list[BulkItem] = []
     position, last = 0, len(lines) - 1
     while position < last:
@@ -168,7 +169,7 @@ def write_bulk(items: Sequence[BulkItem]) -> bytes:
             parts.append(item.header)
             if item.source is not None:
                 parts.append(item.source)
-    return b"\n".join([*parts, b""]) if parts else b""
+    return joined(parts, b"\n")
 
 
 def merge_answer(items: Sequence[BulkItem], text: str) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from proxy.bodies import split_lines
 from proxy.dialect import decoded
 from proxy.members import WINDOW, first_text, texts_under
 from proxy.reach import check_name, expands_hidden, narrowed, reaches_store, refusal
@@ -81,7 +82,7 @@ def check_bulk(body: bytes) -> None:
     """Refuse a bulk whose actions name the store; what its documents say is their own affair."""
     if not can_name_store(body):
         return
-    lines = iter(body.split(b"\n"))
+    lines = iter(split_lines(body))
     for line in lines:
         if line.strip():
             text = decoded(line)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from pipelines.context import Phase
+from proxy.bodies import split_lines
 from proxy.dialect import decoded
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
@@ -95,7 +96,7 @@ class Lookups:
         if not self._can_look_up(body):
             return []
         # Each line can be broken in its own way.
-        texts = body.split(b"\n") if target.operation in _IN_LINES else [body]
+        texts = split_lines(body) if target.operation in _IN_LINES else [body]
         return list(dict.fromkeys(name for text in texts for name in _looked_up(decoded(text))))
 
     async def _body(self, exchange: Exchange, target: Target) -> bytes:
@@ -116,7 +117,7 @@ class Lookups:
     async def _rendered(self, exchange: Exchange, body: bytes) -> bytes:
         """What the templates of a search, or of all searches in a body, come to."""
         whole = _parsed(body)
-        texts = [body] if whole is not None else [line for line in body.split(b"\n") if line]
+        texts = [body] if whole is not None else [line for line in split_lines(body) if line]
         made = []
         for text in texts:
             value = _parsed(text)

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from proxy.bodies import joined, split_lines
 from proxy.dialect import first_value
 from proxy.target import expressions
 
@@ -81,7 +82,7 @@ def read_msearch(body: bytes, *, skips_first: bool = True) -> list[MsearchItem]:
     """
     if not body.endswith(b"\n"):
         raise MsearchSyntaxError("the msearch request must be terminated by a newline [\\n]")
-    lines = body.split(b"\n")[:-1]
+    lines = split_lines(body)[:-1]
     begin = 1 if skips_first and not lines[0] else 0
     return [
         _read_item(lines[position], lines[position + 1], position + 1)
@@ -108,4 +109,4 @@ def _simple(values: list[Any]) -> list[str]:
 def write_msearch(items: Sequence[MsearchItem]) -> bytes:
     """The body with the items that go to the backend; empty if none does."""
     parts = [part for item in items if item.local is None for part in (item.header, item.body)]
-    return b"\n".join([*parts, b""]) if parts else b""
+    return joined(parts, b"\n")

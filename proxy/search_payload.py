@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 
 import orjson
 
@@ -30,14 +31,13 @@ async def read_up_to(response: UpstreamResponse, limit: int) -> tuple[bytes, boo
     """The body, and whether that is all of it: reading stops above `limit` bytes."""
     if response.length is not None:
         return (b"", False) if response.length > limit else (await response.read(limit), True)
-    pieces: list[bytes] = []
-    size = 0
+    # Put together as it comes: all at once, a large one would hold up the event loop.
+    whole = io.BytesIO()
     async for chunk in response.chunks():
-        pieces.append(chunk)
-        size += len(chunk)
-        if size > limit:
-            return b"".join(pieces), False
-    return b"".join(pieces), True
+        whole.write(chunk)
+        if whole.tell() > limit:
+            return whole.getvalue(), False
+    return whole.getvalue(), True
 
 
 async def templated_request(source: bytes, query: QueryString) -> tuple[Payload, QueryString]:

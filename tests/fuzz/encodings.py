@@ -17,7 +17,8 @@ from proxy.bodies import (
     BodyTooLargeError,
     deflate,
     inflate,
-    split_ndjson,
+    joined,
+    split_lines,
 )
 from proxy.cursors import PREFIX, Cursors, Memory
 from proxy.formats import Format, FormatError, from_json, to_json
@@ -58,9 +59,9 @@ def run_bodies(data: bytes) -> None:
             inflated = declared(kinds, inflate, body, named, limit)
             assert inflated is None or len(inflated) <= limit
     assert inflate(deflate(body), "gzip", _LIMIT) == body
-    lines = split_ndjson(body)
-    assert b"".join(lines) == body
-    assert all(line.find(b"\n") in (-1, len(line) - 1) for line in lines)
+    lines = split_lines(body)
+    assert lines == body.split(b"\n")
+    assert joined(lines[:-1], b"\n") + lines[-1] == body
 
 
 def run_formats(data: bytes) -> None:

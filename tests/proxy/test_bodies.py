@@ -16,8 +16,9 @@ from proxy.bodies import (
     inflate,
     is_json,
     is_ndjson,
+    joined,
     media_type,
-    split_ndjson,
+    split_lines,
 )
 
 
@@ -96,13 +97,35 @@ def test_broken_gzip(body: bytes, read: bytes) -> None:
     assert inflate(body, "gzip", 1000) == read
 
 
+LINE = b'{"title": "%b"}\n'
+LARGE = [
+    LINE % (b"x" * 1000) * 3000,
+    LINE % (b"x" * 1000) * 3000 + b"no end",
+    b"\n" * 3_000_000,
+    b"x" * 3_000_000,
+    LINE % (b"x" * 2_000_000) + LINE % b"y" + LINE % (b"x" * 2_000_000),
+    b"x" * (1024 * 1024) + b"\n",
+    b"x" * (1024 * 1024) + b"\ny",
+    b"x" * (1024 * 1024 - 1) + b"\n\n",
+]
+
+
 @given(st.binary(max_size=200) | st.text("a\n\r", max_size=30).map(str.encode))
-def test_lines_are_the_original_bytes(body: bytes) -> None:
-    """The lines joined are the body; each but perhaps the last ends with a line feed."""
-    lines = split_ndjson(body)
-    assert b"".join(lines) == body
-    assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines[:-1])
-    assert b"" not in lines
+def test_lines(body: bytes) -> None:
+    """What is between line feeds; put together with those, they are the body again."""
+    lines = split_lines(body)
+    assert lines == body.split(b"\n")
+    assert joined(lines[:-1], b"\n") + lines[-1] == body
+    assert joined(lines) == body.replace(b"\n", b"")
+
+
+@pytest.mark.parametrize("body", LARGE, ids=range(len(LARGE)))
+def test_lines_of_large_bodies(body: bytes) -> None:
+    """The same, however the lines lie in the pieces that are looked at one after the other."""
+    lines = split_lines(body)
+    assert lines == body.split(b"\n")
+    assert joined(lines[:-1], b"\n") + lines[-1] == body
+    assert joined(lines) == body.replace(b"\n", b"")
 
 
 @pytest.mark.parametrize(
