@@ -39,8 +39,8 @@ _OF_HIT = {
     **dict.fromkeys(("update", "put", "add", "setdefault"), "hit.set(path, value)"),
     **dict.fromkeys(("keys", "items", "values", "copy"), 'hit["_source.title"], path by path'),
 }
+_ADDING = frozenset(("append", "extend", "insert", "add"))
 _OF_HITS = {
-    **dict.fromkeys(("append", "extend", "insert", "add"), "nothing: hits cannot be added"),
     **dict.fromkeys(("remove", "pop", "clear", "delete", "drop"), "hit.drop() for a hit of them"),
     **dict.fromkeys(("filter", "where"), "context.hits.keep(function)"),
     **dict.fromkeys(("reverse", "order", "sorted"), "context.hits.sort(key, reverse=True)"),
@@ -88,6 +88,8 @@ def _attribute(owner: Any, name: str) -> str:
     if kind is Hit:
         return _of_hit(name)
     if kind is Hits:
+        if name in _ADDING:
+            return "hits cannot be added here; without `input` a stage returns the whole response"
         write = _OF_HITS.get(name)
         if write:
             return f"write {write.format(name=name)}"
