@@ -11,15 +11,15 @@ from collections.abc import Mapping
 
 import pytest
 
+from tests.corpus.cases import Case
+from tests.corpus.endings import ENDINGS
 from tests.corpus.smuggling import (
     CHUNKS,
     CODINGS,
     CONNECTIONS,
-    ENDINGS,
     HEADS,
     LENGTHS,
     TARGETS,
-    Case,
 )
 from tests.proxy.conftest import Proxy
 from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, answer, request
