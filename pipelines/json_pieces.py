@@ -17,6 +17,8 @@ from typing import Any, Final
 
 import orjson
 
+from pipelines.json_text import refuse_repeated
+
 STEP: Final = 192 * 1024
 """Bytes worked on at once; a multiple of 3 and of 4, for base64."""
 _LONG: Final = 4 * 1024
@@ -28,10 +30,10 @@ _ESCAPE: Final = 12
 def loads(raw: bytes, *, most: int | None = None) -> Any:
     """What `orjson.loads` gives. `most` bounds all but strings of more than 4 KB.
 
-    Raises `ValueError` (`orjson.JSONDecodeError`) where it is no JSON, or beyond `most`.
+    Raises `ValueError` where it is no JSON, has a key twice in an object, or is beyond `most`.
     """
     if len(raw) <= STEP:
-        return orjson.loads(raw)
+        return _read(raw)
     mark = secrets.token_hex(12)
     frame: list[bytes] = []
     texts: list[str] = []
@@ -47,8 +49,14 @@ def loads(raw: bytes, *, most: int | None = None) -> Any:
     frame.append(raw[copied:])
     if most is not None and len(raw) - long > most:
         raise ValueError(f"it has more than {most} bytes beside its long strings")
-    value = orjson.loads(b"".join(frame))
+    value = _read(b"".join(frame))
     return _filled(value, {f"{mark}.{n}": text for n, text in enumerate(texts)}) if texts else value
+
+
+def _read(raw: bytes) -> Any:
+    value = orjson.loads(raw)
+    refuse_repeated(raw.decode(), value)
+    return value
 
 
 def dump_file(content: bytes) -> Iterator[bytes]:

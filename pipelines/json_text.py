@@ -19,6 +19,7 @@ _SHAPE = bytes(0x30 if c in b"0123456789" else 0x2E if c == 0x2E else 0x20 for c
 _LONG_NUMBER = b" " + b"0" * 19
 # How orjson writes floats from 1e16 on.
 _ROUNDED = re.compile(rb"[0-9]e\+?[0-9]").search
+_SHOWN = 100
 _BREAKS = str.maketrans("\r\n", "  ")
 
 
@@ -92,9 +93,35 @@ def repeats_key(text: str, written: bytes) -> bool:
     return False
 
 
+def refuse_repeated(text: str, value: Any) -> None:
+    """Raise `ValueError` where a key comes twice in an object of a text, whose value this is."""
+    try:
+        written = orjson.dumps(value)
+    except TypeError:
+        # Nested too deeply to be written: the text alone tells.
+        written = b""
+    if text.count(":") == written.count(b":") and "\\u003" not in text:
+        return
+    try:
+        json.loads(text, object_pairs_hook=_unique)
+    except _RepeatedError as error:
+        raise ValueError(f"the key [{error}] comes twice in one of its objects") from error
+    except (ValueError, RecursionError):
+        return
+
+
+class _RepeatedError(ValueError):
+    pass
+
+
 def _unique(members: list[tuple[str, Any]]) -> None:
-    if len({key for key, _ in members}) != len(members):
-        raise ValueError
+    if len({key for key, _ in members}) == len(members):
+        return
+    seen: set[str] = set()
+    for key, _ in members:
+        if key in seen:
+            raise _RepeatedError(key[:_SHOWN])
+        seen.add(key)
 
 
 def same(old: Any, new: Any) -> bool:

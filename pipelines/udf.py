@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from weakref import WeakValueDictionary
@@ -44,6 +44,12 @@ _CATEGORIES: Mapping[str, Phase] = {
 def source_headers(source: str) -> dict[str, str]:
     """The ``# @udf: key=value`` lines of a source; the first of a key counts."""
     headers: dict[str, str] = {}
+    for key, value in _header_lines(source):
+        headers.setdefault(key, value)
+    return headers
+
+
+def _header_lines(source: str) -> Iterator[tuple[str, str]]:
     # Line by line, each part found once: a pattern over the whole would try all ways to split it.
     for line in source.split("\n"):
         if not line.startswith("#"):
@@ -53,8 +59,7 @@ def source_headers(source: str) -> dict[str, str]:
             continue
         key, sign, value = text[len(_HEADER_SIGN) :].partition("=")
         if sign and _HEADER_KEY.fullmatch(key := key.strip()):
-            headers.setdefault(key, value.strip())
-    return headers
+            yield key, value.strip()
 
 
 def _check_headers(source: str) -> None:
@@ -65,6 +70,10 @@ def _check_headers(source: str) -> None:
         if meant is not None:
             reason = f"the header [{key}] is none; did you mean [{meant}]?"
             raise DefinitionError("source", reason)
+    for key, value in _header_lines(source):
+        if key in _HEADERS and value != headers[key]:
+            reason = f"the header [{key}] says [{headers[key][:_SHOWN]}], then [{value[:_SHOWN]}]"
+            raise DefinitionError("source", f"{reason}; say it once")
     category = headers.get("category")
     if category is not None and category not in _CATEGORIES:
         reason = f"the header says [{category[:_SHOWN]}], which is not one of"

@@ -170,10 +170,10 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.DATA, "PUT", "_ccr/follow", NONE, ALL, "required"),
     _row(_O.COPY_INDEX, "POST", "_snapshot/{repository}/{snapshot}/_restore", NONE, ALL, "none"),
     _row(_O.DATA, "PUT POST", "_snapshot/{repository}/{snapshot}", NONE, READ, "none"),
-    _row(_O.DATA, "GET POST", "_transform/_preview", NONE, READ, "none"),
-    _row(_O.DATA, "PUT POST", "_transform/{id}", NONE, ALL, "none"),
-    _row(_O.DATA, "PUT", "_rollup/job/{id}", NONE, ALL, "none"),
-    _row(_O.DATA, "PUT POST", "_enrich/policy/{name}", NONE, READ, "none"),
+    _row(_O.NAMES_IN_BODY, "GET POST", "_transform/_preview", NONE, READ, "none"),
+    _row(_O.NAMES_IN_BODY, "PUT POST", "_transform/{id}", NONE, ALL, "none"),
+    _row(_O.NAMES_IN_BODY, "PUT", "_rollup/job/{id}", NONE, ALL, "none"),
+    _row(_O.NAMES_IN_BODY, "PUT POST", "_enrich/policy/{name}", NONE, READ, "none"),
     # Other ways documents are read
     _row(_O.DATA, "GET POST", "_rank_eval", NONE, READ),
     _row(_O.DATA, "GET POST", "_termvectors", NONE, READ, "required"),
@@ -195,7 +195,7 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.DATA, "POST", "_sql/async/{id}", NONE, READ, "none"),
     _row(_O.DATA, "POST", "_plugins/_sql", NONE, READ, "none"),
     _row(_O.DATA, "POST", "_plugins/_ppl", NONE, READ, "none"),
-    _row(_O.DATA, "GET POST", "_scripts/painless/_execute", NONE, READ, "none"),
+    _row(_O.NAMES_IN_BODY, "GET POST", "_scripts/painless/_execute", NONE, READ, "none"),
     _row(_O.DATA, "GET", "_cat/count", NONE, QUERY, "none"),
     _row(_O.DATA, "GET", "_cat/count/{index}", NONE, QUERY, "none"),
     # Other ways documents are written
@@ -209,6 +209,8 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.CAT_NODES, "GET", "_cat/nodes", index="none"),
     # Names in bodies
     _row(_O.NAMES_IN_BODY, "POST", "_aliases", index="none"),
+    _row(_O.NAMES_IN_BODY, "POST", "_cluster/reroute", index="none"),
+    _row(_O.NAMES_IN_BODY, "POST", "_data_stream/_modify", index="none"),
 )
 
 SAFE_BELOW_INDEX: Final = frozenset(

@@ -14,7 +14,7 @@ from proxy.reach import check_name, expands_hidden, narrowed, reaches_store, ref
 from proxy.target import Target, with_names
 
 # Members of bodies that hold index names, wherever they stand.
-INDEX_MEMBERS: Final = frozenset({"index", "indices", "_index"})
+INDEX_MEMBERS: Final = frozenset({"index", "indices", "_index", "index_pattern"})
 INLINE: Final = 256 * 1024
 # What spells a name another way: escapes, the zeroes of UTF-16 and UTF-32, too many bytes of UTF-8.
 _SPELLINGS: Final = (b"\\u", b"\0", b"\xc0", b"\xc1")
@@ -62,6 +62,18 @@ def check_names(names: Iterable[object]) -> None:
                 check_name(expression)
                 if reaches_store(expression, hidden=False):
                     raise refusal(expression)
+
+
+def check_patterns(patterns: object) -> None:
+    """Refuse patterns of a template that would give the store, when it is made, what others have.
+
+    Hidden indices have what templates for some patterns say, but not for all (``*``).
+    """
+    for pattern in patterns if isinstance(patterns, list) else [patterns]:
+        for each in pattern.split(",") if isinstance(pattern, str) else ():
+            check_name(each)
+            if each != "*" and reaches_store(each, hidden=True):
+                raise refusal(each)
 
 
 def check_body(body: bytes) -> None:

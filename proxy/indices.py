@@ -20,6 +20,7 @@ from proxy.bodies import is_json
 from proxy.definitions import Definitions
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
+from proxy.guard import check_patterns
 from proxy.index_settings import PUT_PARAMETERS, options_of, settings_in, take_settings
 from proxy.query_string import is_true
 from proxy.reach import LEFT_OUT
@@ -33,7 +34,7 @@ from proxy.upstream_errors import UpstreamError
 
 BODY_MAX = 16 * 1024 * 1024
 # Without this, in any spelling, there is no setting of ours in a body.
-_SIGNS = (b"_pipeline", b"\\u")
+_SIGNS = (b"_pipeline", b"index_patterns", b"template", b"\\u")
 _REMOVES = (b"remove_index", b"\\u")
 
 _log = structlog.get_logger("proxy.indices")
@@ -159,6 +160,8 @@ class IndexTraffic:
         concerned = not plain or any(sign in raw for sign in _SIGNS)
         if concerned and len(raw) <= BODY_MAX:
             body = await self._json(exchange)
+            for member in ("index_patterns", "template"):
+                check_patterns((body or {}).get(member))
             for path, settings in settings_in(body or {}):
                 ours, _ = take_settings(settings)
                 for name, value in ours.items():

@@ -15,7 +15,7 @@ import orjson
 from aiohttp import web
 
 from pipelines.fields import NAME_RULE
-from pipelines.json_text import parse, write
+from pipelines.json_text import parse, refuse_repeated, write
 from proxy.admin.body import json_body
 from proxy.admin.parameters import Parameters, read_parameters
 from proxy.errors import ErrorAnswer
@@ -109,7 +109,8 @@ def _read_json(body: bytes) -> Any:
         value = orjson.loads(body)
         # What cannot be written again (nested too deeply) must not be taken in.
         orjson.dumps([[[[[[[[value]]]]]]]])
-    except (orjson.JSONDecodeError, TypeError) as error:
+        refuse_repeated(body.decode(), value)
+    except (ValueError, TypeError) as error:
         reason = f"the body is not usable JSON: {error}"
         raise ErrorAnswer(400, "parse_exception", reason) from error
     return value

@@ -11,6 +11,7 @@ import orjson
 
 from pipelines.errors import DefinitionError
 from pipelines.fields import NAME, NAME_RULE, Fields, json_type
+from pipelines.json_text import refuse_repeated
 from pipelines.payload import Payload
 from pipelines.trial import GivenUdf
 from pipelines.udf import read_package, source_headers
@@ -81,6 +82,7 @@ def _parsed(body: bytes) -> tuple[Any, dict[str, str]]:
     try:
         value = orjson.loads(body)
         text = body.decode()
+        refuse_repeated(text, value)
         if not isinstance(value, dict):
             return value, {}
         return value, {span.key: text[span.start : span.end] for span in members(text)}

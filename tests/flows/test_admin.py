@@ -115,6 +115,57 @@ async def test_what_is_no_json_is_told_alike_everywhere(proxy: Client, body: byt
         assert answer.error["reason"] == "the body must be an object, not an array", target
 
 
+TWICE = {
+    "a definition": ("/_pipeline/q", b'{"type": "query", "stages": [], "type": "result"}', "type"),
+    "parameters": (
+        "/_pipeline/q",
+        b'{"type": "query", "stages": [{"name": "s", "type": "python",'
+        b' "config": {"udf_name": "same", "parameters": {"a": 1, "\\u0061": 2}}}]}',
+        "a",
+    ),
+    "a source": ("/_udf/other", b'{"source": "a = 1", "source": "b = 2"}', "source"),
+    "a file": ("/_udf/other", b'{"source": "a = 1", "files": {"x": "1", "x": "2"}}', "x"),
+    "a large file": (
+        "/_udf/other",
+        b'{"source": "a = 1", "files": {"x": "%b", "x": "2"}}' % (b"y" * 300_000),
+        "x",
+    ),
+    "an input": ("/_pipeline/p/_execute", b'{"input": {"size": 1, "size": 2}}', "size"),
+    "a member": ("/_pipeline/p/_execute", b'{"input": {}, "input": {"a:b": 1}}', "input"),
+    "a UDF to try": (
+        "/_pipeline/p/_execute",
+        b'{"input": {}, "udfs": {"same": {"source": "a = 1"}, "same": {"source": "b = 2"}}}',
+        "same",
+    ),
+}
+
+
+@pytest.mark.parametrize("place", TWICE)
+async def test_a_key_that_comes_twice_is_refused(proxy: Client, place: str) -> None:
+    """By name, in every body of administration, and nothing is stored: one of the two was meant."""
+    target, body, key = TWICE[place]
+    await proxy.put_udf("same", SAME)
+    await proxy.put_pipeline("p", "query", "same")
+    method = "POST" if target.endswith("_execute") else "PUT"
+    answer = await proxy.call(method, target, body, {"Content-Type": "application/json"})
+    assert (answer.status, answer.error["type"]) == (400, "parse_exception")
+    assert f"the key [{key}] comes twice" in answer.error["reason"]
+    for stored in ("/_pipeline/q", "/_udf/other"):
+        assert (await proxy.get(stored)).status == 404
+
+
+async def test_colons_in_text_are_no_keys(proxy: Client) -> None:
+    """What only looks like a key that comes twice is taken as it is."""
+    await proxy.put_udf("same", SAME)
+    await proxy.put_pipeline("p", "query", "same")
+    body = b'{"input": {"a": "\\u003a", "b": ["{\\"a\\":1,\\"a\\":2}"], "c": {"a": 1}}}'
+    answer = await proxy.call(
+        "POST", "/_pipeline/p/_execute", body, {"Content-Type": "application/json"}
+    )
+    assert answer.status == 200, answer.body
+    assert answer.data["output"]["a"] == ":"
+
+
 async def test_head_is_get_without_the_body(proxy: Client) -> None:
     """Load balancers ask so for health; 405 names HEAD wherever GET is taken."""
     await proxy.put_udf("same", SAME)

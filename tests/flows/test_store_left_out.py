@@ -278,7 +278,46 @@ NAMED: list[tuple[str, str, bytes | None]] = [
     ("GET", "/_unheard_of?expand_wildcards=all", None),
     ("POST", "/_msearch", b'{"index":"any:.querymill"}\n{}\n'),
     ("POST", "/_reindex", b'{"source":{"index":"any:.querymill"},"dest":{"index":"x"}}'),
+    (
+        "POST",
+        "/_cluster/reroute?dry_run=true",
+        b'{"commands":[{"cancel":{"index":".querymill","shard":0,"node":"n"}}]}',
+    ),
+    (
+        "POST",
+        "/_scripts/painless/_execute",
+        b'{"script":{"source":"true"},"context":"filter","context_setup":{"index":".querymill"}}',
+    ),
+    (
+        "POST",
+        "/_data_stream/_modify",
+        b'{"actions":[{"add_backing_index":{"data_stream":"d","index":".querymill"}}]}',
+    ),
+    ("POST", "/_transform/_preview", b'{"source":{"index":[".q*"]}}'),
+    ("PUT", "/_transform/t", b'{"source":{"index":"left-a"},"dest":{"index":".querymill"}}'),
+    ("PUT", "/_rollup/job/j", b'{"index_pattern":".querymill","rollup_index":"x"}'),
+    ("PUT", "/_enrich/policy/p", b'{"match":{"indices":".querymill","match_field":"name"}}'),
+    ("PUT", "/_index_template/t", b'{"index_patterns":[".querymill"]}'),
+    ("PUT", "/_index_template/t", b'{"index_patterns":["left-*",".q*"]}'),
+    ("PUT", "/_index_template/t", b'{"index\\u005fpatterns":["*mill"]}'),
+    ("POST", "/_index_template/t?create=true", b'{"index_patterns":"left-*,.*"}'),
+    ("PUT", "/_template/t", b'{"index_patterns":[".query*"]}'),
+    ("PUT", "/_template/t", b'{"template":".query*"}'),
 ]
+
+
+async def test_templates_for_other_indices_pass(backend: Client, proxy: Client) -> None:
+    """One for all has no effect on what is hidden; nor has one whose texts look like patterns."""
+    for patterns in (["*"], ["left-*", "*-left"], ["querymill-*"]):
+        template = {
+            "index_patterns": patterns,
+            "priority": 987654,
+            "template": {"aliases": {}, "settings": {}},
+            "_meta": {"index_patterns": [".q*"]},
+        }
+        answer = await proxy.put("/_index_template/left-template", template)
+        assert answer.status == 200, answer.body
+        await backend.call("DELETE", "/_index_template/left-template")
 
 
 async def test_its_own_name_is_refused(backend: Client, proxy: Client) -> None:

@@ -146,6 +146,7 @@ def test_versions_that_disagree_are_refused() -> None:
         (SOURCE.replace("category", "Category"), "source: the header [Category] is none"),
         ("# @udf: memory=128\n" + PLAIN, "source: the header [memory] is none; did you mean"),
         ("\ufeff# @udf: versoin=2\n" + PLAIN, "source: the header [versoin] is none"),
+        (SOURCE + "# @udf: version=2\n", "source: the header [version] says [1.2.0], then [2]"),
         (
             SOURCE.replace("query_pipeline", "query"),
             "category: the header says [query], which is not one of query_pipeline, document_",
