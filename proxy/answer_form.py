@@ -67,7 +67,9 @@ class AnswerForm:
             format: Format | None = format_named(named)
         else:
             format = format_of(headers.get("Accept", ""))
-            format = format or format_of(headers.get("Content-Type", ""))
+            source = exchange.source
+            sent = source.header_type if source else headers.get("Content-Type", "")
+            format = format or format_of(sent)
         filters = None
         if paths := query.get("filter_path"):
             try:

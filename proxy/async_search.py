@@ -23,7 +23,6 @@ from proxy.relay import Relay, request_body
 from proxy.runs import Runs
 from proxy.scroll import ANSWER_MAX, ScrollTraffic
 from proxy.search_payload import merged_request
-from proxy.search_request import body_in_url
 from proxy.selection import Chosen, Selector
 from proxy.spans import Span, members, replaced
 from proxy.target import Target
@@ -77,7 +76,7 @@ class AsyncSearchTraffic:
         opened, point = await self._scroll.opened(exchange, target, self._max_bytes)
         if self._selector.has_pipelines:
             asked, opened = await named_in_body(
-                self._selector.names, exchange, target.query, opened, asked, self._max_bytes
+                self._selector.names, exchange, opened, asked, self._max_bytes
             )
         names = point.names if point else target.names
         selection = await self._selector.for_search(
@@ -92,9 +91,7 @@ class AsyncSearchTraffic:
         try:
             body = await read_json_body(exchange, self._max_bytes)
             is_read = bool(body)
-            request, remaining = await merged_request(
-                opened or body or body_in_url(query) or b"{}", query
-            )
+            request, remaining = await merged_request(opened or body or b"{}", query)
         except UnreadableError as error:
             runs.unread(selection.query, error)
             selection = replace(selection, query=())

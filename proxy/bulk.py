@@ -9,8 +9,8 @@ import orjson
 
 from pipelines.json_text import can_be_written, write
 from proxy.bodies import joined, split_lines
-from proxy.dialect import as_json, first_value
-from proxy.spans import Span, elements, members, replaced
+from proxy.dialect import as_json, first_value, is_whole, loose_member
+from proxy.spans import Span, elements, first_member, members, replaced, with_member, without_member
 
 ACTIONS = ("index", "create", "update", "delete")
 # What says where a document is; the backend too takes nothing but simple values for them.
@@ -26,7 +26,8 @@ class BulkItem(NamedTuple):
     """One action with its document. `header` and `source` are the lines as received.
 
     `local` is the answer of an item that never reaches the backend; a `renamed` one goes there as
-    another action and is answered under its own.
+    another action and is answered under its own. `unread` says why a pipeline cannot be given what
+    the action says; it is empty where all of that is plain JSON.
     """
 
     line: int
@@ -36,12 +37,13 @@ class BulkItem(NamedTuple):
     source: bytes | None
     local: dict[str, Any] | None = None
     renamed: bool = False
+    unread: str = ""
 
     @property
     def id(self) -> str | None:
         """The document's id, if the action has one."""
         given = self.meta.get("_id")
-        return None if given is None else str(given)
+        return None if given is None else str(given).encode(errors="backslashreplace").decode()
 
     def answered(self, answer: dict[str, Any]) -> BulkItem:
         """This item with an answer of our own: ``{action: {...}}`` is made of it."""
@@ -64,6 +66,8 @@ class BulkItem(NamedTuple):
         meta = {key: value for key, value in self.meta.items() if key != "pipeline"}
         if forwarded is not None:
             meta["pipeline"] = forwarded
+        if self.unread:
+            return self._replace(meta=meta, header=_with_pipeline(self.header, forwarded))
         return self._replace(meta=meta, header=orjson.dumps({self.action: meta}))
 
 
@@ -79,30 +83,39 @@ def read_bulk(body: bytes) -> list[BulkItem]:
         if not header.strip():
             position += 1
             continue
-        value = _read_header(header, position + 1)
+        line = position + 1
+        value, unread = _read_header(header, line)
         if value is None and not as_json(header).strip():
             # Comments alone are no line to the backends.
             position += 1
             continue
-        action, meta = _read_action(value, position + 1)
+        action, meta, why = _read_action(value, line)
         source = None
-        line = position + 1
         if action != "delete":
             position += 1
             if position >= last:
                 # The backends leave out an action at the end without a document.
                 break
             source = lines[position]
-        items.append(BulkItem(line, action, meta, header, source))
+        items.append(BulkItem(line, action, meta, header, source, unread=unread or why))
         position += 1
     return items
 
 
 class BulkGroup(NamedTuple):
-    """The places of items that get the same pipelines: with whole documents, and updates."""
+    """The places of items that get the same pipelines: with whole documents, and updates.
+
+    No pipeline can be given those that are `unread`.
+    """
 
     whole: list[int]
     updates: list[int]
+    unread: list[int]
+
+    @property
+    def places(self) -> list[int]:
+        """All of them."""
+        return [*self.whole, *self.updates, *self.unread]
 
 
 def grouped(items: Sequence[BulkItem], index: str) -> dict[tuple[str, str | None], BulkGroup]:
@@ -115,15 +128,23 @@ def grouped(items: Sequence[BulkItem], index: str) -> dict[tuple[str, str | None
         if item.action != "delete":
             meta = item.meta
             own = meta.get("pipeline")
-            key = str(meta.get("_index") or index), own if isinstance(own, str) else None
+            name = str(meta.get("_index") or index)
+            if item.unread and not is_whole(name):
+                # No index, and nothing is attached to it.
+                continue
+            key = name, own if isinstance(own, str) else None
             group = groups.get(key)
             if group is None:
-                group = groups[key] = BulkGroup([], [])
-            (group.updates if item.action == "update" else group.whole).append(place)
+                group = groups[key] = BulkGroup([], [], [])
+            if item.unread:
+                group.unread.append(place)
+            else:
+                (group.updates if item.action == "update" else group.whole).append(place)
     return groups
 
 
-def _read_action(value: Any, line: int) -> tuple[str, dict[str, Any]]:
+def _read_action(value: Any, line: int) -> tuple[str, dict[str, Any], str]:
+    """The action, what it says of its document, and why pipelines cannot be given that, if so."""
     if not isinstance(value, dict) or not value:
         raise BulkSyntaxError(f"line {line}: an action is an object with one key")
     (action, meta), *_ = value.items()
@@ -134,31 +155,46 @@ def _read_action(value: Any, line: int) -> tuple[str, dict[str, Any]]:
         raise BulkSyntaxError(f"line {line}: what [{action}] holds must be an object")
     for member in meta.values():
         if type(member) not in _SIMPLE:
-            _check_members(action, meta, line)
-            break
-    return action, meta
+            return action, meta, _check_members(action, meta, line)
+    return action, meta, ""
 
 
-def _read_header(header: bytes, line: int) -> Any:
+def _read_header(header: bytes, line: int) -> tuple[Any, str]:
+    """What an action line says, and why pipelines cannot be given that, if so."""
     try:
         value = orjson.loads(header)
         # With a colon for each key none came twice.
         if len(value) == 1 and header.count(b":") == 1 + len(*value.values()):
-            return value
+            return value, ""
     except (ValueError, TypeError, AttributeError):
         pass
     try:
-        return first_value(header)
+        return first_value(header), ""
+    except ValueError as error:
+        problem = error
+    try:
+        # The backends may still take it, and need not read further than this.
+        action, meta = loose_member(header)
     except ValueError as error:
         raise BulkSyntaxError(f"line {line}: the action cannot be read: {error}") from error
+    return {action: meta}, f"the action in line {line} cannot be read: {problem}"
 
 
-def _check_members(action: str, meta: dict[str, Any], line: int) -> None:
+def _with_pipeline(header: bytes, forwarded: str | None) -> bytes:
+    """The text of an action with another `pipeline` in it, or none; all else as it was written."""
+    text = as_json(header)
+    inner = first_member(text)
+    meta = without_member(text[inner.start : inner.end], "pipeline")
+    if forwarded is not None:
+        meta = with_member(meta, "pipeline", orjson.dumps(forwarded).decode())
+    return replaced(text, [(inner, meta)]).encode(errors="surrogateescape")
+
+
+def _check_members(action: str, meta: dict[str, Any], line: int) -> str:
     for name in _PLACES:
         if isinstance(meta.get(name), dict | list):
             raise BulkSyntaxError(f"line {line}: [{name}] must be a text or number")
-    if not can_be_written(meta):
-        raise BulkSyntaxError(f"line {line}: what [{action}] holds is nested too deeply")
+    return "" if can_be_written(meta) else f"what [{action}] in line {line} holds cannot be read"
 
 
 def write_bulk(items: Sequence[BulkItem]) -> bytes:

@@ -10,28 +10,27 @@ from typing import Any
 from aiohttp import web
 
 from pipelines.batch import Batches
+from pipelines.context import Phase
 from pipelines.errors import DroppedError, PipelineError
 from pipelines.executor import Executor
 from pipelines.payload import Payload
-from proxy.answer_form import AnswerForm
 from proxy.bulk import (
     BulkGroup,
     BulkItem,
     BulkSyntaxError,
     grouped,
-    merge_answer,
     read_bulk,
-    write_bulk,
 )
 from proxy.bulk_batches import BulkBatches
+from proxy.bulk_sending import BulkSending
+from proxy.bulk_unread import NAMES_MAX, check_store, indices_in, names_pipeline
 from proxy.documents import item_answer, item_error, noop, pipeline_left
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.failures import Failures
-from proxy.guard import check_bulk, check_names
-from proxy.headers import Headers, request_headers
+from proxy.formats import has_lines
+from proxy.guard import INLINE, check_names
 from proxy.naming import Asked
-from proxy.query_string import QueryString
 from proxy.relay import Relay
 from proxy.runs import RunFailedError, Runs
 from proxy.selection import Chosen, Selector
@@ -40,7 +39,6 @@ from proxy.transform import (
     UnreadableError,
     credentials_of,
     inflated,
-    new_body_headers,
     parse_now,
     read_json_body,
     visible_headers,
@@ -48,11 +46,8 @@ from proxy.transform import (
 from proxy.updates import Updates
 from proxy.upstream_errors import UpstreamError
 
-ANSWER_MAX = 200 * 1024 * 1024
 # Of one bulk that is under way at once; more would only wait for the same sandboxes.
 CONCURRENCY = 8
-# More items are put together off the event loop.
-WRITE_INLINE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +62,9 @@ class _Bulk:
         """Raises `BulkSyntaxError`, and `ErrorAnswer` where an item names the store."""
         items = read_bulk(body)
         check_names({name for item in items if isinstance(name := item.meta.get("_index"), str)})
+        for item in items:
+            if item.unread:
+                check_names(indices_in(item.header))
         return cls(items, grouped(items, index))
 
 
@@ -87,6 +85,7 @@ class BulkTraffic:
         visible: frozenset[str],
     ) -> None:
         self._relay = relay
+        self._sending = BulkSending(relay, max_bytes=max_bulk_bytes)
         self._selector = selector
         self._executor = executor
         self._batches = BulkBatches(batches, max_bytes=max_bytes)
@@ -99,41 +98,83 @@ class BulkTraffic:
     async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         asked = target.query.get("pipeline")
         header = self._selector.names.by_header(exchange)
-        if not exchange.has_body or not self._selector.writes_have_pipelines(asked, header):
-            return await self._untouched(exchange)
-        body = await read_json_body(exchange, self._max_bulk_bytes, lines=True)
+        body = await inflated(exchange, self._max_bulk_bytes)
+        if not body or not await self._concerns(asked, header, body):
+            return await self._untouched(exchange, body)
         try:
+            body = await read_json_body(exchange, self._max_bulk_bytes, lines=True)
             bulk = await asyncio.to_thread(_Bulk.read, body, target.index)
+        except UnreadableError as error:
+            return await self._unread(exchange, target, header, body, error)
         except BulkSyntaxError as error:
-            return await self._unread(exchange, target, asked, str(error))
+            return await self._broken(exchange, target, body, str(error))
         runs = self._runs(exchange, target.index)
         done = await self._run_items(bulk, exchange, target, header, runs)
         query = target.query
         if asked is not None:
             query = pipeline_left(query, asked, self._selector.not_ours(asked))
-        return await self._send(exchange, target, query, bulk.items, done, runs)
+        return await self._sending(exchange, target, query, bulk.items, done, runs)
 
-    async def _untouched(self, exchange: Exchange) -> web.StreamResponse:
-        # Read whole all the same: an item could name the store.
-        await asyncio.to_thread(check_bulk, await inflated(exchange, self._max_bulk_bytes))
+    async def _concerns(self, asked: str | None, header: Asked | None, body: bytes) -> bool:
+        """Whether a document could have a pipeline; an item can name one itself."""
+        if self._selector.writes_have_pipelines(asked, header):
+            return True
+        if not self._selector.has_document_pipelines:
+            return False
+        if len(body) <= INLINE:
+            return names_pipeline(body)
+        return await asyncio.to_thread(names_pipeline, body)
+
+    async def _untouched(self, exchange: Exchange, body: bytes) -> web.StreamResponse:
+        # Looked through all the same: an item could name the store.
+        await asyncio.to_thread(check_store, body, exchange.headers.get("Content-Type", ""))
         raw = await exchange.body(self._max_bulk_bytes) if exchange.has_body else None
         with await self._relay.send(exchange, body=raw) as response:
             return await self._relay.answer(exchange, response)
 
     async def _unread(
-        self, exchange: Exchange, target: Target, asked: str | None, reason: str
+        self,
+        exchange: Exchange,
+        target: Target,
+        header: Asked | None,
+        body: bytes,
+        error: UnreadableError,
+    ) -> web.StreamResponse:
+        """A body in a format in which its items cannot be told apart: none of them is processed."""
+        phases: tuple[Phase, ...] = ("document",)
+        names, lines = target.names, has_lines(exchange.headers.get("Content-Type", ""))
+        if await self._selector.finals_may_run(names, body, phases, lines=lines):
+            reason = f"{error.reason}; final pipelines have to read it"
+            raise ErrorAnswer(error.status, error.type, reason)
+        asked = target.query.get("pipeline")
+        ours = None if asked is None else self._selector.names.split(asked)[0]
+        named = ours is not None or header is not None
+        skips = named or await self._selector.may_run(names, body, phases)
+        return await self._as_it_came(exchange, target, body, error.reason if skips else "")
+
+    async def _broken(
+        self, exchange: Exchange, target: Target, body: bytes, reason: str
     ) -> web.StreamResponse:
         """A body whose actions cannot be read: the backend refuses it, in its own words."""
         if self._selector.guarded("document"):
-            reason += "; final pipelines have to read it"
-            raise ErrorAnswer(400, "illegal_argument_exception", reason)
-        await asyncio.to_thread(check_bulk, await inflated(exchange, self._max_bulk_bytes))
+            # What stands before the broken action may be under way when the backend comes to it.
+            names = await asyncio.to_thread(indices_in, body, target.names)
+            if len(names) > NAMES_MAX or await self._selector.finals(names, "document"):
+                reason += "; final pipelines have to read it"
+                raise ErrorAnswer(400, "illegal_argument_exception", reason)
+        return await self._as_it_came(exchange, target, body, reason)
+
+    async def _as_it_came(
+        self, exchange: Exchange, target: Target, body: bytes, reason: str
+    ) -> web.StreamResponse:
+        await asyncio.to_thread(check_store, body, exchange.headers.get("Content-Type", ""))
         runs = self._runs(exchange, target.index)
-        runs.warnings.add(f"no pipeline ran: {reason}")
-        query = target.query
+        if reason:
+            runs.warnings.add(f"no pipeline ran: {reason}")
+        query, asked = target.query, target.query.get("pipeline")
         if asked is not None:
             query = pipeline_left(query, asked, self._selector.not_ours(asked))
-        return await self._send(exchange, target, query, [], [], runs)
+        return await self._sending(exchange, target, query, [], [], runs)
 
     async def _run_items(
         self,
@@ -178,7 +219,7 @@ class BulkTraffic:
 
         async def work() -> None:
             for (index, own), members in waiting:
-                places = [*members.whole, *members.updates]
+                places = members.places
                 try:
                     warnings: list[str] = []
                     chosen, rest = await self._selector.for_document(
@@ -189,6 +230,8 @@ class BulkTraffic:
                     if own is not None and rest != own:
                         for place in places:
                             done[place] = done[place].without_pipeline(rest)
+                    for place in members.unread:
+                        done[place] = await self._left_out(done[place], index, chosen, runs)
                 except (ErrorAnswer, PipelineError, UpstreamError) as error:
                     answer = item_answer(error, runs.request_id)
                     for place in places:
@@ -197,6 +240,19 @@ class BulkTraffic:
 
         await _at_once(work, len(bulk.groups))
         return [(key[0], bulk.groups[key], chosen) for key, chosen in found.items() if chosen]
+
+    async def _left_out(self, item: BulkItem, index: str, chosen: Chosen, runs: Runs) -> BulkItem:
+        """An item that no pipeline can be given: it goes on as it came, or final ones refuse it."""
+        if self._selector.guarded("document"):
+            # However its action is read, it is for none of the indices that stand in it.
+            names = indices_in(item.header)
+            more = await self._selector.finals(names, "document") if names else ()
+            chosen += tuple(pipeline for pipeline in more if pipeline not in chosen)
+        try:
+            runs.unread(chosen, UnreadableError(item.unread))
+        except ErrorAnswer as error:
+            return item.answered(item_error(index, item.id, error))
+        return item
 
     async def _run_item(
         self, item: BulkItem, index: str, chosen: Chosen, exchange: Exchange, all_runs: Runs
@@ -262,45 +318,6 @@ class BulkTraffic:
             return item.answered(item_error(index, item.id, answer))
         return item.answered({**noop(index, item.id), **told, "status": 200})
 
-    async def _send(
-        self,
-        exchange: Exchange,
-        target: Target,
-        query: QueryString,
-        items: list[BulkItem],
-        done: list[BulkItem],
-        runs: Runs,
-    ) -> web.StreamResponse:
-        ours = any(item.local is not None or item.renamed for item in done)
-        sent: bytes = await exchange.body(self._max_bulk_bytes)
-        headers = request_headers(exchange.raw_headers)
-        if any(new is not old for new, old in zip(done, items, strict=True)):
-            sent, headers = await _written(done), new_body_headers(exchange)
-        if not ours:
-            with await self._relay.send(
-                exchange, target=query.after(target.path), headers=headers, body=sent
-            ) as response:
-                for name, value in runs.answer_headers():
-                    response.add(name, value)
-                return await self._relay.answer(exchange, response)
-        form = await AnswerForm.of(exchange, query, self._relay)
-        form.check()
-        if not sent:
-            answer = merge_answer(done, '{"took":0,"errors":false,"items":[]}')
-            body, given = await form.write(exchange, answer, 200)
-            fields = Headers([*runs.answer_headers(), *given.items()])
-            return exchange.respond_json(200, body, fields)
-        # Items are put in by their place, which a filter would lose.
-        query, headers = form.ask(query, headers)
-        with await self._relay.send(
-            exchange, target=query.after(target.path), headers=headers, body=sent
-        ) as response:
-            raw = await response.read(ANSWER_MAX)
-            merged: str | bytes = raw
-            if response.status == 200:
-                merged = await asyncio.to_thread(_merged, done, raw)
-            return await form.respond(exchange, response, merged, runs.answer_headers())
-
     def _runs(self, exchange: Exchange, index: str) -> Runs:
         return Runs.of(exchange, self._executor, index=index, visible=self._visible)
 
@@ -313,21 +330,6 @@ async def _at_once(work: Callable[[], Coroutine[None, None, None]], count: int) 
     async with asyncio.TaskGroup() as group:
         for number in range(min(CONCURRENCY, count)):
             group.create_task(work(), name=f"bulk worker {number}")
-
-
-async def _written(items: list[BulkItem]) -> bytes:
-    if len(items) > WRITE_INLINE:
-        return await asyncio.to_thread(write_bulk, items)
-    return write_bulk(items)
-
-
-def _merged(items: list[BulkItem], raw: bytes) -> str:
-    """The backend's answer with our items in their places; what it said of the others stays."""
-    try:
-        return merge_answer(items, raw.decode(errors="replace"))
-    except ValueError as error:
-        reason = f"the backend's answer to the bulk cannot be understood: {error}"
-        raise ErrorAnswer(500, "proxy_exception", reason) from error
 
 
 def _parse(item: BulkItem, limit: int) -> Payload:

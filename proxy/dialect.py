@@ -33,6 +33,12 @@ _OVERLONG: Final = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf
 _COMMENTED: Final = re.compile(
     r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|(/\*.*?\*/|//[^\r\n]*)|/\*.*', re.DOTALL
 )
+# A character of ASCII, but for what no name needs.
+_ESCAPED: Final = re.compile(rb"\\u00[2-7][0-9a-fA-F]")
+# Bytes that are no text, as `decoded` leaves them, and among them half a pair in UTF-8.
+_NO_UTF8: Final = re.compile("[\udc80-\udcff]")
+_HALF_AS_UTF8: Final = re.compile("\udced[\udca0-\udcbf][\udc80-\udcbf]")
+_HALF: Final = re.compile("[\ud800-\udfff]")
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 
@@ -105,18 +111,59 @@ def first_value(body: bytes) -> Any:
     return value
 
 
-def may_be_read(body: bytes) -> bool:
-    """Whether a backend may read the value that a body begins with, whoever else can."""
+def may_hold(body: bytes, word: bytes) -> bool:
+    """Whether a word of ASCII can be in a body: as it is, or spelled in another way."""
+    # As quick as can be: this is looked at for each search.
+    return (
+        word in body
+        or (b"\\u00" in body and _ESCAPED.search(body) is not None)
+        or (b"\0" in body and word in decoded(body).encode(errors="replace"))
+        or b"\xc0" in body
+        or b"\xc1" in body
+        or (b"\xe0" in body and _OVERLONG.search(body) is not None)
+    )
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair in it. What has is the name of no index."""
+    return text.isascii() or _HALF.search(text) is None
+
+
+def loose_value(body: bytes) -> Any:
+    """The same, of what a backend may read however odd it is; numbers as their text.
+
+    Raises `ValueError` for what it surely refuses.
+    """
     text = as_json(body)
-    begin = _SPACE.match(text)
-    assert begin is not None
+    return _loose(text, _end_of_space(text, 0))[0]
+
+
+def loose_member(body: bytes) -> tuple[str, Any]:
+    """The first member of the object that a body begins with: as far as an action is read."""
+    text = as_json(body)
+    begin = _end_of_space(text, 0)
+    if text[begin : begin + 1] != "{":
+        raise ValueError("it is no object")
+    key, end = _loose(text, _end_of_space(text, begin + 1))
+    colon = _end_of_space(text, end)
+    if not isinstance(key, str) or text[colon : colon + 1] != ":":
+        raise ValueError("it has no member")
+    return key, _loose(text, _end_of_space(text, colon + 1))[0]
+
+
+def _loose(text: str, begin: int) -> tuple[Any, int]:
+    if not text.isascii() and _NO_UTF8.search(_HALF_AS_UTF8.sub("", text)):
+        raise ValueError("it is not UTF-8")
     try:
-        _DECODER.raw_decode(text, begin.end())
-    except RecursionError:
-        return True
-    except ValueError:
-        return False
-    return True
+        return _LOOSE.raw_decode(text, begin)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _end_of_space(text: str, begin: int) -> int:
+    space = _SPACE.match(text, begin)
+    assert space is not None
+    return space.end()
 
 
 def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -131,3 +178,6 @@ def _refuse(name: str) -> Any:
 
 
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
+_LOOSE: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse, parse_float=str, parse_int=str
+)

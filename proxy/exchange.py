@@ -21,6 +21,7 @@ from proxy.headers import Fields, Headers, as_fields
 from proxy.pace import Pace, Patience
 from proxy.remember import remembered
 from proxy.request_id import REQUEST_ID, request_id
+from proxy.source_parameter import SourceParameter
 
 JSON: Final = "application/json; charset=UTF-8"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -38,11 +39,13 @@ class Exchange:
     `raw_headers` are what was sent. `length` is the body's, None where it is chunked, 0 where there
     is none; `max_body` is what the proxy passes on at most. Both are bytes. `inflated` is the body
     without its encoding, where somebody needed that; `tells_id` whether the answer tells the
-    request's id, as it does where pipelines have a part in it. `facts` is what the fields say.
+    request's id, as it does where pipelines have a part in it. `facts` is what the fields say,
+    `source` the body where the URL has it.
     """
 
     # What few requests need stands here, which costs the others nothing.
     inflated: bytes | None = None
+    source: SourceParameter | None = None
     tells_id = False
     _pace: Pace | None = None
     _request_id = ""
@@ -83,6 +86,17 @@ class Exchange:
         self.target = target
         self.raw_path, mark, query = target.partition("?")
         self.query = query if mark else None
+
+    def take_source(self, source: SourceParameter) -> None:
+        """From here on, the body is the one that the URL has; `headers` tell its media type."""
+        self.ask(source.rest)
+        self.source, self._body, self.inflated = source, source.body, None
+        # An empty one is a body too.
+        self.length = len(source.body) or None
+        headers = self.headers.copy()
+        headers.popall("Content-Encoding", None)
+        headers["Content-Type"] = source.media_type
+        self.headers = CIMultiDictProxy(headers)
 
     @property
     def has_body(self) -> bool:

@@ -41,6 +41,11 @@ def format_of(media_type: str) -> Format | None:
     return "json" if name in ("x-ndjson", "*") else cast(Format, name)
 
 
+def has_lines(media_type: str) -> bool:
+    """Whether a backend may tell the lines of a body apart that is in another format than JSON."""
+    return format_of(media_type) == "smile"
+
+
 def format_named(name: str) -> Format:
     """What ``?format=`` asks for; the backend takes a name it does not know for JSON."""
     lowered = name.lower()

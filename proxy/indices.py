@@ -214,6 +214,13 @@ class IndexTraffic:
 
     async def _existing(self, exchange: Exchange, target: Target, names: list[str]) -> list[str]:
         """The names there are; raises the backend's 404 unless it would leave out those missing."""
+        if target.query.get("allow_no_indices") == "false":
+            # Patterns have to mean something then, too.
+            path = f"/{quote(','.join(names), safe=',*')}/_settings/index.uuid"
+            answer = await self._backend.call(
+                "GET", options_of(target.query).after(path), headers=credentials_of(exchange)
+            )
+            answer.require(200)
         plain = [name for name in names if not is_pattern(name)]
         lenient = is_true(target.query.get("ignore_unavailable"))
         missing = set()

@@ -22,7 +22,6 @@ from proxy.exchange import Exchange
 from proxy.formats import FormatError, format_of, to_json
 from proxy.guard import INLINE, can_name_store, check_names, format_can_name_store
 from proxy.members import texts_beside, texts_under
-from proxy.search_request import body_in_url
 from proxy.selection import Selector
 from proxy.target import Operation, Target
 from proxy.templates import Templates
@@ -66,8 +65,10 @@ class Lookups:
         if target.operation not in _QUERIES:
             return True
         if exchange.length == 0:
-            return "source" not in target.query.raw
+            return True
         if target.operation in _TEMPLATES or not exchange.facts.is_plain_json:
+            return False
+        if exchange.source is not None:
             return False
         body = exchange.at_hand()
         return body is not None and len(body) <= INLINE and not self._can_look_up(body)
@@ -79,7 +80,7 @@ class Lookups:
     async def check(self, exchange: Exchange, target: Target) -> None:
         """Raise `ErrorAnswer` for such a query; what cannot be read is the backend's to refuse."""
         guarded = self._selector.guarded(*_READ)
-        body = await self._body(exchange, target)
+        body = await self._body(exchange)
         if guarded and target.operation in _TEMPLATES:
             body = await self._rendered(exchange, body)
         if len(body) > INLINE:
@@ -99,10 +100,8 @@ class Lookups:
         texts = split_lines(body) if target.operation in _IN_LINES else [body]
         return list(dict.fromkeys(name for text in texts for name in _looked_up(decoded(text))))
 
-    async def _body(self, exchange: Exchange, target: Target) -> bytes:
+    async def _body(self, exchange: Exchange) -> bytes:
         """The body as JSON, as far as it can be read."""
-        if not exchange.has_body:
-            return body_in_url(target.query) or b""
         body = await inflated(exchange, self._max_body)
         format = format_of(exchange.headers.get("Content-Type", ""))
         if format not in ("yaml", "cbor") or not body:
@@ -112,7 +111,10 @@ class Lookups:
         try:
             return await asyncio.to_thread(to_json, body, format)
         except FormatError as error:
-            raise ErrorAnswer(400, "parse_exception", str(error)) from error
+            if b"ndex" in body or format_can_name_store(body):
+                raise ErrorAnswer(400, "parse_exception", str(error)) from error
+            # It names no index, whatever the backend reads in it.
+            return b""
 
     async def _rendered(self, exchange: Exchange, body: bytes) -> bytes:
         """What the templates of a search, or of all searches in a body, come to."""

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
-import orjson
 from aiohttp import web
 
 from pipelines.errors import PipelineError
 from pipelines.executor import Executor
 from pipelines.json_text import write
-from pipelines.payload import Payload
 from proxy.answer_form import AnswerForm
-from proxy.bodies import is_json
+from proxy.bulk_sending import NO_REQUESTS
 from proxy.cursors import PREFIX, Memory
-from proxy.dialect import may_be_read
-from proxy.errors import ErrorAnswer, answer_for
+from proxy.dialect import is_whole, may_hold
+from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
+from proxy.formats import has_lines
 from proxy.headers import Headers, request_headers
 from proxy.msearch_body import MsearchItem, MsearchSyntaxError, write_msearch
-from proxy.msearch_reading import MsearchReading, answers_in
-from proxy.msearch_work import Work, each, is_refused, judged_items, needs_work, together
+from proxy.msearch_reading import NAMES_MAX, MsearchReading, answers_in, names_in_lines
+from proxy.msearch_refusals import MsearchRefusals
+from proxy.msearch_work import ANSWER_MAX, Work, each, failure_of, needs_work, together
 from proxy.naming import SEARCH_PIPELINE, Asked
-from proxy.refusals import Attempt
 from proxy.relay import Relay
 from proxy.runs import Runs
 from proxy.scroll import ScrollTraffic
-from proxy.selection import Chosen, Selection, Selector
-from proxy.spans import elements, member, replaced
+from proxy.selection import READ, Chosen, Selection, Selector
+from proxy.spans import member, replaced
 from proxy.target import Target
 from proxy.templates import Templates
 from proxy.transform import (
@@ -41,11 +39,8 @@ from proxy.transform import (
     parse_answer,
     read_json_body,
 )
-from proxy.upstream import UpstreamResponse
-from proxy.upstream_errors import UpstreamError
 
 _EMPTY = '{"took":0,"responses":[]}'
-ANSWER_MAX = 200 * 1024 * 1024
 
 
 class MsearchTraffic:
@@ -75,22 +70,19 @@ class MsearchTraffic:
         asked, query = self._selector.names.of(exchange, target.query, searches=True)
         target = replace(target, query=query)
         body = await inflated(exchange, self._max_bytes)
-        untouched = asked is None and self._selector.idle and b'"pipeline"' not in body
-        named = self._selector.has_pipelines and SEARCH_PIPELINE.encode() in body
-        untouched = untouched and not named
-        untouched = untouched and PREFIX.encode() not in body
-        if untouched or not body:
-            narrowed = await self._reading.without_store(body, exchange, target)
-            return await self._send_untouched(exchange, narrowed)
-        body = await read_json_body(exchange, self._max_bytes, lines=True)
+        if not body or (asked is None and not self._concerns(body)):
+            return await self._untouched(exchange, target, body)
         try:
-            items, kept_out = await self._reading.items(body, target)
+            lines = await read_json_body(exchange, self._max_bytes, lines=True)
+            items, kept_out = await self._reading.items(lines, target)
+        except UnreadableError as error:
+            return await self._unread(exchange, target, asked, body, error)
         except MsearchSyntaxError as error:
+            await self._check_finals(target, body, str(error))
             items, kept_out = [], []
-            self._leave_out(str(error))
         if not items:
             # The backend refuses it, in its own words.
-            return await self._send_untouched(exchange, None)
+            return await self._untouched(exchange, target, body)
         templated = target.segments[-1] == "template"
         works = [await self._prepare(item, exchange, target, asked, templated) for item in kept_out]
         for item, work in zip(items, works, strict=True):
@@ -102,11 +94,54 @@ class MsearchTraffic:
             for work in works:
                 work.runs.accepted()
 
-    def _leave_out(self, reason: str) -> None:
-        """Raise `ErrorAnswer` (400) where what cannot be read could get past a final pipeline."""
-        if self._selector.guarded("query", "result"):
-            reason += "; final pipelines have to read it"
-            raise ErrorAnswer(400, "illegal_argument_exception", reason)
+    def _concerns(self, body: bytes) -> bool:
+        """Whether pipelines, or ids of ours, can have a part in a body."""
+        if not self._selector.idle or PREFIX.encode() in body:
+            return True
+        # Both words that name pipelines end with it.
+        return self._selector.has_pipelines and may_hold(body, b"pipeline")
+
+    async def _untouched(
+        self, exchange: Exchange, target: Target, body: bytes, told: Runs | None = None
+    ) -> web.StreamResponse:
+        """The backend's answer to a request that goes on as it came, but for the store."""
+        narrowed = await self._reading.without_store(body, exchange, target)
+        raw = await exchange.body(self._max_bytes) if exchange.has_body else None
+        headers = None if narrowed is None else new_body_headers(exchange)
+        with await self._relay.send(
+            exchange, target=target.line, headers=headers, body=narrowed or raw
+        ) as response:
+            if told is not None:
+                response.headers.extend(told.answer_headers())
+            return await self._relay.answer(exchange, response)
+
+    async def _unread(
+        self,
+        exchange: Exchange,
+        target: Target,
+        asked: Asked | None,
+        body: bytes,
+        error: UnreadableError,
+    ) -> web.StreamResponse:
+        """A body in a format in which its searches cannot be told apart: no pipeline runs."""
+        names, lines = target.names, has_lines(exchange.headers.get("Content-Type", ""))
+        if await self._selector.finals_may_run(names, body, READ, lines=lines):
+            reason = f"{error.reason}; final pipelines have to read it"
+            raise ErrorAnswer(error.status, error.type, reason)
+        runs = Runs.of(exchange, self._executor, index=target.index, visible=self._visible)
+        if asked is not None or await self._selector.may_run(names, body, READ):
+            runs.warnings.add(f"no pipeline ran: {error.reason}")
+        return await self._untouched(exchange, target, body, runs)
+
+    async def _check_finals(self, target: Target, body: bytes, reason: str) -> None:
+        """Raise `ErrorAnswer` where lines that cannot be told apart could miss a final pipeline."""
+        for phase in READ:
+            if not self._selector.guarded(phase):
+                continue
+            names = await asyncio.to_thread(names_in_lines, body, target.names)
+            if len(names) > NAMES_MAX or await self._selector.finals(names, phase, "all"):
+                reason += "; final pipelines have to read it"
+                raise ErrorAnswer(400, "illegal_argument_exception", reason)
 
     async def _prepare(
         self,
@@ -118,14 +153,12 @@ class MsearchTraffic:
     ) -> Work:
         opened, memory, failure, rendered = item, None, None, False
         try:
-            if item.unread:
-                self._leave_out(item.unread)
             if templated and not item.names and PREFIX.encode() in item.body:
                 text = await self._templates.render(item.body, exchange)
                 opened, rendered = item.with_body(text), True
             opened, memory = self._opened(opened)
         except (ErrorAnswer, PipelineError, UnicodeDecodeError) as error:
-            failure = _failure(error, exchange.request_id)
+            failure = failure_of(error, exchange.request_id)
         if item.pipeline is not None:
             asked = Asked(item.pipeline)
         named, opened = self._named_in_body(opened)
@@ -141,18 +174,19 @@ class MsearchTraffic:
         work = Work(opened, Selection(), runs, failure=failure, memory=memory)
         work.touched = opened is not item
         work.rendered = rendered
-        if item.unread:
-            # Nobody knows what it is on; the backend refuses them all for it.
-            work.failure = failure
-            return work
         try:
-            work.selection = await self._selector.for_search(
-                names,
-                asked,
-                expand=item.expand or target.query.get("expand_wildcards"),
-            )
+            if not item.is_nowhere:
+                work.selection = await self._selector.for_search(
+                    tuple(filter(is_whole, names)),
+                    asked,
+                    expand=item.expand or target.query.get("expand_wildcards"),
+                )
+            if item.unread:
+                chosen = (*work.selection.query, *work.selection.result)
+                runs.unread(chosen, UnreadableError(item.unread))
+                work.selection = Selection(warnings=work.selection.warnings)
         except (ErrorAnswer, PipelineError) as error:
-            work.failure = work.failure or _failure(error, exchange.request_id)
+            work.failure = work.failure or failure_of(error, exchange.request_id)
         runs.warnings.extend(work.selection.warnings)
         if item.pipeline is not None:
             work.item, work.touched = work.item.without_pipeline(), True
@@ -160,7 +194,7 @@ class MsearchTraffic:
 
     def _named_in_body(self, item: MsearchItem) -> tuple[Asked | None, MsearchItem]:
         """The pipelines of ours that an item's body names, and the item without them."""
-        if SEARCH_PIPELINE.encode() not in item.body:
+        if not may_hold(item.body, SEARCH_PIPELINE.encode()):
             return None, item
         try:
             given = item.body.decode()
@@ -172,7 +206,7 @@ class MsearchTraffic:
 
     def _opened(self, item: MsearchItem) -> tuple[MsearchItem, Memory | None]:
         """The item with the backend's own id of a point in time that was opened here."""
-        if item.names or b'"pit"' not in item.body:
+        if item.names or not may_hold(item.body, b'"pit"'):
             return item, None
         try:
             text, memory = self._scroll.open_search(item.body.decode())
@@ -197,7 +231,7 @@ class MsearchTraffic:
             self._pass_item(work, error, exchange, templated)
             return
         except (ErrorAnswer, PipelineError) as error:
-            work.failure = _failure(error, exchange.request_id)
+            work.failure = failure_of(error, exchange.request_id)
             return
         if work.sent.changed:
             work.item, work.touched = work.item.with_body(work.sent.text), True
@@ -207,13 +241,12 @@ class MsearchTraffic:
     ) -> None:
         """Let a search go on as it came, which its query pipelines cannot be given."""
         try:
-            if templated or not may_be_read(work.item.body):
-                # In place of the template there is nothing to be sent, and for what is broken the
-                # backend would refuse the others too.
+            if templated:
+                # In place of the template there is nothing to be sent.
                 raise error.refused or error
             work.runs.unread(work.selection.query, error)
         except ErrorAnswer as answer:
-            work.failure = _failure(answer, exchange.request_id)
+            work.failure = failure_of(answer, exchange.request_id)
 
     async def _send(
         self, exchange: Exchange, target: Target, works: list[Work], templated: bool
@@ -240,21 +273,28 @@ class MsearchTraffic:
                 response.headers.extend(together(works).answer_headers())
                 return await self._relay.answer(exchange, response)
         form.check()
+        query, headers = form.ask(query, headers)
         if not sent:
+            # Nothing but the URL is left for the backend to say something of.
+            with await self._relay.send(
+                exchange, target=query.after(path), headers=headers, body=b"\n", retry=True
+            ) as response:
+                raw = await response.read(ANSWER_MAX)
+                if NO_REQUESTS not in raw:
+                    told = together(works).answer_headers()
+                    return await form.respond(exchange, response, raw, told)
             local = await self._finish(_EMPTY.encode(), works)
             body, given = await form.write(exchange, local, 200)
             fields = Headers([*together(works).answer_headers(), *given.items()])
             return exchange.respond_json(200, body, fields)
-        query, headers = form.ask(query, headers)
         with await self._relay.send(
             exchange, target=query.after(path), headers=headers, body=sent, retry=True
         ) as response:
             raw = await response.read(ANSWER_MAX)
-            again = await self._fall_back(
-                exchange, query.after(path), headers, works, response, raw
-            )
+            refusals = MsearchRefusals(self._relay, exchange, query.after(path), headers)
+            again, raw = await refusals.fall_back(works, response, raw, templated=templated)
             if not again and templated and response.status == 400:
-                again = await self._single_out(exchange, query.after(path), headers, works)
+                again = await refusals.single_out(works)
             if not again:
                 made: str | bytes = raw
                 if response.status == 200 and needs_work(works):
@@ -262,84 +302,6 @@ class MsearchTraffic:
                 told = together(works).answer_headers()
                 return await form.respond(exchange, response, made, told)
         return await self._send(exchange, target, works, templated)
-
-    async def _fall_back(
-        self,
-        exchange: Exchange,
-        target: str,
-        headers: Headers,
-        works: list[Work],
-        response: UpstreamResponse,
-        raw: bytes,
-    ) -> bool:
-        """Send again, each by itself, what query pipelines changed and the backend refuses.
-
-        Gives whether the others have to be sent again too: it refused them all for one.
-        """
-        changed = [work for work in works if work.runs.changed]
-        if response.status == 200:
-            refused = await asyncio.to_thread(judged_items, raw, works) if changed else []
-            changed = [work for work in changed if work in refused]
-        elif response.status != 400:
-            return False
-        await each(changed, lambda work: self._send_alone(exchange, target, headers, work))
-        return bool(changed) and response.status == 400
-
-    async def _send_alone(
-        self, exchange: Exchange, target: str, headers: Headers, work: Work
-    ) -> None:
-        async def send(request: Payload) -> UpstreamResponse:
-            item = work.item.with_body(request.text)
-            return await self._relay.send(
-                exchange, target=target, headers=headers, body=write_msearch([item]), retry=True
-            )
-
-        try:
-            response, work.sent = await Attempt(
-                pipelines=work.selection.query,
-                original=work.request,
-                rewritten=work.sent,
-                send=send,
-                probe=lambda text: send(Payload(text, {})),
-                looked_at=frozenset({200, 400}),
-                refuses=is_refused,
-            ).answer(work.runs)
-            with response:
-                text = (await response.read(ANSWER_MAX)).decode()
-            whole = member(text, "responses") if response.status == 200 else None
-            if whole is None:
-                work.failure = orjson.loads(text)
-                return
-            (only,) = elements(text, whole.start)
-            work.alone = text[only.start : only.end]
-        except (ErrorAnswer, PipelineError, UpstreamError) as error:
-            work.failure = _failure(error, exchange.request_id)
-
-    async def _single_out(
-        self, exchange: Exchange, target: str, headers: Headers, works: list[Work]
-    ) -> bool:
-        """Note which searches the backend refuses; whether those are some, but not all.
-
-        It refuses a whole `_msearch` for one search it cannot read, but of templates only that one.
-        """
-        left = [work for work in works if work.failure is None]
-        refused: list[tuple[Work, dict[str, Any]]] = []
-        for work in left:
-            with await self._relay.send(
-                exchange,
-                target=target,
-                headers=headers,
-                body=write_msearch([work.item]),
-                retry=True,
-            ) as response:
-                raw = await response.read(ANSWER_MAX)
-                if response.status == 400 and is_json(response.headers.get("Content-Type", "")):
-                    refused.append((work, orjson.loads(raw)))
-        if not refused or len(refused) == len(left):
-            return False
-        for work, answer in refused:
-            work.failure = answer
-        return True
 
     async def _finish(self, raw: bytes, works: list[Work]) -> str | bytes:
         """Result pipelines over the backend's answers, and our own answers in their places."""
@@ -373,7 +335,7 @@ class MsearchTraffic:
             if chosen:
                 text = await self._transformed(text, chosen, work)
         except (ErrorAnswer, PipelineError) as error:
-            return write(_failure(error, work.runs.request_id))
+            return write(failure_of(error, work.runs.request_id))
         text = work.runs.with_metadata(text)
         return self._scroll.rewrap(text, work.memory) if work.memory else text
 
@@ -385,15 +347,3 @@ class MsearchTraffic:
             return text
         result = await work.runs.run(chosen, "result", payload, request=work.sent.text)
         return result.text
-
-    async def _send_untouched(self, exchange: Exchange, body: bytes | None) -> web.StreamResponse:
-        raw = await exchange.body(self._max_bytes) if exchange.has_body else None
-        headers = None if body is None else new_body_headers(exchange)
-        with await self._relay.send(exchange, headers=headers, body=body or raw) as response:
-            return await self._relay.answer(exchange, response)
-
-
-def _failure(error: Exception, request_id: str) -> dict[str, Any]:
-    """An item's answer to an error, as the backend gives it."""
-    answered: dict[str, Any] = orjson.loads(answer_for(error, request_id).body())
-    return answered

@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from proxy.bodies import joined, split_lines
-from proxy.dialect import first_value
+from proxy.dialect import as_json, first_value, is_whole, loose_value
+from proxy.spans import without_member
 from proxy.target import expressions
 
 
@@ -21,7 +22,7 @@ class MsearchSyntaxError(ValueError):
 class MsearchItem:
     """One search: its header and its body, as received. `local` is an answer of our own.
 
-    `unread` says why the header cannot be read here, empty if it was.
+    `unread` says why the header cannot be read as plain JSON; it is empty if it can.
     """
 
     line: int
@@ -38,6 +39,11 @@ class MsearchItem:
         if isinstance(given, list):
             return tuple(part for name in _simple(given) for part in expressions(name))
         return expressions(given) if isinstance(given, str) else ()
+
+    @property
+    def is_nowhere(self) -> bool:
+        """Whether it names something, but nothing that an index can be called."""
+        return bool(self.names) and not any(map(is_whole, self.names))
 
     @property
     def pipeline(self) -> str | None:
@@ -68,6 +74,9 @@ class MsearchItem:
     def without_pipeline(self) -> MsearchItem:
         """This item less its `pipeline`, which the backend would refuse."""
         meta = {key: value for key, value in self.meta.items() if key != "pipeline"}
+        if self.unread:
+            header = without_member(as_json(self.header), "pipeline")
+            return replace(self, meta=meta, header=header.encode(errors="surrogateescape"))
         return replace(self, meta=meta, header=orjson.dumps(meta))
 
     def answered(self, answer: dict[str, Any]) -> MsearchItem:
@@ -91,14 +100,19 @@ def read_msearch(body: bytes, *, skips_first: bool = True) -> list[MsearchItem]:
 
 
 def _read_item(header: bytes, body: bytes, line: int) -> MsearchItem:
+    unread = ""
     try:
         value = first_value(header)
     except ValueError as error:
-        unread = f"line {line}: the header cannot be read: {error}"
-        return MsearchItem(line=line, header=header, meta={}, body=body, unread=unread)
+        unread = f"the header in line {line} cannot be read: {error}"
+        try:
+            # The backends may still take it.
+            value = loose_value(header)
+        except ValueError as reason:
+            raise MsearchSyntaxError(f"line {line}: the header cannot be read: {reason}") from error
     # To the backends, all that is no object says nothing.
     meta = value if isinstance(value, dict) else {}
-    return MsearchItem(line=line, header=header, meta=meta, body=body)
+    return MsearchItem(line=line, header=header, meta=meta, body=body, unread=unread)
 
 
 def _simple(values: list[Any]) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 
-from proxy.dialect import decoded
+from proxy.dialect import decoded, is_whole
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.formats import format_of
@@ -15,6 +16,9 @@ from proxy.relay import Relay
 from proxy.spans import Span, elements
 from proxy.target import Target
 from proxy.transform import located
+
+NAMES_MAX = 100
+"""Of index expressions that are asked for at once."""
 
 
 class MsearchReading:
@@ -89,3 +93,14 @@ def answers_in(raw: bytes) -> tuple[str, Span, list[Span]]:
     if whole is None:
         raise ErrorAnswer(500, "proxy_exception", "the backend's answer has no [responses]")
     return text, whole, elements(text, whole.start)
+
+
+def names_in_lines(body: bytes, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The index expressions that lines could be on, however they are read (none: all).
+
+    `names` are those of the URL, which are for the lines that name none.
+    """
+    if not names:
+        return ()
+    found = dict.fromkeys(islice(names_in(decoded(body)), 1000 * NAMES_MAX))
+    return (*filter(is_whole, found), *names)

@@ -12,6 +12,7 @@ import orjson
 
 from pipelines.payload import Payload
 from proxy.cursors import Memory
+from proxy.errors import answer_for
 from proxy.failed_shards import failed_shards_of
 from proxy.msearch_body import MsearchItem
 from proxy.runs import Runs
@@ -19,6 +20,7 @@ from proxy.selection import Selection
 
 # Items that are under way at once; more would only wait for the same sandboxes.
 CONCURRENCY = 8
+ANSWER_MAX = 200 * 1024 * 1024
 _NOTHING = Payload("{}", {})
 
 
@@ -27,7 +29,8 @@ class Work:
     """An item with its pipelines and runs.
 
     `request` is the search it brings, `sent` the one that query pipelines made of it. `alone` is
-    the answer to an item that had to be sent by itself.
+    the answer to an item that had to be sent by itself, `refused` one that refuses it as the client
+    wrote it.
     """
 
     item: MsearchItem
@@ -40,6 +43,7 @@ class Work:
     alone: str | None = None
     memory: Memory | None = None
     rendered: bool = False
+    refused: bytes = b""
 
 
 def needs_work(works: list[Work]) -> bool:
@@ -96,3 +100,9 @@ def together(works: list[Work]) -> Runs:
     for runs in others:
         first.take(runs)
     return first
+
+
+def failure_of(error: Exception, request_id: str) -> dict[str, Any]:
+    """An item's answer to an error, as the backend gives it."""
+    answered: dict[str, Any] = orjson.loads(answer_for(error, request_id).body())
+    return answered

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.bodies import BodyError, is_json
+from proxy.dialect import as_json, may_hold
 from proxy.exchange import Exchange
 from proxy.formats import format_of
 from proxy.naming import SEARCH_PIPELINE, Asked, Names
-from proxy.query_string import QueryString
-from proxy.search_request import body_in_url
-from proxy.transform import inflated, read_json_body
+from proxy.transform import UnreadableError, inflated, read_json_body
 
 _WORD: Final = SEARCH_PIPELINE.encode()
 
@@ -18,7 +17,6 @@ _WORD: Final = SEARCH_PIPELINE.encode()
 async def named_in_body(
     names: Names,
     exchange: Exchange,
-    query: QueryString,
     opened: bytes | None,
     asked: Asked | None,
     limit: int,
@@ -32,20 +30,21 @@ async def named_in_body(
     if text is None and exchange.has_body:
         if not await _mentions(exchange, limit):
             return asked, None
-        text = await read_json_body(exchange, limit)
-    elif text is None:
-        text = body_in_url(query)
-    if not text or _WORD not in text:
+        try:
+            text = await read_json_body(exchange, limit)
+        except UnreadableError:
+            return asked, None
+    if not text or not may_hold(text, _WORD):
         return asked, opened
     try:
-        given = text.decode()
+        given = as_json(text)
         named, left = names.in_body(given)
     except ValueError:
         # Not JSON: the backend's to refuse.
         return asked, opened
     if named is not None and (asked is None or asked.by_header):
         asked = named
-    return asked, opened if left == given else left.encode()
+    return asked, opened if left == given else left.encode(errors="surrogateescape")
 
 
 async def _mentions(exchange: Exchange, limit: int) -> bool:
@@ -57,9 +56,12 @@ async def _mentions(exchange: Exchange, limit: int) -> bool:
     raw = exchange.at_hand() or await exchange.body(exchange.max_body)
     if len(raw) > limit:
         return False
-    if "Content-Encoding" not in exchange.headers:
-        return _WORD in raw
     try:
-        return _WORD in await inflated(exchange, limit)
+        body = (
+            raw if "Content-Encoding" not in exchange.headers else await inflated(exchange, limit)
+        )
     except BodyError:
         return False
+    # YAML and CBOR can write a word in pieces, too.
+    other = not is_json(kind) and (b"\\" in body or b"\x7f" in body)
+    return other or may_hold(body, _WORD)

@@ -75,11 +75,10 @@ class PointTraffic:
         if target.id is not None and PREFIX in target.id:
             own = quote(self._own_ids(target.id, asked), safe=",=")
             path = path.rstrip("/").rpartition("/")[0] + "/" + own
-        for name in ("scroll_id", "source"):
-            value = query.get(name) or ""
-            if PREFIX in value:
-                unwrap = self._own_ids if name == "scroll_id" else self._unwrapped
-                query = query.without({name}).with_parameter(name, unwrap(value, asked))
+        value = query.get("scroll_id") or ""
+        if PREFIX in value:
+            own = self._own_ids(value, asked)
+            query = query.without({"scroll_id"}).with_parameter("scroll_id", own)
         sent = await exchange.body(BODY_MAX) if exchange.has_body else None
         headers = request_headers(exchange.raw_headers)
         if (text := await _readable(exchange)) is not None:

@@ -17,7 +17,7 @@ from proxy.query_string import QueryString
 from proxy.refusals import Attempt
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
-from proxy.search_request import body_in_url, merge_query
+from proxy.search_request import merge_query
 from proxy.selection import Chosen, Selection, Selector
 from proxy.spans import member, replaced, without_member
 from proxy.target import Operation, Target
@@ -95,13 +95,13 @@ class QueryTraffic:
         body = b""
         try:
             body = await read_json_body(exchange, self._max_bytes)
-            parsed = await parse(body or body_in_url(query) or b"{}", "request")
+            parsed = await parse(body or b"{}", "request")
         except UnreadableError as error:
             runs.unread(chosen, error)
             chosen = ()
             parsed = Payload("{}", {})
         source, given = parsed.text, parsed.data
-        is_read = by_query or not (body or target.query.get("source"))
+        is_read = by_query or not body
         merged, remaining = merge_query(given, query) if is_read else (given, query)
         clause = Payload.parse(_clause(source, given, merged))
         sent = await exchange.body(self._max_bytes) if exchange.has_body else None

@@ -50,8 +50,7 @@ class ReadTraffic:
         """One document, or its source; a document that a pipeline takes out is not found."""
         chosen = await self._chosen(target.names, exchange, target)
         query = target.query.without({"pipeline"})
-        # A HEAD has no document in it; whether there is one is the backend's to say.
-        if not chosen or exchange.method == "HEAD":
+        if not chosen:
             body = await request_body(exchange)
             with await self._relay.send(
                 exchange, target=query.after(target.path), body=body
@@ -66,7 +65,12 @@ class ReadTraffic:
         query, headers = form.ask(query, request_headers(exchange.raw_headers))
         runs = self._runs(exchange, target.index)
         with await self._relay.send(
-            exchange, target=query.after(target.path), headers=headers, retry=True
+            # A HEAD says what the GET would, and that is what pipelines make of the document.
+            exchange,
+            target=query.after(target.path),
+            headers=headers,
+            retry=True,
+            method="GET",
         ) as response:
             readable = is_json(response.headers.get("Content-Type", ""))
             if response.status == 200 and not readable:
@@ -103,7 +107,7 @@ class ReadTraffic:
         self, exchange: Exchange, response: UpstreamResponse, form: AnswerForm
     ) -> web.StreamResponse:
         """An answer that no pipeline is for, or can read."""
-        if form.is_plain:
+        if form.is_plain and exchange.method != "HEAD":
             return await self._relay.answer(exchange, response)
         return await form.respond(exchange, response, await response.read(ANSWER_MAX))
 

@@ -62,6 +62,7 @@ class Relay:
         headers: Headers | None = None,
         body: bytes | AsyncIterator[bytes] | None = None,
         retry: bool | None = None,
+        method: str | None = None,
     ) -> UpstreamResponse:
         """Send a request for `exchange` and return the backend's answer, its head read.
 
@@ -73,7 +74,9 @@ class Relay:
         if client is not None and not await self._backend.is_opensearch():
             client = None
         target = exchange.target if target is None else target
-        translation, method = None, exchange.method
+        if exchange.source is not None and body is exchange.source.body:
+            target, body = exchange.source.put_back(target), exchange.source.sent
+        translation, method = None, method or exchange.method
         if client is None:
             sent = exchange.facts.sent if headers is None else headers
         else:

@@ -203,7 +203,7 @@ class Runs:
             if pipeline.final:
                 reason = f"{error.reason}; pipeline [{pipeline.name}] always runs here"
                 extra = {"pipeline": pipeline.name}
-                raise error.refused or ErrorAnswer(400, error.type, reason, extra=extra)
+                raise error.refused or ErrorAnswer(error.status, error.type, reason, extra=extra)
         self.skipped(pipelines, error.reason)
 
     def with_metadata(self, text: str) -> str:

@@ -15,6 +15,7 @@ from pipelines.registry import Registry
 from proxy.answer_form import AnswerForm
 from proxy.bodies import is_json
 from proxy.cursors import CURSOR_MAX, PREFIX, Cursors, Memory
+from proxy.dialect import may_hold
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.formats import format_of
@@ -22,7 +23,6 @@ from proxy.given_ids import GivenIds
 from proxy.headers import request_headers
 from proxy.relay import Relay, request_body
 from proxy.runs import Runs
-from proxy.search_request import body_in_url
 from proxy.selection import Chosen, Selection, Selector
 from proxy.spans import Span, member, replaced
 from proxy.target import Target
@@ -163,23 +163,20 @@ class ScrollTraffic:
         None where it is no search of a point in time that was opened here. Raises `ErrorAnswer`
         as `open_search` does.
         """
-        if target.names:
+        if target.names or not exchange.has_body:
             return None, None
-        if not exchange.has_body:
-            body = body_in_url(target.query) or b""
-        else:
-            body = await inflated(exchange, limit)
-            if not is_text(exchange) and b"pit" in body:
-                try:
-                    body = await read_json_body(exchange, limit)
-                except ErrorAnswer:
-                    if PREFIX.encode() in body:
-                        raise
-                    # Without an id of ours it is the backend's to refuse.
-                    return None, None
+        body = await inflated(exchange, limit)
+        if not is_text(exchange) and b"pit" in body:
+            try:
+                body = await read_json_body(exchange, limit)
+            except ErrorAnswer:
+                if PREFIX.encode() in body:
+                    raise
+                # Without an id of ours it is the backend's to refuse.
+                return None, None
         if render is not None and PREFIX.encode() in body:
             body = (await render(body, exchange)).encode()
-        if b'"pit"' not in body:
+        if not may_hold(body, b'"pit"'):
             return None, None
         try:
             text, memory = self.open_search(body.decode())

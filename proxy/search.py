@@ -26,7 +26,6 @@ from proxy.search_payload import (
     templated_request,
     unreadable,
 )
-from proxy.search_request import body_in_url
 from proxy.selection import Selection, Selector
 from proxy.spans import with_member
 from proxy.target import Target
@@ -145,12 +144,12 @@ class SearchTraffic:
     ) -> web.StreamResponse:
         asked, query = self._selector.names.of(exchange, target.query, searches=True)
         opened = memory = None
-        if not target.names and (exchange.has_body or target.query.get("source")):
+        if not target.names and exchange.has_body:
             render = self._templates.render if templated else None
             opened, memory = await self._scroll.opened(exchange, target, self._max_bytes, render)
         if not templated and self._selector.has_pipelines:
             asked, opened = await named_in_body(
-                self._selector.names, exchange, target.query, opened, asked, self._max_bytes
+                self._selector.names, exchange, opened, asked, self._max_bytes
             )
         names = memory.names if memory else target.names
         expand = target.query.get("expand_wildcards")
@@ -194,7 +193,7 @@ class SearchTraffic:
         try:
             request, asking = await self._asking(exchange, search, sent)
         except UnreadableError as error:
-            if sent or body_in_url(query):
+            if sent or exchange.source is not None:
                 # A template call without a template is nothing that a pipeline could miss.
                 runs.unread(selection.query, error)
             selection = replace(selection, query=())
@@ -215,7 +214,7 @@ class SearchTraffic:
     ) -> tuple[Payload, _Asking]:
         """The request as pipelines see it. Raises `UnreadableError`."""
         body = await read_json_body(exchange, self._max_bytes)
-        source = search.opened or body or body_in_url(search.query) or b"{}"
+        source = search.opened or body or b"{}"
         if search.templated and search.opened is None:
             source = (await self._templates.render(source, exchange)).encode()
         if search.templated:

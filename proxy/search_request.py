@@ -27,7 +27,7 @@ def merge_url(body: dict[str, Any], query: QueryString) -> tuple[dict[str, Any],
     A parameter whose value makes no sense stays where it is, for the backend to refuse.
     """
     merged = dict(body)
-    taken: set[str] = {"source", "source_content_type"} & query.names()
+    taken: set[str] = set()
     _merge_q(merged, query, taken)
     for name, read in _MEMBERS.items():
         raw = query.get(name)
@@ -72,17 +72,9 @@ def merge_query(body: dict[str, Any], query: QueryString) -> tuple[dict[str, Any
     For where they are read: only the calls by query read them beside a body.
     """
     merged = dict(body)
-    taken: set[str] = {"source", "source_content_type"} & query.names()
+    taken: set[str] = set()
     _merge_q(merged, query, taken)
     return merged, query.without(taken) if taken else query
-
-
-def body_in_url(query: QueryString) -> bytes | None:
-    """The body given as ``?source=``; None if there is none, or not one in JSON."""
-    source = query.get("source")
-    if source is None or "json" not in (query.get("source_content_type") or ""):
-        return None
-    return source.encode()
 
 
 def _whole(text: str) -> int:

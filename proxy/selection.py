@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
-from pipelines.attachment import NONE
+from pipelines.attachment import DEFAULTS, FINALS, NONE, SEARCH_DEFAULT
 from pipelines.context import Phase
 from pipelines.executor import CompiledPipeline
 from pipelines.registry import Registry
@@ -20,7 +20,7 @@ from proxy.target import Target
 OnConflict = Literal["off", "chain", "error"]
 Chosen = tuple[CompiledPipeline, ...]
 _REMEMBERED = 2000
-_READ: tuple[Phase, ...] = ("query", "result")
+READ: Final[tuple[Phase, ...]] = ("query", "result")
 _READ_RULE = "a search takes query and result"
 
 
@@ -80,16 +80,61 @@ class Selector:
         """Whether a request could name one."""
         return not self._registry.is_empty
 
-    def writes_have_pipelines(self, asked: str | None, header: Asked | None = None) -> bool:
-        """Whether any document could have a pipeline here; `asked` is the ``pipeline`` parameter.
+    @property
+    def has_document_pipelines(self) -> bool:
+        """Whether a write could name one."""
+        return self._registry.has_document_pipelines
 
-        Without a single document pipeline defined, none can, unless a wrong name is to be told.
+    def writes_have_pipelines(self, asked: str | None, header: Asked | None = None) -> bool:
+        """Whether documents could have a pipeline that none of them names itself.
+
+        `asked` is the ``pipeline`` parameter. A name in a header field may be wrong, and is told.
         """
         if header is not None:
             return True
         if asked is not None and any(self._registry.find(name) for name in asked.split(",")):
             return True
-        return self._registry.has_document_pipelines or self.guarded("document")
+        return self._attaches("document") or self.guarded("document")
+
+    async def may_run(self, names: tuple[str, ...], body: bytes, phases: Sequence[Phase]) -> bool:
+        """Whether defaults of these phases could be for a request whose body cannot be read.
+
+        `names` are the indices of its URL, where the body names none.
+        """
+        for phase in phases:
+            for entry in self._attaching(phase):
+                if not names or entry.partition("*")[0].encode() in body:
+                    return True
+            if await self._defaults(names, phase, None, []):
+                return True
+        return False
+
+    async def finals_may_run(
+        self, names: tuple[str, ...], body: bytes, phases: Sequence[Phase], *, lines: bool
+    ) -> bool:
+        """The same of final pipelines; `lines` says that a backend may tell its lines apart."""
+        for phase in phases:
+            if not self.guarded(phase):
+                continue
+            # It may name any index then, through an alias too.
+            if lines or not names or await self.finals(names, phase, "all"):
+                return True
+            for entry, settings in self._registry.attachments.entries.items():
+                if FINALS[phase] in settings and entry.partition("*")[0].encode() in body:
+                    return True
+        return False
+
+    def _attaches(self, phase: Phase) -> bool:
+        return next(self._attaching(phase), None) is not None
+
+    def _attaching(self, phase: Phase) -> Iterator[str]:
+        """The expressions to which a default pipeline of a phase is attached."""
+        for entry, settings in self._registry.attachments.entries.items():
+            for setting in (DEFAULTS[phase], SEARCH_DEFAULT):
+                pipeline = self._registry.find(settings.get(setting, ""))
+                if pipeline is not None and pipeline.definition.type == phase:
+                    yield entry
+                    break
 
     def not_ours(self, asked: str) -> str | None:
         """What of a ``pipeline`` parameter is the backend's to run."""
@@ -105,7 +150,7 @@ class Selector:
         asked: Asked | None,
         *,
         expand: str | None = None,
-        phases: tuple[Phase, ...] = _READ,
+        phases: tuple[Phase, ...] = READ,
     ) -> Selection:
         """The query and result pipelines of a read; `asked` is its ``pipeline`` parameter.
 
@@ -134,7 +179,7 @@ class Selector:
         return selection
 
     def known(
-        self, names: tuple[str, ...], expand: str | None, phases: tuple[Phase, ...] = _READ
+        self, names: tuple[str, ...], expand: str | None, phases: tuple[Phase, ...] = READ
     ) -> Selection | None:
         """What `for_search` gives where no pipeline is named, if that was worked out before."""
         if self.idle:
@@ -155,7 +200,7 @@ class Selector:
     ) -> Selection:
         selection = Selection()
         chosen: dict[Phase, Chosen] = {}
-        named = None if asked is None else self._fitting(asked, _READ)
+        named = None if asked is None else self._fitting(asked, READ)
         if named is not None:
             for phase in phases:
                 chosen[phase] = tuple(p for p in named if p.definition.type == phase)

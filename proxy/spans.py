@@ -33,6 +33,11 @@ def members(text: str, start: int = 0) -> list[Span]:
     return list(_walk(text, start, "{", "}"))
 
 
+def first_member(text: str) -> Span:
+    """The value of the first member of the object that `text` begins with; no more is read."""
+    return next(_walk(text, 0, "{", "}"))
+
+
 def elements(text: str, start: int = 0) -> list[Span]:
     """The elements of the array that begins at `start`. Raises `ValueError` as `members` does."""
     return list(_walk(text, start, "[", "]"))

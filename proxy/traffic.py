@@ -9,6 +9,7 @@ from aiohttp import web
 
 from proxy.admission import Admission
 from proxy.async_search import AsyncSearchTraffic
+from proxy.body_in_url import TAKES_SOURCE, with_source
 from proxy.bulk_traffic import BulkTraffic
 from proxy.documents import DocumentTraffic
 from proxy.errors import ErrorAnswer, status_of
@@ -21,7 +22,6 @@ from proxy.guard import (
     format_can_name_store,
     named_in,
 )
-from proxy.headers import NAMES_PIPELINES
 from proxy.indices import IndexTraffic
 from proxy.keep_up import KeepUp
 from proxy.lookups import Lookups
@@ -35,28 +35,15 @@ from proxy.remember import remembered
 from proxy.resolver import Resolver
 from proxy.scroll import ScrollTraffic
 from proxy.search import SearchTraffic
-from proxy.search_request import body_in_url
 from proxy.selection import Selector
 from proxy.sniffing import Sniffing
+from proxy.source_parameter import SOURCE
 from proxy.target import Operation, Target, read_target
 from proxy.transform import inflated
 
 Answer = Callable[[Exchange, Target], Awaitable[web.StreamResponse]]
 
 _NAMES_IN_BODY = frozenset({Operation.NAMES_IN_BODY, Operation.REINDEX, Operation.MGET})
-_SOURCE_READ = frozenset(
-    {
-        Operation.SEARCH,
-        Operation.ASYNC_SEARCH,
-        Operation.COUNT,
-        Operation.EXPLAIN,
-        Operation.VALIDATE,
-        Operation.BY_QUERY,
-        Operation.CLEAR_SCROLL,
-        Operation.CLOSE_PIT,
-        Operation.PIT_SEGMENTS,
-    }
-)
 _NO_SOURCE = frozenset({Operation.SAFE, Operation.GET_DOCUMENT, Operation.GET_SOURCE})
 # What has pipelines by its targets, or by naming them, alone.
 _PLAIN = frozenset({Operation.SEARCH, Operation.COUNT, Operation.GET_DOCUMENT})
@@ -168,8 +155,8 @@ class Traffic:
                 check_target(target)
             if target.narrowed:
                 exchange.ask(target.line)
-            if target.query.raw:
-                self._check_source(exchange, target)
+            if target.query.raw and target.query.get(SOURCE) is not None:
+                target = await self._with_source(exchange, target)
             if target.bypasses and self._selector.guarded(*target.bypasses):
                 await self._check_bypass(exchange, target)
             if not self._lookups.is_clear(exchange, target):
@@ -198,26 +185,21 @@ class Traffic:
                 self._admission.leave(names)
             self._metrics.count_request(target.operation, status)
 
-    def _check_source(self, exchange: Exchange, target: Target) -> None:
-        """Refuse a body in the URL (``?source=``) where it would get past a pipeline or the guard.
-
-        A search can have one in JSON, which is read; where nothing is attached all pass.
-        """
-        source = target.query.get("source")
-        if source is None or exchange.has_body or target.operation in _NO_SOURCE:
-            return
-        if target.operation in _SOURCE_READ:
-            if body_in_url(target.query) is not None:
-                return
-        else:
-            check_body(source.encode("utf-8", "surrogatepass"))
-        named = target.query.get("pipeline") is not None or NAMES_PIPELINES in exchange.headers
-        if named or not self._selector.idle:
-            raise ErrorAnswer(
-                400,
-                "illegal_argument_exception",
-                "[source] in the URL cannot be read where pipelines are attached; send a body",
-            )
+    async def _with_source(self, exchange: Exchange, target: Target) -> Target:
+        """The request with the body in its URL (``?source=``), where the backend reads it there."""
+        if target.operation in TAKES_SOURCE:
+            return await with_source(exchange, target)
+        if not exchange.has_body and target.operation not in _NO_SOURCE:
+            check_body((target.query.get(SOURCE) or "").encode("utf-8", "surrogatepass"))
+            writes = "document" in target.phases
+            if writes and await self._selector.finals(target.names, "document"):
+                raise ErrorAnswer(
+                    400,
+                    "illegal_argument_exception",
+                    "a document in the URL (source) cannot be read, and final pipelines have to"
+                    " read it; send a body",
+                )
+        return target
 
     async def _check_bypass(self, exchange: Exchange, target: Target) -> None:
         """Refuse what would get past a final pipeline; indices named in the body count."""
@@ -247,7 +229,10 @@ class Traffic:
         try:
             return await asyncio.to_thread(to_json, body, format)
         except FormatError as error:
-            raise ErrorAnswer(400, "parse_exception", str(error)) from error
+            if self._selector.guarded(*target.bypasses) or format_can_name_store(body):
+                raise ErrorAnswer(400, "parse_exception", str(error)) from error
+            # The backend refuses it, in its own words.
+            return b""
 
     async def _other(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         renaming = not _RENAMING.isdisjoint(target.segments)

@@ -36,13 +36,15 @@ async def inflated(exchange: Exchange, limit: int) -> bytes:
 async def read_json_body(exchange: Exchange, limit: int, *, lines: bool = False) -> bytes:
     """The inflated body of a request a pipeline has to read; empty if there is none.
 
-    YAML and CBOR are turned into JSON, but not `lines`, which are NDJSON. Raises `ErrorAnswer`: 406
-    for any other media type, 400 for a body that is not valid in its own.
+    YAML and CBOR are turned into JSON, but not `lines`, which are NDJSON. Raises `UnreadableError`
+    for any other media type, and for a body that is not valid in its own.
     """
     if not exchange.has_body:
         return b""
     body = await inflated(exchange, limit)
     if not body:
+        if exchange.source is not None:
+            raise UnreadableError("the body in the URL (source) is empty")
         return b""
     content_type = exchange.headers.get("Content-Type", "")
     if is_json(content_type) or (lines and is_ndjson(content_type)):
@@ -54,7 +56,7 @@ async def read_json_body(exchange: Exchange, limit: int, *, lines: bool = False)
             f"Content-Type header [{content_type}] is not supported where a pipeline has to read"
             f" the body; send application/json, {instead}"
         )
-        raise ErrorAnswer(406, "media_type_header_exception", reason)
+        raise UnreadableError(reason, status=406, type="media_type_header_exception")
     try:
         return await asyncio.to_thread(to_json, body, format)
     except FormatError as error:
@@ -68,8 +70,15 @@ class UnreadableError(ErrorAnswer):
     refused it already.
     """
 
-    def __init__(self, reason: str, refused: ErrorAnswer | None = None) -> None:
-        super().__init__(400, "parse_exception", reason)
+    def __init__(
+        self,
+        reason: str,
+        refused: ErrorAnswer | None = None,
+        *,
+        status: int = 400,
+        type: str = "parse_exception",
+    ) -> None:
+        super().__init__(status, type, reason)
         self.refused = refused
 
 
@@ -153,9 +162,13 @@ def new_body_headers(exchange: Exchange, content_type: str = "") -> Headers:
     for name in ("Content-Length", "Content-Encoding"):
         headers.popall(name, None)
     given = headers.get("Content-Type", "")
+    format = format_of(given)
+    if exchange.source is not None and format is None:
+        # It told of no body; the backend looked past it.
+        given = ""
     if content_type or not given:
         headers["Content-Type"] = content_type or "application/json"
-    elif format_of(given) in ("yaml", "cbor"):
+    elif format in ("yaml", "cbor", "smile"):
         headers["Content-Type"] = as_json_type(given)
         if format_of(headers.get("Accept", "")) is None:
             headers["Accept"] = given

@@ -416,3 +416,20 @@ async def test_parameters_of_the_backends_own(proxy: Client, index_name: str) ->
     )
     await put(proxy, f"/{index_name}/_settings?{sent}", {QUERY: "one"})
     assert await found(proxy, index_name) == 1
+
+
+@pytest.mark.parametrize("names", ["none-*", "none-*,gone-*", "*-none?ignore_unavailable=true"])
+async def test_patterns_that_have_to_mean_something(
+    proxy: Client, direct: Client, index_name: str, names: str
+) -> None:
+    """With `allow_no_indices=false` what means nothing is answered as by the backend."""
+    await proxy.define("same", "query", "def query(r, c):\n    return r\n")
+    expression, mark, more = names.partition("?")
+    url = f"/{expression}/_settings?allow_no_indices=false{'&' if mark else ''}{more}"
+    wanted = await direct.put(url, {"index.number_of_replicas": 0})
+    got = await proxy.put(url, {"index.query.default_pipeline": "same"})
+    assert (got.status, got.data) == (wanted.status, wanted.data)
+    assert wanted.status == (200 if more else 404)
+    await proxy.put(f"/{index_name}")
+    url = f"/{index_name[:-1]}*/_settings?allow_no_indices=false"
+    assert (await proxy.put(url, {"index.query.default_pipeline": "same"})).status == 200

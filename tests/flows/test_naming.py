@@ -247,3 +247,18 @@ def test_a_member_is_taken_out(text: str, left: str) -> None:
     """However often it is there; all else stays as it was written."""
     assert orjson.loads(without_member(text, "x")) == orjson.loads(left)
     assert without_member(text, "y").replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    "key", ["search\\u005fpipeline", "\\u0073earch_pipeline", "search_pipelin\\u0065"]
+)
+async def test_an_escaped_key_names_pipelines_too(proxy: Client, index_name: str, key: str) -> None:
+    """In a search, and in one of an msearch."""
+    await proxy.index(index_name, {"1": {"n": 1}, "2": {"n": 2}})
+    await proxy.define("one", "query", "def query(r, c):\n    return {**r, 'size': 1}\n")
+    body = f'{{"{key}":"one","query":{{"match_all":{{}}}}}}'.encode()
+    found = await proxy.post(f"/{index_name}/_search", body)
+    assert (found.status, len(found.ids)) == (200, 1), found.body
+    found = await proxy.post(f"/{index_name}/_msearch", b"{}\n" + body + b"\n")
+    (only,) = found.data["responses"]
+    assert len(only["hits"]["hits"]) == 1

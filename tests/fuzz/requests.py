@@ -21,7 +21,8 @@ from proxy.headers import (
 from proxy.query_string import QueryString
 from proxy.request_head import BadHeadError, Framing, request_head
 from proxy.resolver import resolve_target
-from proxy.search_request import body_in_url, dump, merge_query, merge_url
+from proxy.search_request import dump, merge_query, merge_url
+from proxy.source_parameter import taken_out
 from proxy.target import read_target
 from tests.fuzz.harness import Harness, declared, refused
 
@@ -59,7 +60,8 @@ def run_target(data: bytes) -> None:
         dump(merged).encode()
         assert left.names() <= query.names()
     _check_parts(left, query)
-    body_in_url(query)
+    source, shorter = taken_out(target, None, "")
+    assert source.put_back(shorter.line) == target.line
     # Where it could split the message the head is refused, and nothing here can.
     head = declared((BadHeadError,), request_head, method, raw, "localhost", [], None)
     assert head is None or head.count(b"\n") == 3

@@ -137,9 +137,9 @@ def test_items_are_grouped_by_what_decides_their_pipelines() -> None:
         b'{"index":{"_index":"a","pipeline":7}}\n{}\n'
     )
     assert grouped(items, "a") == {
-        ("a", None): ([0, 5], [3]),
-        ("b", None): ([2], []),
-        ("a", "p"): ([4], []),
+        ("a", None): ([0, 5], [3], []),
+        ("b", None): ([2], [], []),
+        ("a", "p"): ([4], [], []),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.query_string import QueryString
-from proxy.search_request import body_in_url, dump, merge_query, merge_url
+from proxy.search_request import dump, merge_query, merge_url
 
 
 @pytest.mark.parametrize(
@@ -122,13 +122,6 @@ def test_endpoints_of_a_query_take_only_that() -> None:
     merged, left = merge_query({"query": {}}, QueryString("q=a&min_score=1&size=2"))
     assert merged == {"query": {"query_string": {"query": "a"}}}
     assert left.raw == "min_score=1&size=2"
-
-
-def test_a_body_can_stand_in_the_url() -> None:
-    """If its type is given and JSON."""
-    assert body_in_url(QueryString("source={}&source_content_type=application/json")) == b"{}"
-    assert body_in_url(QueryString("source={}")) is None
-    assert body_in_url(QueryString("source_content_type=application/json")) is None
 
 
 def test_numbers_of_any_size_are_written() -> None:
