@@ -214,24 +214,19 @@ class IndexTraffic:
 
     async def _existing(self, exchange: Exchange, target: Target, names: list[str]) -> list[str]:
         """The names there are; raises the backend's 404 unless it would leave out those missing."""
-        if target.query.get("allow_no_indices") == "false":
-            # Patterns have to mean something then, too.
-            path = f"/{quote(','.join(names), safe=',*')}/_settings/index.uuid"
-            answer = await self._backend.call(
-                "GET", options_of(target.query).after(path), headers=credentials_of(exchange)
-            )
-            answer.require(200)
-        plain = [name for name in names if not is_pattern(name)]
         lenient = is_true(target.query.get("ignore_unavailable"))
+        # Patterns may have to mean something, too.
+        all_count = target.query.get("allow_no_indices") == "false"
+        plain = [name for name in names if all_count or not is_pattern(name)]
         missing = set()
         for part in [[name] for name in plain] if lenient else [plain] if plain else []:
-            path = f"/{quote(','.join(part), safe=',')}/_settings/index.uuid"
+            path = f"/{quote(','.join(part), safe=',*')}/_settings/index.uuid"
             answer = await self._backend.call(
                 "GET",
                 options_of(target.query).without({"ignore_unavailable"}).after(path),
                 headers=credentials_of(exchange),
             )
-            if lenient and answer.status == 404:
+            if lenient and answer.status == 404 and not is_pattern(part[0]):
                 missing.update(part)
             else:
                 answer.require(200)

@@ -9,7 +9,7 @@ from proxy.dialect import decoded, is_whole
 from proxy.errors import ErrorAnswer
 from proxy.exchange import Exchange
 from proxy.formats import format_of
-from proxy.guard import INLINE, can_expand, can_name_store, check_unread, names_in
+from proxy.guard import INLINE, can_expand, can_name_store, check_names, check_unread, names_in
 from proxy.msearch_body import MsearchItem, MsearchSyntaxError, read_msearch, write_msearch
 from proxy.reach import ALL, check_name, expands_hidden, narrowed, reaches_store, refusal
 from proxy.relay import Relay
@@ -55,6 +55,7 @@ class MsearchReading:
             items, kept_out = await self.items(body, target)
         except MsearchSyntaxError:
             # The backend refuses it too.
+            check_names(names_in(decoded(body)))
             return None
         changed = any(new is not old for new, old in zip(kept_out, items, strict=True))
         return write_msearch(kept_out) if changed else None
