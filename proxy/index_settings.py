@@ -47,6 +47,19 @@ def _without_ours(
     return kept
 
 
+def cleared_by(settings: Mapping[str, Any], prefix: str = "") -> set[str]:
+    """Our settings that patterns with a null take off, as ``"index.query.*": null`` does."""
+    cleared: set[str] = set()
+    for key, member in settings.items():
+        path = f"{prefix}.{key}" if prefix else key
+        if isinstance(member, Mapping):
+            cleared |= cleared_by(member, path)
+        elif member is None and "*" in path:
+            full = path if path.startswith("index.") or path == "*" else f"index.{path}"
+            cleared |= {name for name in SETTINGS if matches(name, full)}
+    return cleared
+
+
 # What tells which indices an expression means; settings are read for the same ones.
 _EXPANDING = frozenset({"expand_wildcards", "ignore_unavailable", "allow_no_indices"})
 

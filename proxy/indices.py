@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +21,13 @@ from proxy.definitions import Definitions
 from proxy.errors import ErrorAnswer, answer_for
 from proxy.exchange import Exchange
 from proxy.guard import check_patterns
-from proxy.index_settings import PUT_PARAMETERS, options_of, settings_in, take_settings
+from proxy.index_settings import (
+    PUT_PARAMETERS,
+    cleared_by,
+    options_of,
+    settings_in,
+    take_settings,
+)
 from proxy.query_string import is_true
 from proxy.reach import LEFT_OUT
 from proxy.relay import Relay
@@ -93,11 +99,17 @@ class IndexTraffic:
         if body is None:
             return await self._relay_read(exchange)
         wrapped = isinstance(body.get("settings"), dict) and len(body) == 1
-        ours, rest = take_settings(body["settings"] if wrapped else body)
-        if not ours:
+        settings = body["settings"] if wrapped else body
+        ours, rest = take_settings(settings)
+        cleared = cleared_by(settings)
+        if not ours and not cleared:
             return await self._relay_read(exchange)
         keep = is_true(target.query.get("preserve_existing"))
         names = await self._expressions(target)
+        # A pattern concerns what is there, and nobody who has nothing of ours.
+        ours = dict.fromkeys(self._attached(names, cleared)) | ours
+        if not ours:
+            return await self._relay_read(exchange)
         turn = Turn()
         if SEARCH_DEFAULT in ours:
             value = ours.pop(SEARCH_DEFAULT)
@@ -170,6 +182,11 @@ class IndexTraffic:
         answer = await self._relay_read(exchange)
         self._resolver.names_changed()
         return answer
+
+    def _attached(self, names: Iterable[str], settings: Collection[str]) -> list[str]:
+        """Those of the settings that are set on one of these very expressions."""
+        entries = self._registry.attachments.entries
+        return [each for each in settings if any(each in entries.get(name, ()) for name in names)]
 
     @property
     def _idle(self) -> bool:

@@ -145,6 +145,33 @@ async def test_null_removes_what_was_set_there(proxy: Client, index_name: str) -
     assert [await found(proxy, name) for name in (a, b, alias)] == [5, 5, 5]
 
 
+@pytest.mark.parametrize(
+    "cleared",
+    [
+        {"index.query.*": None},
+        {"index.*": None},
+        {"query.*": None},
+        {"index": {"query": {"*": None}}},
+        {"settings": {"index.q*": None}},
+    ],
+    ids=str,
+)
+async def test_patterns_with_null_take_off_what_they_match(
+    proxy: Client, index_name: str, cleared: dict[str, Any]
+) -> None:
+    """At that very name; what is of another one, or not matched, stays."""
+    a, b = f"{index_name}-a", f"{index_name}-b"
+    await indices(proxy, a, b)
+    for name in (a, b):
+        await put(proxy, f"/{name}/_settings", {QUERY: "one"})
+    await put(proxy, f"/{a}/_settings", {"index.result.*": None, "index.refresh_interval": "2s"})
+    assert await found(proxy, a) == 1
+    await put(proxy, f"/{a}/_settings", cleared)
+    assert [await found(proxy, name) for name in (a, b)] == [5, 1]
+    shown = (await proxy.get(f"/{a}/_settings?flat_settings")).data
+    assert QUERY not in shown[a]["settings"]
+
+
 async def test_preserve_existing_keeps_what_is_attached(proxy: Client, index_name: str) -> None:
     """Each setting for itself, at each name for itself; `null` takes nothing away either."""
     a, b = f"{index_name}-a", f"{index_name}-b"

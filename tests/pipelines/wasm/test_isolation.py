@@ -141,6 +141,47 @@ SWITCHES = {
     "a profile function": ("pass", "sys.getprofile() is None", "sys.setprofile(lambda *x: None)"),
     "collecting garbage": ("gc.disable()", "gc.isenabled()", "gc.enable()"),
     "not collecting garbage": ("pass", "gc.isenabled()", "gc.disable()"),
+    "how often garbage is collected": (
+        "gc.set_threshold(600)",
+        "gc.get_threshold()[0]",
+        "gc.set_threshold(7)",
+    ),
+    "the switch interval": (
+        "pass",
+        "sys.getswitchinterval()",
+        "sys.setswitchinterval(0.5)",
+    ),
+    "a hook for exceptions": (
+        "pass",
+        "sys.excepthook is sys.__excepthook__",
+        "sys.excepthook = print",
+    ),
+    "a hook for what cannot be raised": (
+        "pass",
+        "sys.unraisablehook is sys.__unraisablehook__",
+        "sys.unraisablehook = print",
+    ),
+    "the path of modules": ("sys.path.append('a')", "len(sys.path)", "sys.path.append('b')"),
+    "another path of modules": ("pass", "len(sys.path)", "sys.path = ['x'] * 50"),
+    "the finders of modules": ("pass", "len(sys.meta_path)", "sys.meta_path.append(None)"),
+    "the default decimal context": (
+        "DefaultContext.prec = 40",
+        "DefaultContext.prec",
+        "DefaultContext.prec = 5",
+    ),
+    "filters of warnings": (
+        "warnings.simplefilter('ignore')",
+        "len(warnings.filters)",
+        "warnings.filterwarnings('error', 'anything')",
+    ),
+    "the environment": ("os.environ['A'] = '1'", "dict(os.environ)", "os.environ['A'] = '2'"),
+    "a new variable of the environment": (
+        "pass",
+        "'SEEN' in os.environ",
+        "os.environ['SEEN'] = 'yes'",
+    ),
+    "a context variable": ("variable.set(1)", "variable.get(0)", "variable.set(2)"),
+    "a context variable without a value": ("pass", "variable.get(None)", "variable.set('seen')"),
     "the output": ("pass", "type(sys.stdout).__name__", "sys.stdout = io.StringIO()"),
     "the error output": ("pass", "type(sys.stderr).__name__", "sys.stderr = None"),
 }
@@ -152,8 +193,9 @@ async def test_switches_are_put_back(runner: Runner, case: str, phase: Phase) ->
     """What a run does to the interpreter's own switches ends with it; the top level's stays."""
     at_first, read, then = SWITCHES[case]
     source = f"""
-    import gc, io, sys
-    from decimal import Context, Decimal, Inexact, getcontext, setcontext
+    import contextvars, gc, io, os, sys, warnings
+    from decimal import Context, Decimal, DefaultContext, Inexact, getcontext, setcontext
+    variable = contextvars.ContextVar("variable")
     runs = 0
     {at_first}
     def {phase}(given, context):

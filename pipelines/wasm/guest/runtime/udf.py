@@ -164,7 +164,7 @@ class Udf:
         current.begin(phase, payload, request)
         new: Any = None
         try:
-            new = self._call(phase, payload, context, edits)
+            new = self._switches.call(self._call, phase, payload, context, edits)
         except Ended:
             pass
         except BaseException:
