@@ -445,7 +445,9 @@ async def test_parameters_of_the_backends_own(proxy: Client, index_name: str) ->
     assert await found(proxy, index_name) == 1
 
 
-@pytest.mark.parametrize("names", ["none-*", "none-*,gone-*", "*-none?ignore_unavailable=true"])
+@pytest.mark.parametrize(
+    "names", ["absent-*", "absent-*,gone-*", "*-absent?ignore_unavailable=true"]
+)
 async def test_patterns_that_have_to_mean_something(
     proxy: Client, direct: Client, index_name: str, names: str
 ) -> None:
