@@ -90,6 +90,8 @@ def read_bulk(body: bytes) -> list[BulkItem]:
             position += 1
             continue
         action, meta, why = _read_action(value, line)
+        if why:
+            _check_depth(header, line)
         source = None
         if action != "delete":
             position += 1
@@ -188,6 +190,14 @@ def _with_pipeline(header: bytes, forwarded: str | None) -> bytes:
     if forwarded is not None:
         meta = with_member(meta, "pipeline", orjson.dumps(forwarded).decode())
     return replaced(text, [(inner, meta)]).encode(errors="surrogateescape")
+
+
+def _check_depth(header: bytes, line: int) -> None:
+    """Refuse an action that is nested so deeply that its parts cannot be told apart."""
+    try:
+        _with_pipeline(header, None)
+    except ValueError as error:
+        raise BulkSyntaxError(f"line {line}: the action cannot be read: {error}") from error
 
 
 def _check_members(action: str, meta: dict[str, Any], line: int) -> str:

@@ -107,7 +107,7 @@ class BulkTraffic:
         except UnreadableError as error:
             return await self._unread(exchange, target, header, body, error)
         except BulkSyntaxError as error:
-            return await self._broken(exchange, target, body, str(error))
+            return await self._broken(exchange, target, header, body, str(error))
         runs = self._runs(exchange, target.index)
         done = await self._run_items(bulk, exchange, target, header, runs)
         query = target.query
@@ -146,14 +146,10 @@ class BulkTraffic:
         if await self._selector.finals_may_run(names, body, phases, lines=lines):
             reason = f"{error.reason}; final pipelines have to read it"
             raise ErrorAnswer(error.status, error.type, reason)
-        asked = target.query.get("pipeline")
-        ours = None if asked is None else self._selector.names.split(asked)[0]
-        named = ours is not None or header is not None
-        skips = named or await self._selector.may_run(names, body, phases)
-        return await self._as_it_came(exchange, target, body, error.reason if skips else "")
+        return await self._as_it_came(exchange, target, header, body, error.reason)
 
     async def _broken(
-        self, exchange: Exchange, target: Target, body: bytes, reason: str
+        self, exchange: Exchange, target: Target, header: Asked | None, body: bytes, reason: str
     ) -> web.StreamResponse:
         """A body whose actions cannot be read: the backend refuses it, in its own words."""
         if self._selector.guarded("document"):
@@ -162,16 +158,19 @@ class BulkTraffic:
             if len(names) > NAMES_MAX or await self._selector.finals(names, "document"):
                 reason += "; final pipelines have to read it"
                 raise ErrorAnswer(400, "illegal_argument_exception", reason)
-        return await self._as_it_came(exchange, target, body, reason)
+        return await self._as_it_came(exchange, target, header, body, reason)
 
     async def _as_it_came(
-        self, exchange: Exchange, target: Target, body: bytes, reason: str
+        self, exchange: Exchange, target: Target, header: Asked | None, body: bytes, reason: str
     ) -> web.StreamResponse:
+        """The answer to a body that no pipeline is given, which is told where one would be."""
         await asyncio.to_thread(check_store, body, exchange.headers.get("Content-Type", ""))
         runs = self._runs(exchange, target.index)
-        if reason:
-            runs.warnings.add(f"no pipeline ran: {reason}")
         query, asked = target.query, target.query.get("pipeline")
+        ours = None if asked is None else self._selector.names.split(asked)[0]
+        named = ours is not None or header is not None
+        if named or await self._selector.may_run(target.names, body, ("document",)):
+            runs.warnings.add(f"no pipeline ran: {reason}")
         if asked is not None:
             query = pipeline_left(query, asked, self._selector.not_ours(asked))
         return await self._sending(exchange, target, query, [], [], runs)

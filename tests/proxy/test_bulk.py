@@ -60,6 +60,24 @@ def test_items_change_one_by_one() -> None:
 MSEARCH = b'{"index":["a,b","c"],"expand_wildcards":["open","hidden"]}\n{"size": 1.0}\n\n{}\n'
 
 
+def _nested(depth: int) -> bytes:
+    value = b"[" * depth + b"]" * depth
+    return b'{"update":{"_id":"1","pipeline":"p","_source":' + value + b"}}\n{}\n"
+
+
+def test_an_action_nested_deeply_can_be_written_with_another_pipeline() -> None:
+    """Where it is read."""
+    (item,) = read_bulk(_nested(200))
+    assert b'"p"' not in item.without_pipeline(None).header
+
+
+@pytest.mark.parametrize("depth", [2000, 20_000])
+def test_an_action_nested_more_deeply_is_none(depth: int) -> None:
+    """Its parts cannot be told apart."""
+    with pytest.raises(BulkSyntaxError, match="line 1: the action cannot be read"):
+        read_bulk(_nested(depth))
+
+
 def test_an_msearch_body_comes_back_to_the_byte() -> None:
     """Empty headers included."""
     first, second = read_msearch(MSEARCH)
