@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bench.child import ROOT
-from pipelines.projection import Projection
-from pipelines.udf import package_body, read_package
+from pipelines.definitions.udf import package_body, read_package
+from pipelines.jsontext.projection import Projection
 from pipelines.wasm import Package, Phase
 
 EXAMPLES: Final = ROOT / "examples"

@@ -13,7 +13,7 @@ from bench.child import Child
 from bench.figures import StageKind, StageSample, percentile
 from bench.plan import Plan
 from bench.timing import timed_async
-from pipelines.projection import Projection
+from pipelines.jsontext.projection import Projection
 from pipelines.wasm import Call, Limits, Package, Phase, Runtime, SandboxPool
 
 # Generous, so that a busy machine lengthens a run and does not end it.

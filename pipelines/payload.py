@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from pipelines.errors import StageError
-from pipelines.json_text import repeats_key
+from pipelines.jsontext.json_text import repeats_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipelines.attachment import (
+from pipelines.context import Phase
+from pipelines.definitions.attachment import (
     BACKENDS,
     DEFAULTS,
     FINALS,
@@ -16,18 +17,17 @@ from pipelines.attachment import (
     Attachments,
     setting_phase,
 )
-from pipelines.breaker import Breaker, BreakerFigure, BreakerRules
-from pipelines.context import Phase
-from pipelines.definition import PipelineDefinition, StageDefinition, read_pipeline
+from pipelines.definitions.fields import hint_to_make
+from pipelines.definitions.pipeline import PipelineDefinition, StageDefinition, read_pipeline
+from pipelines.definitions.reachable import check_input
+from pipelines.definitions.udf import UdfRegistry
 from pipelines.errors import ConflictError, DefinitionError, MissingError, StageError
-from pipelines.executor import CompiledPipeline
-from pipelines.fields import hint_to_make
-from pipelines.observe import ObservedStage, Stage
-from pipelines.reachable import check_input
+from pipelines.execution.breaker import Breaker, BreakerFigure, BreakerRules
+from pipelines.execution.executor import CompiledPipeline
+from pipelines.execution.observe import ObservedStage, Stage
+from pipelines.execution.stats import PipelineStats, Stats
 from pipelines.stages import KINDS
 from pipelines.stages.python import PythonConfig, PythonStage
-from pipelines.stats import PipelineStats, Stats
-from pipelines.udf import UdfRegistry
 from pipelines.wasm import SandboxPool
 
 _DEFAULT_RULES = BreakerRules()

@@ -7,15 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.definition import PipelineDefinition
+from pipelines.definitions.fields import json_type
+from pipelines.definitions.pipeline import PipelineDefinition
+from pipelines.definitions.udf import LATEST, UdfRegistry, UdfVersion, version_of
 from pipelines.errors import DefinitionError, MissingError
-from pipelines.executor import CompiledPipeline
-from pipelines.fields import json_type
-from pipelines.observe import ObservedStage
+from pipelines.execution.executor import CompiledPipeline
+from pipelines.execution.observe import ObservedStage
+from pipelines.execution.stats import Stats
 from pipelines.registry import Registry, udfs_of
 from pipelines.stages.python import PythonConfig, PythonStage
-from pipelines.stats import Stats
-from pipelines.udf import LATEST, UdfRegistry, UdfVersion, version_of
 from pipelines.wasm import Package, SandboxPool
 
 

@@ -37,7 +37,7 @@ def main() -> None:
     for number in _BEFORE:
         signal.signal(number, _leave)
     # What takes the time.
-    from proxy.cli import main as command
+    from proxy.cli.commands import main as command
 
     if not _SERVES:
         for number, handler in _BEFORE.items():

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from proxy.settings import Address, SettingsError, load
-from proxy.sources import CONFIG_VARIABLE
+from proxy.config.settings import Address, SettingsError, load
+from proxy.config.sources import CONFIG_VARIABLE
 
 _SECONDS: Final = 2.0
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}

@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 
 from pipelines.wasm import Runtime
-from proxy.assembly import open_proxy
+from proxy.app.assembly import open_proxy
+from proxy.config.settings import load
 from proxy.embedded import ClusterOptions, EmbeddedCluster
-from proxy.server import ProxyServer
-from proxy.settings import load
+from proxy.server.server import ProxyServer
 from tests.backends import running
 from tests.client import Client
 

@@ -12,30 +12,30 @@ from typing import Any, get_args
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipelines.attachment import SETTINGS as ATTACHMENTS
-from pipelines.breaker import BreakerFigure
-from pipelines.definition import OnError, OnFailure, read_pipeline
+from pipelines.definitions.attachment import SETTINGS as ATTACHMENTS
+from pipelines.definitions.pipeline import OnError, OnFailure, read_pipeline
+from pipelines.definitions.udf import category_phase, read_package, source_headers
 from pipelines.errors import STAGE_ERROR_KINDS, DefinitionError
-from pipelines.projection import Projection
+from pipelines.execution.breaker import BreakerFigure
+from pipelines.execution.stats import OUTCOMES, STAGE_OUTCOMES, Stats
+from pipelines.jsontext.projection import Projection
 from pipelines.registry import Registry
 from pipelines.stages import KINDS
-from pipelines.stats import OUTCOMES, STAGE_OUTCOMES, Stats
-from pipelines.udf import category_phase, read_package, source_headers
 from pipelines.wasm import Call, Limits, Phase, Runtime, SandboxPool
 from proxy.admin import Route
 from proxy.admin.routes import admin_routes
-from proxy.admission import Admission, AdmissionLimits
-from proxy.backend import Backend
-from proxy.definitions import Definitions
-from proxy.endpoints import ENDPOINTS
-from proxy.errors import ANSWERS
-from proxy.execute_settings import ExecuteLimits
-from proxy.metrics import Metrics, exposition
-from proxy.resolver import Resolver
-from proxy.selection import Selector
-from proxy.settings import SETTINGS, load
-from proxy.store import ClusterStore
-from proxy.upstream import Upstream
+from proxy.backend.client import Backend
+from proxy.backend.resolver import Resolver
+from proxy.config.execute_settings import ExecuteLimits
+from proxy.config.settings import SETTINGS, load
+from proxy.control.cluster_store import ClusterStore
+from proxy.control.definitions import Definitions
+from proxy.protocol.endpoints import ENDPOINTS
+from proxy.server.admission import Admission, AdmissionLimits
+from proxy.server.errors import ANSWERS
+from proxy.telemetry.metrics import Metrics, exposition
+from proxy.traffic.selection import Selector
+from proxy.upstream.client import Upstream
 from tests.client import Client
 from tests.documents import ROOT, Block, anchors, blocks, curl_calls, documents, links
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.definition import (
+from pipelines.definitions.pipeline import (
     PIPELINE_TIMEOUT_MAX_MS,
     PIPELINE_TIMEOUT_MS,
     RETRIES_MAX,
@@ -16,7 +16,8 @@ from pipelines.definition import (
     STAGE_TIMEOUT_MS,
     STAGES_MAX,
 )
-from pipelines.projection import NAMES_MAX, PATHS_MAX
+from pipelines.definitions.udf import FILES_MAX, PACKAGE_MAX, SOURCE_MAX
+from pipelines.jsontext.projection import NAMES_MAX, PATHS_MAX
 from pipelines.stages.python import (
     BATCH_MS,
     LOG_BYTES,
@@ -25,12 +26,11 @@ from pipelines.stages.python import (
     SIZE_MAX,
     SIZE_MIN,
 )
-from pipelines.udf import FILES_MAX, PACKAGE_MAX, SOURCE_MAX
 from pipelines.wasm import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB, Runtime, SandboxPool
-from pipelines.wasm.pool import REST_SECONDS
-from pipelines.wasm.reply import HEADER_BYTES, REASON_BYTES
-from pipelines.wasm.stock import FIRST
-from proxy.settings import SETTINGS
+from pipelines.wasm.codec import HEADER_BYTES, REASON_BYTES
+from pipelines.wasm.pool.pool import REST_SECONDS
+from pipelines.wasm.pool.prewarm import FIRST
+from proxy.config.settings import SETTINGS
 from tests.pipelines.conftest import guest_module
 from tests.pipelines.wasm.udfs import Runner
 

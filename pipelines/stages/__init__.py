@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pipelines.definition import StageKind
+from pipelines.definitions.pipeline import StageKind
 from pipelines.stages.python import PythonKind
 
 KINDS: Mapping[str, StageKind] = {

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import orjson
 
 from pipelines.context import Context, Phase
+from pipelines.definitions.fields import NAME, NAME_RULE, Fields, json_type
 from pipelines.errors import DefinitionError, DroppedError, RejectedError, StageTimeoutError
-from pipelines.fields import NAME, NAME_RULE, Fields, json_type
+from pipelines.jsontext.projection import PATHS_MAX, Projection, check_declared
 from pipelines.payload import Payload
-from pipelines.projection import PATHS_MAX, Projection, check_declared
 from pipelines.wasm import (
     MEMORY_MAX_MB,
     MEMORY_MB,

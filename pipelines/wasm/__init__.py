@@ -6,7 +6,6 @@ loop, giving a `Reply` or raising `StageError`. Only this package imports wasmti
 """
 
 from pipelines.wasm.batch import Batch, Document
-from pipelines.wasm.build import BuildError, Progress, build
 from pipelines.wasm.call import (
     MEMORY_MAX_MB,
     MEMORY_MB,
@@ -19,9 +18,10 @@ from pipelines.wasm.call import (
     Reply,
     parameters_text,
 )
+from pipelines.wasm.component.build import BuildError, Progress, build
 from pipelines.wasm.engine import Runtime
-from pipelines.wasm.memory import private_bytes
-from pipelines.wasm.pool import SandboxPool
+from pipelines.wasm.pool.memory import private_bytes
+from pipelines.wasm.pool.pool import SandboxPool
 
 __all__ = [
     "MEMORY_MAX_MB",

@@ -13,10 +13,10 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from pipelines.errors import StageError
-from pipelines.graft import graft, is_plain
-from pipelines.json_text import fits_orjson, may_be_rounded, repeats_key
-from pipelines.projection import Projection
-from pipelines.wasm import reply
+from pipelines.jsontext.graft import graft, is_plain
+from pipelines.jsontext.json_text import fits_orjson, may_be_rounded, repeats_key
+from pipelines.jsontext.projection import Projection
+from pipelines.wasm import codec as reply
 from pipelines.wasm.call import Limits
 from pipelines.wasm.log import RunLog
 

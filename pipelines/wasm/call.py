@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from pipelines.projection import Projection
+from pipelines.jsontext.projection import Projection
 
 Phase = Literal["query", "document", "result"]
 Isolation = Literal["pooled", "request"]

@@ -10,10 +10,10 @@ from pathlib import Path
 from wasmtime import Engine
 from wasmtime.component import Component, ExportIndex
 
-from pipelines.wasm.build import BuildError, Progress, build
-from pipelines.wasm.codes import Codes
-from pipelines.wasm.grants import Line, build_linker
-from pipelines.wasm.precompile import engine_config
+from pipelines.wasm.bytecode import Codes
+from pipelines.wasm.component.build import BuildError, Progress, build
+from pipelines.wasm.component.precompile import engine_config
+from pipelines.wasm.host_functions import Line, build_linker
 
 TICK_SECONDS = 0.005
 # idle ticks before the ticker rests, so that a busy proxy does not wake it for every run

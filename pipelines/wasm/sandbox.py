@@ -9,15 +9,16 @@ import orjson
 from wasmtime import Store, WasmtimeError
 
 from pipelines.errors import StageError, StageTimeoutError
-from pipelines.json_pieces import dump_file, joined
-from pipelines.wasm import reply, traps
+from pipelines.jsontext.pieces import dump_file, joined
+from pipelines.wasm import codec as reply
+from pipelines.wasm import traps
 from pipelines.wasm.batch import Batch, Document, Prepared
+from pipelines.wasm.bytecode import BYTES
 from pipelines.wasm.call import Call, Limits, Package, Reply
-from pipelines.wasm.codes import BYTES
+from pipelines.wasm.codec import HEADER_BYTES
 from pipelines.wasm.engine import TICK_SECONDS, Runtime
+from pipelines.wasm.fast_call import TextCall, TooLongError, text_call
 from pipelines.wasm.log import RunLog
-from pipelines.wasm.reply import HEADER_BYTES
-from pipelines.wasm.text_call import TextCall, TooLongError, text_call
 
 # the fault of the UDF's own code; the interpreter around it is as sound as before
 _HARMLESS = {"udf_exception", "invalid_result", "output_too_large", "input_too_large", "input_type"}

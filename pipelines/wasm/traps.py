@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wasmtime import WasmtimeError
 
-from pipelines.wasm.grants import OVER_TIME
+from pipelines.wasm.host_functions import OVER_TIME
 
 _IMPORT = re.compile(r"unknown import: `(?P<name>[^`]+)`")
 _WORDS = {

@@ -14,18 +14,18 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
-from pipelines.fields import NAME_RULE
-from pipelines.json_text import parse, refuse_repeated, write
+from pipelines.definitions.fields import NAME_RULE
+from pipelines.jsontext.json_text import parse, refuse_repeated, write
 from proxy.admin.body import json_body
-from proxy.admin.parameters import Parameters, read_parameters
-from proxy.errors import ErrorAnswer
-from proxy.exchange import Exchange
-from proxy.filter_path import FilterPath
-from proxy.formats import content_type, from_json
-from proxy.headers import ADMIN_TOKEN
-from proxy.query_string import QueryString
-from proxy.store import Credentials
-from proxy.transform import PARSE_INLINE, inflated
+from proxy.control.cluster_store import Credentials
+from proxy.formats.convert import content_type, from_json
+from proxy.formats.filter_path import FilterPath
+from proxy.http.headers import ADMIN_TOKEN
+from proxy.http.query_string import QueryString
+from proxy.protocol.parameters import Parameters, read_parameters
+from proxy.server.errors import ErrorAnswer
+from proxy.server.exchange import Exchange
+from proxy.traffic.request_body import PARSE_INLINE, inflated
 
 DEFINITION_MAX = 1024 * 1024
 UPLOAD_MAX = 16 * 1024 * 1024

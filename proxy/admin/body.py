@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from proxy.bodies import media_type
-from proxy.errors import ErrorAnswer
-from proxy.exchange import Exchange
-from proxy.formats import FormatError, to_json
-from proxy.transform import inflated
+from proxy.formats.convert import FormatError, to_json
+from proxy.http.bodies import media_type
+from proxy.server.errors import ErrorAnswer
+from proxy.server.exchange import Exchange
+from proxy.traffic.request_body import inflated
 
 READ: Final[Mapping[str, Literal["json", "yaml", "cbor"]]] = {
     "application/json": "json",

@@ -12,28 +12,28 @@ from urllib.parse import quote
 from aiohttp import web
 
 from pipelines.context import Context, Phase
-from pipelines.definition import PipelineDefinition
+from pipelines.definitions.pipeline import PipelineDefinition
 from pipelines.errors import DefinitionError
-from pipelines.executor import CompiledPipeline, Executor, Run
+from pipelines.execution.executor import CompiledPipeline, Executor, Run
+from pipelines.execution.run_logs import NoLogs
+from pipelines.execution.stats import Stats
 from pipelines.payload import Payload
-from pipelines.run_logs import NoLogs
-from pipelines.stats import Stats
 from pipelines.trial import Trial
 from pipelines.wasm import SandboxPool
 from proxy.admin import AdminCall
 from proxy.admin.trial_body import TrialBody, read_trial
 from proxy.admin.trial_shown import nested, outcome_of, shown_error, shown_run, text_of
 from proxy.admin.validation import validation
-from proxy.backend import Backend
-from proxy.definitions import Definitions
-from proxy.errors import ErrorAnswer
-from proxy.execute_settings import ExecuteLimits
-from proxy.guard import check_body, check_names
-from proxy.inspection import Inspector
-from proxy.request_id import new_id
-from proxy.selection import Selector
-from proxy.store import INDEX
-from proxy.transform import parse_answer
+from proxy.backend.client import Backend
+from proxy.config.execute_settings import ExecuteLimits
+from proxy.control.cluster_store import INDEX
+from proxy.control.definitions import Definitions
+from proxy.control.inspection import Inspector
+from proxy.protocol.store_guard import check_body, check_names
+from proxy.server.errors import ErrorAnswer
+from proxy.server.request_id import new_id
+from proxy.traffic.request_body import parse_answer
+from proxy.traffic.selection import Selector
 
 _ENDED: Final = ("failed", "rejected", "dropped")
 

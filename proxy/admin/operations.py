@@ -9,9 +9,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from proxy import __version__
 from proxy.admin import AdminCall
-from proxy.definitions import Definitions
-from proxy.figures import Gather
-from proxy.metrics import exposition
+from proxy.control.definitions import Definitions
+from proxy.telemetry.metrics import exposition
+from proxy.telemetry.snapshot import Gather
 
 
 class OperationsCalls:

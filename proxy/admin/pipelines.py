@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from pipelines.breaker import STATES, BreakerFigure
+from pipelines.execution.breaker import STATES, BreakerFigure
 from proxy.admin import AdminCall
-from proxy.definitions import Definitions
-from proxy.figures import Gather
+from proxy.control.definitions import Definitions
+from proxy.telemetry.snapshot import Gather
 
 
 class PipelineCalls:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from proxy.admin import AdminCall
-from proxy.definitions import Definitions
-from proxy.errors import ErrorAnswer
+from proxy.control.definitions import Definitions
+from proxy.server.errors import ErrorAnswer
 
 
 class RecordCalls:

@@ -7,15 +7,15 @@ from pipelines.wasm import SandboxPool
 from proxy.admin import Route
 from proxy.admin.execute import ExecuteCalls
 from proxy.admin.operations import OperationsCalls
-from proxy.admin.parameters import flag, one_of, whole, word
 from proxy.admin.pipelines import PipelineCalls
 from proxy.admin.records import RecordCalls
 from proxy.admin.udfs import UdfCalls
-from proxy.backend import Backend
-from proxy.definitions import Definitions
-from proxy.execute_settings import ExecuteLimits
-from proxy.figures import Gather
-from proxy.selection import Selector
+from proxy.backend.client import Backend
+from proxy.config.execute_settings import ExecuteLimits
+from proxy.control.definitions import Definitions
+from proxy.protocol.parameters import flag, one_of, whole, word
+from proxy.telemetry.snapshot import Gather
+from proxy.traffic.selection import Selector
 
 
 def admin_routes(

@@ -9,15 +9,15 @@ from typing import Any, Final
 
 import orjson
 
+from pipelines.definitions.fields import NAME, NAME_RULE, Fields, json_type
+from pipelines.definitions.udf import read_package, source_headers
 from pipelines.errors import DefinitionError
-from pipelines.fields import NAME, NAME_RULE, Fields, json_type
-from pipelines.json_text import refuse_repeated
+from pipelines.jsontext.json_text import refuse_repeated
+from pipelines.jsontext.slices import elements, members
 from pipelines.payload import Payload
 from pipelines.trial import GivenUdf
-from pipelines.udf import read_package, source_headers
-from proxy.errors import ErrorAnswer
-from proxy.execute_settings import ExecuteLimits
-from proxy.spans import elements, members
+from proxy.config.execute_settings import ExecuteLimits
+from proxy.server.errors import ErrorAnswer
 
 _KEYS: Final = ("input", "inputs", "request", "response", "index", "id", "udfs")
 _INLINE_KEYS: Final = (*_KEYS, "pipeline", "pipelines")

@@ -10,8 +10,8 @@ import jsonpatch
 import orjson
 
 from pipelines.errors import DroppedError, RejectedError, StageError
-from pipelines.executor import Run
-from pipelines.observe import ObservedStage, StageReport
+from pipelines.execution.executor import Run
+from pipelines.execution.observe import ObservedStage, StageReport
 from pipelines.payload import Payload
 from pipelines.trial import package_of_stage
 

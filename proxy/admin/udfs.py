@@ -7,11 +7,18 @@ import asyncio
 import orjson
 from aiohttp import web
 
-from pipelines.udf import LATEST, UdfRegistry, UploadFormat, missing_udf, package_json, read_package
+from pipelines.definitions.udf import (
+    LATEST,
+    UdfRegistry,
+    UploadFormat,
+    missing_udf,
+    package_json,
+    read_package,
+)
 from proxy.admin import UPLOAD_MAX, AdminCall
 from proxy.admin.body import READ, unsupported
-from proxy.bodies import media_type
-from proxy.definitions import Definitions
+from proxy.control.definitions import Definitions
+from proxy.http.bodies import media_type
 
 FORMATS: dict[str, UploadFormat] = {
     "text/x-python": "source",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote
 
+from pipelines.jsontext.slices import with_member
 from pipelines.payload import Payload
-from proxy.backend import Backend
-from proxy.spans import with_member
-from proxy.store import Credentials
+from proxy.backend.client import Backend
+from proxy.control.cluster_store import Credentials
 
 # With these the backend refuses `terminate_after`, or it is there already.
 _WITHOUT: Final = frozenset({"retriever", "rank", "sub_searches", "terminate_after"})

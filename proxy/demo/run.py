@@ -13,7 +13,9 @@ import uvloop
 from rich.console import Console
 
 from pipelines.wasm import Runtime
-from proxy.assembly import open_proxy
+from proxy.app.assembly import open_proxy
+from proxy.app.serve import open_runtime
+from proxy.config.settings import Settings, load
 from proxy.demo.answer import Shown
 from proxy.demo.material import EXAMPLES, Material, load_material
 from proxy.demo.measured import write_measured
@@ -21,8 +23,6 @@ from proxy.demo.screen import Screen
 from proxy.demo.session import Session
 from proxy.embedded import ClusterOptions, EmbeddedCluster, exit_on_signals, progress_on
 from proxy.embedded.ready import HOST, require_free_port
-from proxy.serve import open_runtime
-from proxy.settings import Settings, load
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # How long a stop may have to wait for the thread that watches the backend.
@@ -47,7 +47,7 @@ class DemoOptions:
 def run_demo(options: DemoOptions) -> bool:
     """Run the demo on standard output; whether every showcase did what it should.
 
-    Raises DemoError, EmbeddedError, SettingsError, and what `proxy.serve.run` raises;
+    Raises DemoError, EmbeddedError, SettingsError, and what `proxy.app.serve.run` raises;
     KeyboardInterrupt, SystemExit or CancelledError when told to stop before the showcases are
     done. Nothing is left running. For the main thread, whose signal handlers it takes.
     """

@@ -17,7 +17,7 @@ from typing import Any, Final
 import cbor2
 import yaml
 
-from proxy.endpoints import ENDPOINTS, Endpoint, Operation
+from proxy.protocol.endpoints import ENDPOINTS, Endpoint, Operation
 from tests.differential import material, surroundings
 from tests.differential.material import STATIC
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import cbor2
 import yaml
 
-from pipelines.attachment import SETTINGS
+from pipelines.definitions.attachment import SETTINGS
 from tests.differential.sides import Seen
 
 # What no two answers share, wherever it stands.

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from proxy.endpoints import Endpoint, Operation
+from proxy.protocol.endpoints import Endpoint, Operation
 
 STATIC: Final = "diff-static"
 DOCUMENTS: Final = 600

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from pipelines.projection import Projection
-from pipelines.udf import read_package
+from pipelines.definitions.udf import read_package
+from pipelines.jsontext.projection import Projection
 from pipelines.wasm import Call, Limits, Package, Reply, SandboxPool
 from pipelines.wasm.call import Phase
 

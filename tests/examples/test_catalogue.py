@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from pipelines.definition import read_pipeline
+from pipelines.definitions.pipeline import read_pipeline
 from pipelines.stages import KINDS
 from pipelines.wasm import SandboxPool
 from tests.examples.loading import CATALOGUE, EXAMPLES, NAMES, Example, definition, package

@@ -19,10 +19,10 @@ import yaml
 from aiohttp.test_utils import RawTestServer
 
 from pipelines.wasm import Runtime
-from proxy.assembly import open_proxy
+from proxy.app.assembly import open_proxy
+from proxy.config.settings import load
 from proxy.embedded import EmbeddedCluster
-from proxy.server import ProxyServer
-from proxy.settings import load
+from proxy.server.server import ProxyServer
 from tests.client import Answer, Client
 from tests.conftest import connect
 from tests.crew import crew_of

@@ -12,8 +12,8 @@ import orjson
 import pytest
 import yaml
 
-from pipelines.json_text import parse
-from proxy.filter_path import FilterPath
+from pipelines.jsontext.json_text import parse
+from proxy.formats.filter_path import FilterPath
 from tests.client import Answer, Client
 from tests.conftest import StartProxy, connect
 

@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from proxy.embedded import EmbeddedCluster
-from proxy.server import ProxyServer
+from proxy.server.server import ProxyServer
 from tests.client import Client
 from tests.clients.installed import (
     go_program,

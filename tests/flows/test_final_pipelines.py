@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.endpoints import ENDPOINTS, SAFE_BELOW_INDEX
+from proxy.protocol.endpoints import ENDPOINTS, SAFE_BELOW_INDEX
 from tests.client import Client
 from tests.conftest import StartProxy, connect
 

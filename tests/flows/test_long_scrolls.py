@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from proxy.cursors import CURSOR_MAX
 from proxy.embedded import EmbeddedCluster
+from proxy.protocol.resume_id import CURSOR_MAX
 from tests.client import Answer, Client
 from tests.conftest import StartOn, connect
 

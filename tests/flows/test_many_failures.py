@@ -15,8 +15,8 @@ import pytest
 
 from pipelines.errors import STAGE_ERROR_KINDS, StageError
 from proxy.embedded import EmbeddedCluster
-from proxy.errors import ITEM_STATUS, item_status
-from proxy.warnings import BYTES_MAX, FIELDS_MAX
+from proxy.http.warnings import BYTES_MAX, FIELDS_MAX
+from proxy.server.errors import ITEM_STATUS, item_status
 from tests.client import Answer, Client
 from tests.conftest import StartOn, connect
 

@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
+from pipelines.jsontext.slices import without_member
 from proxy.embedded import EmbeddedCluster
-from proxy.headers import request_fields
-from proxy.spans import without_member
+from proxy.http.headers import request_fields
 from tests.client import Answer, Client
 from tests.conftest import StartOn, StartProxy, connect
 

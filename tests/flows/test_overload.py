@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 
 import orjson
 
-from pipelines.breaker import BreakerFigure
+from pipelines.execution.breaker import BreakerFigure
 from pipelines.wasm import Runtime
 from proxy.admin.pipelines import shown_breaker
-from proxy.assembly import open_proxy
-from proxy.place import Place
-from proxy.server import ProxyServer
-from proxy.settings import load
+from proxy.app.assembly import open_proxy
+from proxy.config.settings import load
+from proxy.server.server import ProxyServer
 from proxy.workers.board import Board, Notices
+from proxy.workers.context import Place
 from tests.client import Client
 from tests.conftest import StartProxy, connect
 from tests.proxy.wire import Client as RawClient

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.request_id import ID_MAX, request_id
+from proxy.server.request_id import ID_MAX, request_id
 from tests.client import Answer, Client
 from tests.conftest import StartProxy, connect
 from tests.proxy.wire import Client as RawClient

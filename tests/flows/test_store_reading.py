@@ -10,16 +10,16 @@ import aiohttp
 import orjson
 import pytest
 
+from pipelines.definitions.udf import read_package
 from pipelines.errors import ConflictError
+from pipelines.execution.stats import Stats
 from pipelines.registry import Registry
-from pipelines.stats import Stats
-from pipelines.udf import read_package
 from pipelines.wasm import Package, Runtime, SandboxPool
-from proxy.backend import Backend, BackendAnswer
-from proxy.definitions import Definitions
+from proxy.backend.client import Backend, BackendAnswer
+from proxy.control.cluster_store import ClusterStore
+from proxy.control.definitions import Definitions
 from proxy.embedded import EmbeddedCluster
-from proxy.store import ClusterStore
-from proxy.upstream import Upstream
+from proxy.upstream.client import Upstream
 from tests.client import Client
 
 SAME = "def query(request, context):\n    return request\n"

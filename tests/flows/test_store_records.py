@@ -196,7 +196,7 @@ async def test_a_record_too_large_to_be_read_is_left_out(
         config = {"udf_name": "one", "parameters": filling}
         body = {**PIPELINE, "stages": [{**STAGE, "config": config}]}
         await plant(direct, f"pipeline:{name}", record("pipeline", name, body))
-    monkeypatch.setattr("proxy.store.BODY_MAX", 100_000)
+    monkeypatch.setattr("proxy.control.cluster_store.BODY_MAX", 100_000)
     async with connect(await start_proxy()) as other:
         assert (await other.get("/_querymill/readyz")).status == 200
         assert await unreadable(other) == {"pipeline:b"}

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from proxy.embedded import EmbeddedCluster
-from proxy.translate import TRANSLATIONS
+from proxy.protocol.dialect import TRANSLATIONS
 from tests.client import Answer, Client
 from tests.conftest import StartProxy, connect
 from tests.documents import ROOT

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import orjson
 
-from pipelines.attachment import Attachments, setting_phase
+from pipelines.definitions.attachment import Attachments, setting_phase
 from pipelines.errors import DefinitionError
-from pipelines.json_text import same
-from proxy.index_settings import flat, matching, merge, nested, take_settings
-from proxy.settings import SETTINGS, Settings, SettingsError, load
+from pipelines.jsontext.json_text import same
+from proxy.config.settings import SETTINGS, Settings, SettingsError, load
+from proxy.protocol.index_settings import flat, matching, merge, nested, take_settings
 from tests.fuzz.harness import Harness, declared
 
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}

@@ -10,8 +10,9 @@ from typing import Final
 
 import orjson
 
-from pipelines.json_text import parse, same
-from proxy.bodies import (
+from pipelines.jsontext.json_text import parse, same
+from proxy.formats.convert import Format, FormatError, from_json, to_json
+from proxy.http.bodies import (
     BodyEncodingError,
     BodyError,
     BodyTooLargeError,
@@ -20,8 +21,7 @@ from proxy.bodies import (
     joined,
     split_lines,
 )
-from proxy.cursors import PREFIX, Cursors, Memory
-from proxy.formats import Format, FormatError, from_json, to_json
+from proxy.protocol.resume_id import PREFIX, Cursors, Memory
 from tests.fuzz.harness import Harness, answered, declared
 
 _KEY: Final = b"the key of the fuzzed ids"

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import orjson
 
-from pipelines.graft import graft, loses_nothing
-from pipelines.json_text import one_line, parse, same, write
+from pipelines.jsontext.graft import graft, loses_nothing
+from pipelines.jsontext.json_text import one_line, parse, same, write
+from pipelines.jsontext.slices import Span, elements, member, members, replaced
 from pipelines.payload import Payload
-from proxy.filter_path import FilterPath
-from proxy.pretty import pretty
-from proxy.query_string import QueryString
-from proxy.search_request import merge_url, merged_text
-from proxy.spans import Span, elements, member, members, replaced
+from proxy.formats.filter_path import FilterPath
+from proxy.formats.pretty import pretty
+from proxy.http.query_string import QueryString
+from proxy.protocol.search_params import merge_url, merged_text
 from tests.fuzz.harness import Harness, declared
 
 _NO_SPACE: Final = str.maketrans("", "", " \t\r\n")

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.bodies import accepts_gzip, is_json, is_ndjson
-from proxy.compat import elastic_client, plain_media_types, vendor_answer
-from proxy.errors import MalformedRequest
-from proxy.exchange import origin_form
-from proxy.formats import as_json_type, format_named, format_of
-from proxy.guard import check_target
-from proxy.headers import (
+from proxy.backend.resolver import resolve_target
+from proxy.formats.convert import as_json_type, format_named, format_of
+from proxy.http.bodies import accepts_gzip, is_json, is_ndjson
+from proxy.http.headers import (
     Fields,
     as_fields,
     encode,
@@ -18,12 +15,15 @@ from proxy.headers import (
     request_headers,
     response_headers,
 )
-from proxy.query_string import QueryString
-from proxy.request_head import BadHeadError, Framing, request_head
-from proxy.resolver import resolve_target
-from proxy.search_request import dump, merge_query, merge_url
-from proxy.source_parameter import taken_out
-from proxy.target import read_target
+from proxy.http.query_string import QueryString
+from proxy.protocol.elastic_client import elastic_client, plain_media_types, vendor_answer
+from proxy.protocol.search_params import dump, merge_query, merge_url
+from proxy.protocol.source_parameter import taken_out
+from proxy.protocol.store_guard import check_target
+from proxy.protocol.target import read_target
+from proxy.server.errors import MalformedRequest
+from proxy.server.exchange import origin_form
+from proxy.upstream.request_head import BadHeadError, Framing, request_head
 from tests.fuzz.harness import Harness, declared, refused
 
 # What the HTTP parser lets through in a request line.

@@ -6,9 +6,15 @@ from typing import Any, Final, Literal
 
 import orjson
 
+from pipelines.definitions.udf import (
+    package_json,
+    package_of,
+    read_package,
+    source_headers,
+    version_of,
+)
 from pipelines.errors import DefinitionError, NoJsonError
-from pipelines.udf import package_json, package_of, read_package, source_headers, version_of
-from proxy.records import KINDS, read_entry
+from proxy.control.records import KINDS, read_entry
 from tests.fuzz.harness import Harness, declared
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from pipelines.context import Context, Phase
-from pipelines.executor import CompiledPipeline, Executor, Run
+from pipelines.execution.executor import CompiledPipeline, Executor, Run
+from pipelines.execution.stats import Stats
 from pipelines.payload import Payload
 from pipelines.registry import Registry
-from pipelines.stats import Stats
 from pipelines.wasm import Package, Runtime, SandboxPool
 
 

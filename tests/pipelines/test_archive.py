@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from pipelines.archive import DIRECTORY_MAX, ENTRIES_MAX, ArchiveLimits, read_archive
+from pipelines.definitions.archive import DIRECTORY_MAX, ENTRIES_MAX, ArchiveLimits, read_archive
 from pipelines.errors import DefinitionError
 
 LIMITS = ArchiveLimits(files=100, total=10 * 1024 * 1024, source=0)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.attachment import SETTINGS, Attachments, is_pattern, setting_phase
+from pipelines.definitions.attachment import SETTINGS, Attachments, is_pattern, setting_phase
 
 QUERY = "index.query.default_pipeline"
 RESULT = "index.result.default_pipeline"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from pipelines.batch import Batches, BatchRun
-from pipelines.breaker import BreakerRules
 from pipelines.errors import DroppedError, RejectedError
-from pipelines.executor import CompiledPipeline
+from pipelines.execution.batch import Batches, BatchRun
+from pipelines.execution.breaker import BreakerRules
+from pipelines.execution.executor import CompiledPipeline
 from pipelines.payload import Payload
 from pipelines.registry import Registry
 from pipelines.stages.python import BATCH_DOCUMENTS, FIRST_DOCUMENTS

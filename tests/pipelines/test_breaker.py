@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from pipelines.breaker import LONGEST_REST, Breaker, BreakerRules, Ending, ending_of
 from pipelines.errors import RejectedError, StageError, StageTimeoutError
-from pipelines.executor import CompiledPipeline, Run
-from pipelines.observe import StageReport
+from pipelines.execution.breaker import LONGEST_REST, Breaker, BreakerRules, Ending, ending_of
+from pipelines.execution.executor import CompiledPipeline, Run
+from pipelines.execution.observe import StageReport
 from pipelines.registry import Registry
 from pipelines.wasm import Runtime
 from tests.pipelines.conftest import RAISES, SAME, SPINS, Core, open_core, stage

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.definition import (
+from pipelines.definitions.pipeline import (
     PIPELINE_TIMEOUT_MAX_MS,
     RETRIES_MAX,
     STAGE_TIMEOUT_MAX_MS,

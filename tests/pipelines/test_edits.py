@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.edits import edited, read_edits
-from pipelines.projection import Projection
+from pipelines.jsontext.edits import edited, read_edits
+from pipelines.jsontext.projection import Projection
 from tests.pipelines.conftest import guest_module
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.graft import graft, is_plain, loses_nothing
-from pipelines.json_text import fits_orjson, one_line, parse, same, write
+from pipelines.jsontext.graft import graft, is_plain, loses_nothing
+from pipelines.jsontext.json_text import fits_orjson, one_line, parse, same, write
 
 WHOLE = st.integers(-(10**40), 10**40).map(str)
 FLOAT = st.floats(allow_nan=False, allow_infinity=False).map(repr)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.json_pieces import STEP, base64_decoded, dump_file, loads
+from pipelines.jsontext.pieces import STEP, base64_decoded, dump_file, loads
 from tests.steps import calls_of
 
 TEXTS = {

@@ -6,9 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from pipelines.errors import StageError
-from pipelines.log_limit import BURST_SECONDS, LogLimit
-from pipelines.run_logs import RunLogs
-from pipelines.stats import Stats
+from pipelines.execution.log_limit import BURST_SECONDS, LogLimit
+from pipelines.execution.run_logs import RunLogs
+from pipelines.execution.stats import Stats
 
 
 class Clock:

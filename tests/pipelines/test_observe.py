@@ -10,9 +10,9 @@ import pytest
 
 from pipelines.context import Context
 from pipelines.errors import DroppedError, RejectedError, StageError, StageTimeoutError
-from pipelines.observe import ObservedStage
+from pipelines.execution.observe import ObservedStage
+from pipelines.execution.stats import StageStats
 from pipelines.payload import Payload
-from pipelines.stats import StageStats
 from pipelines.wasm import Runtime
 from tests.pipelines.conftest import RAISES, SAME, SPINS, Core, appends, open_core, stage
 

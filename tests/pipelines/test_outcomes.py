@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pipelines.context import Phase
 from pipelines.errors import DroppedError, RejectedError, StageError
-from pipelines.executor import Run
-from pipelines.stats import OUTCOMES, STAGE_OUTCOMES
+from pipelines.execution.executor import Run
+from pipelines.execution.stats import OUTCOMES, STAGE_OUTCOMES
 from tests.pipelines.conftest import Core, stage
 
 # What a stage of each sort does, with `{phase}` for the function of its pipeline's type. A flaky

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.projection import NAMES_MAX, PATH_CHARS_MAX, Projection, check_declared
+from pipelines.jsontext.projection import NAMES_MAX, PATH_CHARS_MAX, Projection, check_declared
 from tests.pipelines.conftest import guest_module
 
 HIT = {

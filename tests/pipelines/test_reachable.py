@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.context import Phase
-from pipelines.reachable import first_unreachable
+from pipelines.definitions.reachable import first_unreachable
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.definition import read_pipeline
+from pipelines.definitions.pipeline import read_pipeline
+from pipelines.definitions.udf import UdfRegistry, UdfVersion, version_of
 from pipelines.errors import StageError
-from pipelines.executor import CompiledPipeline
+from pipelines.execution.executor import CompiledPipeline
 from pipelines.stages import KINDS
-from pipelines.udf import UdfRegistry, UdfVersion, version_of
 from pipelines.wasm import Package
 from tests.pipelines.conftest import RAISES, SAME, Core, stage
 from tests.pipelines.test_registry import QUERY, found, names, versioned

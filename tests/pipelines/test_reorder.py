@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.reorder import reordered
+from pipelines.jsontext.reorder import reordered
 
 HEAD = '{"took":1,"hits":{"total":{"value":3,"relation":"eq"},"max_score":1.50,"hits":['
 TAIL = ']},"aggregations":{"tags":{"buckets":[{"key":"x"}]}}}'

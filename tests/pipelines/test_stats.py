@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.stats import QUANTILES, RELATIVE_ACCURACY, Latency, PipelineStats, Stats
+from pipelines.execution.stats import QUANTILES, RELATIVE_ACCURACY, Latency, PipelineStats, Stats
 
 DURATIONS = st.lists(st.floats(0.01, 120_000), min_size=1, max_size=300)
 

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.errors import ConflictError, DefinitionError, MissingError
-from pipelines.udf import (
+from pipelines.definitions.udf import (
     FILES_MAX,
     PACKAGE_MAX,
     SOURCE_MAX,
@@ -25,6 +24,7 @@ from pipelines.udf import (
     read_package,
     source_headers,
 )
+from pipelines.errors import ConflictError, DefinitionError, MissingError
 from pipelines.wasm import Package
 
 SOURCE = """# @udf: name=expander

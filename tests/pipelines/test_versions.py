@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pipelines.versions import is_prerelease, version_key
+from pipelines.definitions.versions import is_prerelease, version_key
 
 ORDERED = [
     "1.0.0-alpha",

@@ -16,13 +16,13 @@ from blockbuster import blockbuster_ctx
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from proxy.backend_info import BackendInfo
-from proxy.exchange import Handler
-from proxy.relay import Relay
-from proxy.request_head import HeadLimits
-from proxy.server import ProxyServer
-from proxy.settings import load
-from proxy.upstream import Upstream, UpstreamRequest
+from proxy.backend.product import BackendInfo
+from proxy.config.settings import load
+from proxy.server.exchange import Handler
+from proxy.server.server import ProxyServer
+from proxy.traffic.relay import Relay
+from proxy.upstream.client import Upstream, UpstreamRequest
+from proxy.upstream.request_head import HeadLimits
 from tests.proxy.wire import Client, ScriptedBackend
 
 

@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.acknowledgement import Acknowledgement
-from proxy.upstream import Upstream, UpstreamRequest
-from proxy.upstream_errors import UpstreamTimeout
+from proxy.upstream.acknowledgement import Acknowledgement
+from proxy.upstream.client import Upstream, UpstreamRequest
+from proxy.upstream.errors import UpstreamTimeout
 from tests.proxy.conftest import OpenUpstream, StartProxy, get
 from tests.proxy.wire import Message, ScriptedBackend, Wire, answer
 

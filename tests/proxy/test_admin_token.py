@@ -6,9 +6,9 @@ import orjson
 import pytest
 
 from pipelines.wasm import Runtime
-from proxy.assembly import open_proxy
-from proxy.headers import request_fields, request_headers
-from proxy.settings import load
+from proxy.app.assembly import open_proxy
+from proxy.config.settings import load
+from proxy.http.headers import request_fields, request_headers
 from tests.proxy.conftest import Proxy
 from tests.proxy.wire import Client, ScriptedBackend, answer, request
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.admission import Admission, AdmissionLimits, OverloadedError
+from proxy.server.admission import Admission, AdmissionLimits, OverloadedError
 
 PATIENT = 60.0
 

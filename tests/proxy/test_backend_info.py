@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from proxy.backend_info import BackendInfo, Product, product_of
-from proxy.headers import Headers
-from proxy.upstream import Upstream
+from proxy.backend.product import BackendInfo, Product, product_of
+from proxy.http.headers import Headers
+from proxy.upstream.client import Upstream
 from tests.proxy.wire import Message, ScriptedBackend, Wire, answer
 
 NAMED = Headers({"X-Elastic-Product": "Elasticsearch"})

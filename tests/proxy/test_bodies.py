@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.bodies import (
+from proxy.http.bodies import (
     BodyEncodingError,
     BodyTooLargeError,
     deflate,

@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from pipelines.batch import Batches, BatchRun
+from pipelines.execution.batch import Batches, BatchRun
 from pipelines.stages.python import BATCH_DOCUMENTS, FIRST_DOCUMENTS
 from pipelines.wasm import Document, Runtime
-from proxy.bulk import BulkItem, grouped, read_bulk
-from proxy.bulk_batches import (
+from proxy.handlers.bulk_batches import (
     AT_ONCE,
     BATCH_BYTES,
     LEAST_DOCUMENTS,
     SHARED_DOCUMENTS,
     BulkBatches,
 )
-from proxy.runs import Runs
+from proxy.protocol.bulk_body import BulkItem, grouped, read_bulk
+from proxy.traffic.runs import Runs
 from tests.pipelines.conftest import Core, open_core
 
 

@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from proxy import __version__
-from proxy.cli import main
-from proxy.settings import SETTINGS
+from proxy.cli.commands import main
+from proxy.config.settings import SETTINGS
 from tests.command import read_until, started
 
 

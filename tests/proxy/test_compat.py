@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.compat import elastic_client, plain_media_type, plain_media_types, vendor_answer
-from proxy.headers import Headers
+from proxy.http.headers import Headers
+from proxy.protocol.elastic_client import (
+    elastic_client,
+    plain_media_type,
+    plain_media_types,
+    vendor_answer,
+)
 from tests.proxy.conftest import StartProxy
 from tests.proxy.wire import ScriptedBackend, answer, request
 

@@ -12,8 +12,8 @@ from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
 from pipelines.wasm import Runtime
-from proxy.assembly import open_proxy
-from proxy.settings import load
+from proxy.app.assembly import open_proxy
+from proxy.config.settings import load
 from tests.client import Client
 
 OWN = "Basic b3duOm93bg=="

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy import door as doors
-from proxy.door import Door, listen_on
-from proxy.settings import Address
+from proxy.config.settings import Address
+from proxy.server import door as doors
+from proxy.server.door import Door, listen_on
 from proxy.workers.board import Board
 from proxy.workers.share import Share
 

@@ -6,8 +6,8 @@ import orjson
 import pytest
 from structlog.typing import EventDict
 
-from proxy.bodies import BodyEncodingError, BodyError, BodyTooLargeError
-from proxy.errors import (
+from proxy.http.bodies import BodyEncodingError, BodyError, BodyTooLargeError
+from proxy.server.errors import (
     ANSWERS,
     ErrorAnswer,
     MalformedRequest,
@@ -15,7 +15,7 @@ from proxy.errors import (
     answer_for,
     envelope,
 )
-from proxy.upstream_errors import UpstreamBroken, UpstreamBusy, UpstreamTimeout, UpstreamUnreachable
+from proxy.upstream.errors import UpstreamBroken, UpstreamBusy, UpstreamTimeout, UpstreamUnreachable
 
 
 def test_envelope() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from proxy.failed_shards import FailedShards, failed_shards, failed_shards_of
-from proxy.upstream import UpstreamRequest
+from proxy.traffic.failed_shards import FailedShards, failed_shards, failed_shards_of
+from proxy.upstream.client import UpstreamRequest
 from tests.proxy.conftest import OpenUpstream
 from tests.proxy.wire import ScriptedBackend, answer
 

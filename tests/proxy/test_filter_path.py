@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.filter_path import FilterPath
+from proxy.formats.filter_path import FilterPath
 
 SOURCE = {"a": {"b": 1, "c": [1, {"b": 2}]}, "a.b": 5, "e": [], "n": None}
 ANSWER: dict[str, Any] = {

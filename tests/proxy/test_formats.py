@@ -16,7 +16,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.formats import (
+from proxy.formats.convert import (
     Format,
     FormatError,
     as_json_type,
@@ -26,8 +26,8 @@ from proxy.formats import (
     from_json,
     to_json,
 )
-from proxy.pretty import pretty
-from proxy.yaml_text import YAML_MAX
+from proxy.formats.pretty import pretty
+from proxy.formats.yaml import YAML_MAX
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 WORDS = st.sampled_from(

@@ -7,7 +7,7 @@ import ctypes
 import pytest
 
 from pipelines.wasm import private_bytes
-from proxy.give_back import WORTH_BYTES, GiveBack, trim
+from proxy.telemetry.give_back import WORTH_BYTES, GiveBack, trim
 
 MIB = 1024**2
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.cursors import Cursors, Memory
-from proxy.given_ids import GivenIds
+from proxy.protocol.given_ids import GivenIds
+from proxy.protocol.resume_id import Cursors, Memory
 
 CURSORS = Cursors(lambda: b"secret")
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from proxy.errors import ErrorAnswer, MalformedRequest
-from proxy.head_facts import HeadFacts, head_facts
-from proxy.headers import encode
+from proxy.http.headers import encode
+from proxy.server.errors import ErrorAnswer, MalformedRequest
+from proxy.server.head_facts import HeadFacts, head_facts
 
 
 def facts(*fields: tuple[str, str], is_new: bool = True) -> HeadFacts:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from proxy.backend import Backend
-from proxy.request_head import FieldsTooLargeError, HeadLimits, LineTooLongError
-from proxy.upstream import UpstreamRequest
+from proxy.backend.client import Backend
+from proxy.upstream.client import UpstreamRequest
+from proxy.upstream.request_head import FieldsTooLargeError, HeadLimits, LineTooLongError
 from tests.proxy.conftest import OpenUpstream, Proxy, StartProxy, get
 from tests.proxy.wire import Client, ScriptedBackend, answer, request
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.headers import Headers, as_fields, decode, encode, request_headers, response_headers
-from proxy.origin import Origin
-from proxy.request_head import BadHeadError, request_head
+from proxy.http.headers import Headers, as_fields, decode, encode, request_headers, response_headers
+from proxy.http.origin import Origin
+from proxy.upstream.request_head import BadHeadError, request_head
 
 TOKENS = st.text("abcdefXYZ-09", min_size=1, max_size=12).map(str.encode)
 VALUES = st.binary(max_size=20).filter(lambda v: not any(b < 32 or b == 127 for b in v))

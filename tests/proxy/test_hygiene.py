@@ -9,8 +9,8 @@ import orjson
 import pytest
 from aiohttp import web
 
-from proxy.exchange import Exchange
-from proxy.relay import only_reads
+from proxy.server.exchange import Exchange
+from proxy.traffic.relay import only_reads
 from tests.proxy.conftest import StartProxy
 from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, answer, request
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.headers import Headers
-from proxy.upstream import Upstream, UpstreamRequest
-from proxy.upstream_errors import UpstreamTimeout
-from proxy.upstream_response import says_unread
+from proxy.http.headers import Headers
+from proxy.upstream.client import Upstream, UpstreamRequest
+from proxy.upstream.errors import UpstreamTimeout
+from proxy.upstream.response import says_unread
 from tests.proxy.conftest import OpenUpstream, get
 from tests.proxy.wire import Message, Script, ScriptedBackend, Wire, answer
 

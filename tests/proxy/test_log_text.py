@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy import log_text
+from proxy.telemetry import log_text
 
 HARMFUL = [
     *map(chr, (*range(0x20), *range(0x7F, 0xA0))),

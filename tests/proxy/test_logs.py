@@ -14,8 +14,8 @@ import orjson
 import pytest
 import structlog
 
-from pipelines.log_limit import LogLimit
-from proxy import logs
+from pipelines.execution.log_limit import LogLimit
+from proxy.telemetry import logs
 
 
 @pytest.fixture(autouse=True)

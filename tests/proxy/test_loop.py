@@ -13,10 +13,10 @@ import pytest
 from structlog.typing import EventDict
 
 from pipelines.wasm import Runtime
-from proxy.assembly import open_proxy
-from proxy.loop import refuse_own_backend
-from proxy.server import ProxyServer
-from proxy.settings import Settings, SettingsError, load
+from proxy.app.assembly import open_proxy
+from proxy.app.own_backend import refuse_own_backend
+from proxy.config.settings import Settings, SettingsError, load
+from proxy.server.server import ProxyServer
 from tests.command import read_until, started
 from tests.crew import crew_of
 from tests.proxy.wire import Client, Message, ScriptedBackend, answer, request

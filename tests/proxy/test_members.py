@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.dialect import as_json
-from proxy.guard import named_in
-from proxy.members import first_text, texts_beside, texts_under
+from proxy.protocol.lenient_json import as_json
+from proxy.protocol.members import first_text, texts_beside, texts_under
+from proxy.protocol.store_guard import named_in
 from tests.steps import calls_of
 
 INDEX = frozenset({"index", "_index"})

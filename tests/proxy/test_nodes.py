@@ -8,8 +8,8 @@ import socket
 import pytest
 from structlog.typing import EventDict
 
-from proxy.upstream import Upstream
-from proxy.upstream_errors import (
+from proxy.upstream.client import Upstream
+from proxy.upstream.errors import (
     UpstreamBusy,
     UpstreamUnreachable,
 )

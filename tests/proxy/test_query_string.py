@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.query_string import QueryString, is_true
+from proxy.http.query_string import QueryString, is_true
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import gzip
 
 import pytest
 
-from proxy.relay import only_reads
+from proxy.traffic.relay import only_reads
 from tests.proxy.conftest import Proxy, StartProxy
 from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, answer, request
 

@@ -7,7 +7,7 @@ import gzip
 import orjson
 import pytest
 
-from proxy.upstream import UpstreamRequest
+from proxy.upstream.client import UpstreamRequest
 from tests.proxy.conftest import OpenUpstream, Proxy
 from tests.proxy.wire import ScriptedBackend, answer, request
 

@@ -7,10 +7,10 @@ import asyncio
 import orjson
 import pytest
 
-from proxy.backend import Backend, BackendRefusedError
-from proxy.name_queue import CALLS, NAMES
-from proxy.resolver import Concrete, Resolver
-from proxy.upstream_errors import UpstreamError
+from proxy.backend.client import Backend, BackendRefusedError
+from proxy.backend.name_batches import CALLS, NAMES
+from proxy.backend.resolver import Concrete, Resolver
+from proxy.upstream.errors import UpstreamError
 from tests.proxy.conftest import OpenUpstream
 from tests.proxy.wire import Message, ScriptedBackend, Wire, answer
 

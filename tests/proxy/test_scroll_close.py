@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from pipelines.wasm import Runtime
-from proxy.assembly import open_proxy
-from proxy.settings import load
+from proxy.app.assembly import open_proxy
+from proxy.config.settings import load
 from tests.proxy.wire import Client, ScriptedBackend, request
 
 JSON = "Content-Type: application/json"

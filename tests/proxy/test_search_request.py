@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from proxy.query_string import QueryString
-from proxy.search_request import dump, merge_query, merge_url
+from proxy.http.query_string import QueryString
+from proxy.protocol.search_params import dump, merge_query, merge_url
 
 
 @pytest.mark.parametrize(

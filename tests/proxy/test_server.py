@@ -12,11 +12,11 @@ from aiohttp import web
 from structlog.typing import EventDict
 
 from pipelines.errors import PipelineError
-from proxy.door import ListenError
-from proxy.errors import ErrorAnswer
-from proxy.exchange import Exchange
-from proxy.server import ProxyServer, is_admin
-from proxy.settings import load
+from proxy.config.settings import load
+from proxy.server.door import ListenError
+from proxy.server.errors import ErrorAnswer
+from proxy.server.exchange import Exchange
+from proxy.server.server import ProxyServer, is_admin
 from tests.proxy.conftest import StartProxy
 from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, answer, request
 

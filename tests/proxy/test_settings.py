@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.settings import SETTINGS, Address, Settings, SettingsError, load
+from proxy.config.settings import SETTINGS, Address, Settings, SettingsError, load
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 

@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 from structlog.typing import EventDict
 
-from proxy.client_connection import ClientConnection
-from proxy.exchange import Exchange
-from proxy.pace import Pace, Patience
-from proxy.server import ProxyServer
+from proxy.server.connection import ClientConnection
+from proxy.server.exchange import Exchange
+from proxy.server.pace import Pace, Patience
+from proxy.server.server import ProxyServer
 from tests.proxy.conftest import Proxy, StartProxy
 from tests.proxy.wire import Client, ScriptedBackend, answer, request
 

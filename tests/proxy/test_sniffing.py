@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.sniffing import (
+from proxy.handlers.nodes import (
     reached_at,
     with_cat_addresses,
     with_column_addresses,

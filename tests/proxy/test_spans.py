@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.spans import elements, member, members, replaced, with_member
+from pipelines.jsontext.slices import elements, member, members, replaced, with_member
 
 TEXT = ' { "a" : 1.0 , "b":[ {"x":2} ,3e5],"a":"last" } '
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.endpoints import ENDPOINTS, SAFE_BELOW_INDEX, SAFE_ON_CLUSTER, Operation
-from proxy.target import read_target
+from proxy.protocol.endpoints import ENDPOINTS, SAFE_BELOW_INDEX, SAFE_ON_CLUSTER, Operation
+from proxy.protocol.target import read_target
 
 
 @pytest.mark.parametrize(

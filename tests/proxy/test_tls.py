@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from proxy.settings import SettingsError, load
-from proxy.upstream import Upstream
-from proxy.upstream_errors import UpstreamUnreachable
+from proxy.config.settings import SettingsError, load
+from proxy.upstream.client import Upstream
+from proxy.upstream.errors import UpstreamUnreachable
 from tests.proxy.conftest import StartProxy, get
 from tests.proxy.wire import request
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from proxy.errors import ErrorAnswer
-from proxy.translate import (
+from proxy.protocol.dialect import (
     ALLOCATION,
     CAT_COUNT,
     CLOSE_PIT,
@@ -25,6 +24,7 @@ from proxy.translate import (
     translated_target,
     translation_of,
 )
+from proxy.server.errors import ErrorAnswer
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from proxy.headers import Headers
-from proxy.request_head import BadHeadError
-from proxy.upstream import UpstreamRequest
-from proxy.upstream_errors import (
+from proxy.http.headers import Headers
+from proxy.upstream.client import UpstreamRequest
+from proxy.upstream.errors import (
     UpstreamBroken,
     UpstreamTimeout,
     UpstreamTooLarge,
 )
+from proxy.upstream.request_head import BadHeadError
 from tests.proxy.conftest import OpenUpstream, get
 from tests.proxy.wire import Message, ScriptedBackend, Wire, answer
 

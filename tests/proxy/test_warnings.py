@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.warnings import BYTES_MAX, FIELDS_MAX, TEXT_MAX, Warnings
+from proxy.http.warnings import BYTES_MAX, FIELDS_MAX, TEXT_MAX, Warnings
 
 _LEGAL = re.compile(r'299 querymill "[\x20\x21\x23-\x5b\x5d-\x7e]*"', re.ASCII)
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from pipelines.errors import StageError
-from pipelines.projection import Projection
+from pipelines.jsontext.projection import Projection
 from pipelines.wasm import Call, Limits, Phase, Reply, SandboxPool
 from tests.pipelines.wasm.udfs import udf
 

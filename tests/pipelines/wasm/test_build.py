@@ -13,7 +13,7 @@ import pytest
 from pipelines.cache import cache_folder
 from pipelines.errors import DefinitionError
 from pipelines.wasm import BuildError, Runtime, build
-from pipelines.wasm.build import _step
+from pipelines.wasm.component.build import _step
 
 pytestmark = pytest.mark.timeout(400)
 

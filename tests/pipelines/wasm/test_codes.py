@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from pipelines.errors import StageError
 from pipelines.wasm import Runtime
-from pipelines.wasm.codes import Codes
+from pipelines.wasm.bytecode import Codes
 from tests.pipelines.wasm.udfs import Runner, udf
 
 # Rewrites whatever of its interpreter could make or carry code, and tells who loaded it.

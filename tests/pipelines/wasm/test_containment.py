@@ -9,7 +9,7 @@ import pytest
 from wasmtime import WasmtimeError
 
 from pipelines.wasm import Limits
-from pipelines.wasm.grants import LINE_BYTES, OVER_TIME, Line, grants
+from pipelines.wasm.host_functions import LINE_BYTES, OVER_TIME, Line, grants
 from pipelines.wasm.log import RunLog
 from tests.pipelines.wasm.udfs import Runner
 

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from pipelines.wasm.immortal import MARK, SnapshotError, make_immortal
+from pipelines.wasm.component.immortal import MARK, SnapshotError, make_immortal
 
 IMMORTAL = 5 << 28
 KIND = 0x2000

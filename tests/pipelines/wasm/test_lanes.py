@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import pytest_asyncio
 
-from pipelines.wasm.lanes import SHORT_SECONDS, Lane, Lanes, NotBegunError
+from pipelines.wasm.pool.scheduler import SHORT_SECONDS, Lane, Lanes, NotBegunError
 
 
 class Work:
@@ -59,7 +59,7 @@ async def make() -> AsyncIterator[Make]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short run stays one however slow this machine is."""
-    monkeypatch.setattr("pipelines.wasm.lanes.SHORT_SECONDS", 3600.0)
+    monkeypatch.setattr("pipelines.wasm.pool.scheduler.SHORT_SECONDS", 3600.0)
 
 
 async def turns() -> None:

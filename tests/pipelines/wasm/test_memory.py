@@ -11,9 +11,9 @@ import pytest
 
 from pipelines.wasm import Runtime, SandboxPool
 from pipelines.wasm.log import RunLog
-from pipelines.wasm.memory import private_bytes
+from pipelines.wasm.pool.idle import Shelf
+from pipelines.wasm.pool.memory import private_bytes
 from pipelines.wasm.sandbox import Sandbox
-from pipelines.wasm.shelf import Shelf
 from tests.pipelines.wasm.udfs import Runner, udf
 
 MIB = 1024**2
@@ -40,7 +40,7 @@ def test_where_the_system_does_not_tell_nothing_is_counted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """So that nothing is closed for it."""
-    monkeypatch.setattr("pipelines.wasm.memory._STATM", tmp_path / "statm")
+    monkeypatch.setattr("pipelines.wasm.pool.memory._STATM", tmp_path / "statm")
     assert private_bytes() == 0
 
 

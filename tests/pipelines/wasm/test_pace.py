@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.errors import StageTimeoutError
 from pipelines.wasm import Call, Isolation, Limits, SandboxPool
-from pipelines.wasm.pace import (
+from pipelines.wasm.pool.inline import (
     INLINE_BYTES,
     LONGEST_PROOF,
     PROOF,
@@ -20,7 +20,7 @@ from pipelines.wasm.pace import (
     SPARE,
     Paces,
 )
-from pipelines.wasm.pool import HOPELESS
+from pipelines.wasm.pool.pool import HOPELESS
 from pipelines.wasm.sandbox import Sandbox
 from tests.pipelines.wasm.udfs import Runner, udf
 
@@ -251,7 +251,7 @@ async def test_others_get_their_turn(runner: Runner, monkeypatch: pytest.MonkeyP
     """Between many runs in a row on the event loop's thread."""
     await runner.run(SLEEPY)
     as_quick(runner.pool)
-    monkeypatch.setattr("pipelines.wasm.pool.SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("pipelines.wasm.pool.pool.SLICE_SECONDS", 0.0)
     turns = 0
 
     async def other() -> None:
@@ -285,7 +285,7 @@ async def test_a_runaway_gives_way(runner: Runner, monkeypatch: pytest.MonkeyPat
         await runner.run(SLEEPY, limits=Limits(timeout_ms=60_000))
     assert policies == [os.SCHED_OTHER, os.SCHED_IDLE, os.SCHED_OTHER]
     await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
-    monkeypatch.setattr("pipelines.wasm.pool.FAIR_SHARE", 2.0)
+    monkeypatch.setattr("pipelines.wasm.pool.pool.FAIR_SHARE", 2.0)
     for _ in range(2):
         await runner.fails(SLEEPY, {"seconds": 10}, limits=Limits(timeout_ms=20))
     assert policies[3:] == [os.SCHED_OTHER, os.SCHED_IDLE, os.SCHED_OTHER]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipelines.wasm import Runtime, SandboxPool
-from pipelines.wasm.stock import FIRST
+from pipelines.wasm.pool.prewarm import FIRST
 from tests.pipelines.wasm.udfs import Runner, udf
 
 SOURCE = "runs = 0\ndef query(r, c):\n    global runs\n    runs += 1\n    return {'runs': runs}"

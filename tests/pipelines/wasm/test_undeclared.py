@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import StageError
-from pipelines.projection import Projection
+from pipelines.jsontext.projection import Projection
 from pipelines.wasm import Batch, Document, Limits, SandboxPool, parameters_text
 from tests.pipelines.wasm.declaring import FOUR, LIMITS, Declared, hit, response
 from tests.pipelines.wasm.udfs import udf

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines.breaker import BreakerFigure
-from proxy.figures import Figures
-from proxy.workers.peers import Peers, fold, salvage
+from pipelines.execution.breaker import BreakerFigure
+from proxy.telemetry.aggregate import Peers, fold, salvage
+from proxy.telemetry.snapshot import Figures
 
 
 def counted(number: int) -> Figures:

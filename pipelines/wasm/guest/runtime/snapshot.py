@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from types import CodeType
 from typing import Any
 
-# The build looks for it, see `pipelines/wasm/immortal.py`.
+# The build looks for it, see `pipelines/wasm/component/immortal.py`.
 _MARK = b"querymill: objects of the snapshot"
 _CODE = ("co_consts", "co_names", "co_filename", "co_name", "co_qualname", "co_linetable")
 # Of the C library's allocator, which this interpreter has all objects from: what a block holds

@@ -1,0 +1,221 @@
+"""A pipeline as uploaded: JSON in, frozen values out, every fault named by its path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import orjson
+
+from pipelines.context import PHASES, Phase
+from pipelines.definitions.fields import NAME, NAME_RULE, VERSION, VERSION_RULE, Fields
+from pipelines.errors import DefinitionError
+
+OnFailure = Literal["continue", "abort", "retry"]
+OnError = Literal["continue", "fail", "skip", "pass", "dead_letter"]
+OnUpdate = Literal["upsert", "doc", "merge"]
+AppliesTo = Literal["search", "get"]
+
+ON_ERROR: Mapping[Phase, tuple[OnError, ...]] = {
+    "query": ("continue", "fail"),
+    "result": ("continue", "fail"),
+    "document": ("fail", "skip", "pass", "dead_letter"),
+}
+INDEX_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
+INDEX_RULE = "must be an index name of lower-case letters, digits, '_', '-' or '.'"
+
+FIRST_VERSION = "1.0.0"
+STAGE_TIMEOUT_MS = 250
+STAGE_TIMEOUT_MAX_MS = 30_000
+PIPELINE_TIMEOUT_MS = 5_000
+PIPELINE_TIMEOUT_MAX_MS = 120_000
+RETRIES_MAX = 10
+STAGES_MAX = 50
+
+_PIPELINE_KEYS = (
+    "name",
+    "version",
+    "type",
+    "description",
+    "on_error",
+    "timeout_ms",
+    "stages",
+    "applies_to",
+    "on_update",
+    "dead_letter_index",
+)
+_STAGE_KEYS = ("name", "type", "enabled", "timeout_ms", "on_failure", "retries", "config")
+
+
+class StageConfig(Protocol):
+    """What a kind of stage reads from `config`; each kind has a frozen class of its own."""
+
+
+class StageKind(Protocol):
+    """A kind of stage: a module in `pipelines.stages` with a reader for its `config`."""
+
+    def read_config(self, value: object, path: str, phase: Phase) -> StageConfig: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageDefinition:
+    """One step of a pipeline. `timeout_ms` bounds its execution, all its tries together."""
+
+    name: str
+    type: str
+    enabled: bool
+    timeout_ms: int
+    on_failure: OnFailure
+    retries: int
+    config: StageConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineDefinition:
+    """A validated pipeline. `source` is the JSON it was read from, as it is given back.
+
+    `on_error` says what a failed run does to its request: query and result pipelines `continue`
+    or `fail`; document pipelines `fail`, `skip` the document, `pass` it on as it was, or store it
+    in `dead_letter_index`. `applies_to` (result) are the reads it runs on; `on_update` (document)
+    is what it does with a partial document: nothing beyond an upsert, run on the `doc` alone, or
+    run on what the stored document and it `merge` to.
+    """
+
+    name: str
+    version: str
+    type: Phase
+    description: str
+    on_error: OnError
+    timeout_ms: int
+    stages: tuple[StageDefinition, ...]
+    applies_to: tuple[AppliesTo, ...]
+    on_update: OnUpdate
+    dead_letter_index: str | None
+    source: Mapping[str, Any]
+
+    @property
+    def label(self) -> str:
+        """``name@version``, the form used in headers, warnings and logs."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """As it is given back: as it came, with what it has in any case."""
+        return {**self.source, "name": self.name, "version": self.version, "type": self.type}
+
+    def says(self, value: object) -> bool:
+        """Whether an upload says the same; as JSON, in which 1, 1.0 and true differ."""
+        if not isinstance(value, dict):
+            return False
+        given = {"name": self.name, "version": FIRST_VERSION, **value}
+        sort = orjson.OPT_SORT_KEYS
+        return orjson.dumps(self.shown, option=sort) == orjson.dumps(given, option=sort)
+
+
+def read_pipeline(
+    value: object, kinds: Mapping[str, StageKind], *, name: str | None = None
+) -> PipelineDefinition:
+    """Read an uploaded definition; `name` is the one it is stored under, if that is known.
+
+    Raises `DefinitionError` with the path of the first fault.
+    """
+    fields = Fields(value, "", _PIPELINE_KEYS)
+    own_name = fields.name("name") if name is None else fields.name("name", default=name)
+    if not NAME.fullmatch(own_name):
+        raise DefinitionError("name", f"[{own_name[:100]}] {NAME_RULE}")
+    if name is not None and own_name != name:
+        raise DefinitionError("name", f"[{own_name}] differs from the [{name}] it is stored under")
+    phase: Phase = fields.string("type", choices=PHASES)  # type: ignore[assignment]
+    on_error: OnError = fields.string(  # type: ignore[assignment]
+        "on_error", default=ON_ERROR[phase][0], choices=ON_ERROR[phase]
+    )
+    return PipelineDefinition(
+        name=own_name,
+        version=fields.string("version", default=FIRST_VERSION, pattern=VERSION, rule=VERSION_RULE),
+        type=phase,
+        description=fields.string("description", default=""),
+        on_error=on_error,
+        timeout_ms=fields.integer(
+            "timeout_ms",
+            default=PIPELINE_TIMEOUT_MS,
+            minimum=1,
+            maximum=PIPELINE_TIMEOUT_MAX_MS,
+        ),
+        stages=_read_stages(fields.array("stages"), kinds, phase),
+        applies_to=_read_applies_to(fields, phase),
+        on_update=_read_on_update(fields, phase),
+        dead_letter_index=_read_dead_letter_index(fields, on_error),
+        source=value if isinstance(value, dict) else {},
+    )
+
+
+def _read_applies_to(fields: Fields, phase: Phase) -> tuple[AppliesTo, ...]:
+    values = fields.array("applies_to", default=["search"])
+    if phase != "result" and values != ["search"]:
+        raise DefinitionError("applies_to", "is for result pipelines")
+    for position, value in enumerate(values):
+        if value not in ("search", "get"):
+            reason = f"[{str(value)[:100]}] is not one of search, get"
+            raise DefinitionError(f"applies_to[{position}]", reason)
+    if not values:
+        raise DefinitionError("applies_to", "is empty; name search, get or both")
+    return tuple(values)
+
+
+def _read_on_update(fields: Fields, phase: Phase) -> OnUpdate:
+    mode = fields.string("on_update", default="upsert", choices=("upsert", "doc", "merge"))
+    if phase != "document" and mode != "upsert":
+        raise DefinitionError("on_update", "is for document pipelines")
+    return mode  # type: ignore[return-value]
+
+
+def _read_dead_letter_index(fields: Fields, on_error: OnError) -> str | None:
+    index = fields.string("dead_letter_index", default=None, pattern=INDEX_NAME, rule=INDEX_RULE)
+    if (index is not None) != (on_error == "dead_letter"):
+        raise DefinitionError("dead_letter_index", "goes with on_error [dead_letter]")
+    return index
+
+
+def _read_stages(
+    values: list[Any], kinds: Mapping[str, StageKind], phase: Phase
+) -> tuple[StageDefinition, ...]:
+    if not 1 <= len(values) <= STAGES_MAX:
+        raise DefinitionError("stages", f"has {len(values)} stages; 1 to {STAGES_MAX} are allowed")
+    stages: list[StageDefinition] = []
+    for position, value in enumerate(values):
+        stage = _read_stage(value, f"stages[{position}]", kinds, phase)
+        if any(stage.name == other.name for other in stages):
+            reason = f"[{stage.name}] is the name of an earlier stage"
+            raise DefinitionError(f"stages[{position}].name", reason)
+        stages.append(stage)
+    return tuple(stages)
+
+
+def _read_stage(
+    value: object, path: str, kinds: Mapping[str, StageKind], phase: Phase
+) -> StageDefinition:
+    fields = Fields(value, path, _STAGE_KEYS)
+    name = fields.name("name")
+    kind = fields.string("type", choices=tuple(kinds))
+    on_failure: OnFailure = fields.string(  # type: ignore[assignment]
+        "on_failure", default="abort", choices=("continue", "abort", "retry")
+    )
+    retries = fields.integer(
+        "retries", default=1 if on_failure == "retry" else 0, minimum=0, maximum=RETRIES_MAX
+    )
+    if (on_failure == "retry") != (retries > 0):
+        reason = "goes with on_failure [retry], which needs at least 1"
+        raise DefinitionError(fields.path("retries"), reason)
+    return StageDefinition(
+        name=name,
+        type=kind,
+        enabled=fields.boolean("enabled", default=True),
+        timeout_ms=fields.integer(
+            "timeout_ms", default=STAGE_TIMEOUT_MS, minimum=1, maximum=STAGE_TIMEOUT_MAX_MS
+        ),
+        on_failure=on_failure,
+        retries=retries,
+        config=kinds[kind].read_config(fields.object("config"), fields.path("config"), phase),
+    )

@@ -1,0 +1,81 @@
+"""What runs write into the log: the lines of their UDFs, and one for a run that went wrong.
+
+A UDF is not trusted with the log of the whole proxy: so many lines a second are written of each
+pipeline, and the others are counted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from pipelines.errors import StageError
+from pipelines.execution.log_limit import LogLimit
+from pipelines.execution.stats import OUTCOMES, Outcome, Stats
+
+_log = structlog.get_logger("pipelines.execution.executor")
+
+UDF_LINE: Final = "udf"
+RUN_LINES: Final = {outcome: f"run {outcome}" for outcome in OUTCOMES}
+# What a line takes beside what the UDF wrote.
+_FRAME_BYTES: Final = 250
+
+
+class RunLogs:
+    """Writes the log of runs, each pipeline within `limit`; what is left out goes into `stats`.
+
+    One for each event loop. `tell` is to be called now and then.
+    """
+
+    def __init__(self, stats: Stats, limit: LogLimit | None = None) -> None:
+        self._stats = stats
+        self._limit = limit or LogLimit()
+
+    def lines(self, pipeline: str, lines: Sequence[str], **fields: object) -> None:
+        """What a UDF logged in one run; `fields` say which."""
+        if not lines or not _log.is_enabled_for(logging.INFO):
+            return
+        key = f"udf {pipeline}"
+        for number, line in enumerate(lines):
+            if not self._limit.admit(key, len(line) + _FRAME_BYTES):
+                # Looking at each of thousands would take its time.
+                rest = len(lines) - number
+                self._limit.leave_out(key, rest - 1)
+                self._stats.pipeline(pipeline).left_out += rest
+                return
+            _log.info(UDF_LINE, pipeline=pipeline, message=line, **fields)
+
+    def ended(self, pipeline: str, outcome: Outcome, error: StageError, **fields: object) -> None:
+        """A run that was not done; `fields` say which."""
+        size = len(error.reason) + len(error.detail or "") + _FRAME_BYTES
+        if not self._limit.admit(f"run {pipeline}", size):
+            self._stats.pipeline(pipeline).left_out += 1
+            return
+        _log.warning(
+            RUN_LINES[outcome],
+            pipeline=pipeline,
+            stage=error.stage,
+            kind=error.kind,
+            reason=error.reason,
+            detail=error.detail or None,
+            **fields,
+        )
+
+    def tell(self) -> None:
+        """Write how much was left out since the last time, a line for each pipeline and kind."""
+        for key, lines in self._limit.take_all():
+            kind, _, pipeline = key.partition(" ")
+            _log.warning("log lines left out", pipeline=pipeline, of=kind, lines=lines)
+
+
+class NoLogs(RunLogs):
+    """For runs that are tried: what there is to say of them is in their answer."""
+
+    def lines(self, pipeline: str, lines: Sequence[str], **fields: object) -> None:
+        pass
+
+    def ended(self, pipeline: str, outcome: Outcome, error: StageError, **fields: object) -> None:
+        pass

@@ -1,0 +1,240 @@
+"""The proxy put together: what is opened in which order, and closed in the opposite one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Final
+
+from pipelines.execution.batch import Batches
+from pipelines.execution.breaker import BreakerRules
+from pipelines.execution.executor import Executor
+from pipelines.execution.log_limit import LogLimit
+from pipelines.execution.run_logs import RunLogs
+from pipelines.execution.stats import Stats
+from pipelines.registry import Registry
+from pipelines.wasm import Runtime, SandboxPool
+from proxy.admin import Admin
+from proxy.admin.routes import admin_routes
+from proxy.backend.client import Backend
+from proxy.backend.product import BackendInfo
+from proxy.backend.resolver import Resolver
+from proxy.config.execute_settings import ExecuteLimits
+from proxy.config.settings import Settings
+from proxy.control.cluster_store import ClusterStore
+from proxy.control.definitions import Definitions
+from proxy.control.sync import KeepUp
+from proxy.handlers.async_search import AsyncSearchTraffic
+from proxy.handlers.bulk import BulkTraffic
+from proxy.handlers.dead_letter import Failures
+from proxy.handlers.document import DocumentTraffic
+from proxy.handlers.get import ReadTraffic
+from proxy.handlers.indices import IndexTraffic
+from proxy.handlers.msearch import MsearchTraffic
+from proxy.handlers.nodes import Sniffing
+from proxy.handlers.point_in_time import PointTraffic
+from proxy.handlers.query_only import QueryTraffic
+from proxy.handlers.scroll import ScrollTraffic
+from proxy.handlers.search import SearchTraffic
+from proxy.handlers.update import Updates
+from proxy.http.headers import ADMIN_TOKEN
+from proxy.protocol.given_ids import GivenIds
+from proxy.protocol.resume_id import Cursors
+from proxy.server.admission import Admission, AdmissionLimits
+from proxy.server.server import ProxyServer
+from proxy.tasks import Tasks
+from proxy.telemetry.aggregate import Peers
+from proxy.telemetry.give_back import GiveBack
+from proxy.telemetry.metrics import Metrics
+from proxy.traffic.lookups import Lookups
+from proxy.traffic.relay import Relay
+from proxy.traffic.router import Traffic
+from proxy.traffic.selection import Selector
+from proxy.traffic.templates import Templates
+from proxy.upstream.client import Upstream
+from proxy.upstream.request_head import HeadLimits
+from proxy.workers.context import Place
+
+_TELL_SECONDS: Final = 5.0
+
+
+@asynccontextmanager
+async def open_proxy(
+    settings: Settings, runtime: Runtime, place: Place | None = None
+) -> AsyncIterator[ProxyServer]:
+    """A proxy that serves until the context ends. Raises `ListenError`.
+
+    The definitions are read once before it listens; a backend that cannot be reached yet does not
+    keep it from starting (see ``/_querymill/readyz``). `place` is where it stands among workers.
+    """
+    place = place or Place()
+    async with AsyncExitStack() as stack:
+        connect = partial(
+            Upstream,
+            settings.backend,
+            connect_timeout=settings.backend_connect_timeout,
+            idle_timeout=settings.backend_timeout,
+            authority=settings.backend_ca,
+            kept_timeout=settings.backend_kept_timeout,
+            keepalive=settings.backend_keepalive_timeout,
+            limits=HeadLimits(line=settings.backend_max_line, fields=settings.backend_max_header),
+            via=place.name,
+        )
+        upstream = await stack.enter_async_context(
+            connect(connections=settings.backend_connections)
+        )
+        # Traffic that has all connections cannot keep administration from its own.
+        reserved = await stack.enter_async_context(
+            connect(connections=settings.reserved_connections)
+        )
+        pool = SandboxPool(
+            runtime,
+            threads=settings.sandbox_threads,
+            max_live=settings.sandbox_max_live,
+            max_bytes=settings.sandbox_max_memory,
+            stock=settings.sandbox_stock,
+            recycle_runs=settings.sandbox_recycle_runs,
+            recycle_seconds=settings.sandbox_recycle_seconds,
+            load_timeout_ms=int(settings.sandbox_load_timeout * 1000),
+        )
+        stack.push_async_callback(pool.close)
+        # What is tried has threads of its own, and none of its sandboxes is kept.
+        trials = SandboxPool(
+            runtime,
+            threads=2,
+            max_live=2,
+            max_idle_per_udf=0,
+            stock=0,
+            load_timeout_ms=int(settings.sandbox_load_timeout * 1000),
+        )
+        stack.push_async_callback(trials.close)
+        stats = Stats()
+        authorization = settings.backend_authorization or ""
+        backend, own = Backend(upstream, authorization), Backend(reserved, authorization)
+        rules = BreakerRules(timeouts=settings.breaker_timeouts, rest=settings.breaker_rest)
+        registry = Registry(pool, stats, rules)
+        definitions = Definitions(
+            registry,
+            ClusterStore(own),
+            pool,
+            refresh=settings.store_refresh,
+            max_bytes=settings.store_max_bytes,
+            changed=place.notices.announcer("definitions"),
+        )
+        tasks = Tasks()
+        stack.push_async_callback(tasks.close)
+        await definitions.look()
+        tasks.start("follow the store", definitions.follow())
+        tasks.start("give memory back", GiveBack().run())
+        resolver = Resolver(own, changed=place.notices.announcer("names"))
+        stack.push_async_callback(resolver.close)
+        selector = Selector(registry, resolver, settings.on_conflict)
+        admission = Admission(
+            AdmissionLimits(
+                in_flight=settings.max_in_flight,
+                waiting=settings.max_waiting,
+                seconds=settings.queue_timeout,
+                of_index=settings.index_max_in_flight,
+            )
+        )
+        metrics = Metrics(
+            stats, pool.stats, lambda: selector.conflicts, admission, registry.breakers
+        )
+        relay = Relay(upstream, BackendInfo(upstream), compat=settings.compat == "auto")
+        limit = LogLimit(settings.log_lines_per_second, settings.log_bytes_per_second)
+        run_logs = RunLogs(stats, limit)
+        stack.callback(run_logs.tell)
+        tasks.start("tell what the log left out", _tell(run_logs))
+        executor = Executor(stats, run_logs)
+        # The admin token is for the proxy alone, whatever the settings say.
+        visible = frozenset(name.lower() for name in settings.pipeline_headers)
+        visible -= {ADMIN_TOKEN.lower()}
+        templates = Templates(backend)
+        updates, failures = Updates(backend), Failures(backend)
+        cursors = Cursors(lambda: definitions.secret)
+        given = GivenIds(cursors)
+        scroll = ScrollTraffic(relay, selector, executor, registry, cursors, given, visible=visible)
+        largest = settings.max_transform_bytes
+        keep_up = KeepUp(place.notices, definitions, resolver)
+        traffic = Traffic(
+            relay,
+            SearchTraffic(
+                relay, selector, executor, templates, scroll, max_bytes=largest, visible=visible
+            ),
+            DocumentTraffic(
+                relay,
+                selector,
+                executor,
+                updates,
+                failures,
+                backend,
+                max_bytes=largest,
+                visible=visible,
+            ),
+            BulkTraffic(
+                relay,
+                selector,
+                executor,
+                Batches(stats, run_logs),
+                updates,
+                failures,
+                max_bytes=largest,
+                max_bulk_bytes=settings.max_request_bytes,
+                visible=visible,
+            ),
+            ReadTraffic(relay, selector, executor, visible=visible),
+            scroll,
+            PointTraffic(relay, selector, scroll, cursors, given),
+            AsyncSearchTraffic(
+                relay, selector, executor, cursors, scroll, max_bytes=largest, visible=visible
+            ),
+            IndexTraffic(relay, own, definitions, resolver, token=settings.admin_token),
+            MsearchTraffic(
+                relay,
+                selector,
+                executor,
+                templates,
+                scroll,
+                max_bytes=settings.max_request_bytes,
+                visible=visible,
+            ),
+            QueryTraffic(relay, selector, executor, max_bytes=largest, visible=visible),
+            selector,
+            resolver,
+            metrics,
+            admission,
+            Lookups(selector, templates, max_body=settings.max_request_bytes),
+            keep_up,
+            Sniffing(relay, settings.public_address),
+            max_body=settings.max_request_bytes,
+        )
+        gather = metrics.gather
+        if place.folder is not None:
+            peers = await stack.enter_async_context(Peers(place.folder, metrics.figures))
+            gather = peers.gather
+        limits = ExecuteLimits(
+            timeout=settings.execute_timeout,
+            max_bytes=settings.execute_max_bytes,
+            max_answer=settings.execute_max_answer,
+            max_inputs=settings.execute_max_inputs,
+            max_pipelines=settings.execute_max_pipelines,
+            max_udfs=settings.execute_max_udfs,
+        )
+        routes = admin_routes(definitions, own, gather, selector, trials, limits)
+        admin = Admin(routes, settings.admin_token or None)
+        server = ProxyServer(
+            settings,
+            traffic=traffic,
+            admin=admin,
+            keep_up=keep_up,
+            place=place,
+        )
+        yield await stack.enter_async_context(server)
+
+
+async def _tell(run_logs: RunLogs) -> None:
+    while True:
+        await asyncio.sleep(_TELL_SECONDS)
+        run_logs.tell()

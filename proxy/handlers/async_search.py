@@ -1,0 +1,290 @@
+"""Asynchronous searches, in the spelling of either backend: their ids remember what they run."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Final
+from urllib.parse import quote
+
+import orjson
+from aiohttp import web
+
+from pipelines.execution.executor import Executor
+from pipelines.jsontext.slices import Span, members, replaced
+from pipelines.payload import Payload
+from proxy.handlers.scroll import ANSWER_MAX, ScrollTraffic
+from proxy.http.bodies import is_json
+from proxy.http.headers import request_headers
+from proxy.protocol.resume_id import Cursors, Memory
+from proxy.protocol.target import Target
+from proxy.server.exchange import Exchange
+from proxy.traffic.named_body import named_in_body
+from proxy.traffic.refusals import Attempt
+from proxy.traffic.relay import Relay, request_body
+from proxy.traffic.request_body import (
+    PARSE_INLINE,
+    UnreadableError,
+    new_body_headers,
+    parse_answer,
+    read_json_body,
+)
+from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.runs import Runs
+from proxy.traffic.search_payload import merged_request
+from proxy.traffic.selection import Chosen, Selector
+from proxy.upstream.client import UpstreamResponse
+
+# These ids stand in paths: whatever lets the backend's request lines (4 KB) through has to take
+# them. The rest is for the backend's own id and the parameters.
+REMEMBERED_MAX: Final = 3 * 1024
+# Elasticsearch tells the id in the head of its answers as well.
+ID_FIELD: Final = "X-Elasticsearch-Async-Id"
+# Parameters that a plain search does not have.
+_OWN: Final = frozenset({"wait_for_completion_timeout", "keep_on_completion", "keep_alive"})
+
+
+class AsyncSearchTraffic:
+    """Answers the calls of asynchronous searches. Without pipelines they are relayed untouched.
+
+    Every answer that has a ``response`` is seen by the result pipelines, partial ones too, each
+    time with the state that the query pipelines left.
+    """
+
+    def __init__(
+        self,
+        relay: Relay,
+        selector: Selector,
+        executor: Executor,
+        cursors: Cursors,
+        scroll: ScrollTraffic,
+        *,
+        max_bytes: int,
+        visible: frozenset[str],
+    ) -> None:
+        self._relay = relay
+        self._selector = selector
+        self._executor = executor
+        self._cursors = cursors
+        self._scroll = scroll
+        self._max_bytes = max_bytes
+        self._visible = visible
+
+    async def submit(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """Begin a search; its first answer may have results already."""
+        asked, query = self._selector.names.of(exchange, target.query, searches=True)
+        opened, point = await self._scroll.opened(exchange, target, self._max_bytes)
+        if self._selector.has_pipelines:
+            asked, opened = await named_in_body(
+                self._selector.names, exchange, opened, asked, self._max_bytes
+            )
+        names = point.names if point else target.names
+        selection = await self._selector.for_search(
+            names, asked, expand=target.query.get("expand_wildcards")
+        )
+        guarded = self._selector.guarded("query", "result")
+        if not (selection or opened is not None or guarded):
+            return await self._pass(exchange, query.after(target.path))
+        runs = self._runs(exchange, names)
+        runs.warnings.extend(selection.warnings)
+        is_read = False
+        try:
+            body = await read_json_body(exchange, self._max_bytes)
+            is_read = bool(body)
+            request, remaining = await merged_request(opened or body or b"{}", query)
+        except UnreadableError as error:
+            runs.unread(selection.query, error)
+            selection = replace(selection, query=())
+            request, remaining = Payload((opened or b"{}").decode(), {}), query
+        sent = await exchange.body(self._max_bytes) if exchange.has_body else None
+        try:
+            rewritten = await runs.run(selection.query, "query", request)
+            wrapped = bool(selection.result or runs.metadata or point or guarded)
+            form = await AnswerForm.of(exchange, query, self._relay)
+            if wrapped:
+                form.check()
+                memory = self._memory(names, selection.result, runs, rewritten.text)
+
+            async def send(request: Payload) -> UpstreamResponse:
+                headers, body, left = request_headers(exchange.raw_headers), sent, query
+                if request.changed or opened is not None:
+                    body, left = request.text.encode(), remaining
+                    headers = new_body_headers(exchange, "" if is_read else "application/json")
+                if wrapped:
+                    left, headers = form.ask(left, headers)
+                return await self._relay.send(
+                    exchange, target=left.after(target.path), headers=headers, body=body
+                )
+
+            async def probe(request: str) -> UpstreamResponse:
+                return await self._relay.send(
+                    exchange,
+                    target=remaining.without(_OWN).after(_search_path(target)),
+                    headers=new_body_headers(exchange, "application/json"),
+                    body=request.encode(),
+                )
+
+            response, answered = await Attempt(
+                pipelines=selection.query,
+                original=request,
+                rewritten=rewritten,
+                send=send,
+                probe=probe,
+            ).answer(runs)
+        finally:
+            runs.accepted()
+        with response:
+            if not wrapped:
+                response.headers.extend(runs.answer_headers())
+                return await self._relay.answer(exchange, response)
+            if answered is not rewritten:
+                memory = self._memory(names, selection.result, runs, answered.text)
+            return await self._answer(exchange, response, form, runs, selection.result, memory)
+
+    async def result(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """What a search has found so far, with the pipelines it was begun with."""
+        backend_id, memory = self._cursors.unwrap(target.id or "")
+        if memory is None:
+            self._scroll.refuse_unknown(target)
+            return await self._pass(exchange)
+        runs = self._runs(exchange, memory.names)
+        runs.state, runs.metadata = dict(memory.state), dict(memory.metadata)
+        chosen = self._scroll.remembered(memory, runs)
+        return await self._ask(exchange, target, backend_id, memory, runs, chosen)
+
+    async def status(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """How far a search is: no documents, so nothing for pipelines, but an id."""
+        backend_id, memory = self._cursors.unwrap(target.id or "")
+        if memory is None:
+            return await self._pass(exchange)
+        runs = self._runs(exchange, memory.names)
+        return await self._ask(exchange, target, backend_id, memory, runs, ())
+
+    async def delete(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """End a search, or delete its results."""
+        backend_id, memory = self._cursors.unwrap(target.id or "")
+        return await self._pass(exchange, _target_of(target, backend_id) if memory else None)
+
+    async def _ask(
+        self,
+        exchange: Exchange,
+        target: Target,
+        backend_id: str,
+        memory: Memory,
+        runs: Runs,
+        chosen: Chosen,
+    ) -> web.StreamResponse:
+        form = await AnswerForm.of(exchange, target.query, self._relay)
+        form.check()
+        query, headers = form.ask(target.query, request_headers(exchange.raw_headers))
+        with await self._relay.send(
+            exchange,
+            target=_target_of(replace(target, query=query), backend_id),
+            headers=headers,
+            body=await request_body(exchange),
+        ) as response:
+            return await self._answer(exchange, response, form, runs, chosen, memory)
+
+    async def _answer(
+        self,
+        exchange: Exchange,
+        response: UpstreamResponse,
+        form: AnswerForm,
+        runs: Runs,
+        chosen: Chosen,
+        memory: Memory,
+    ) -> web.StreamResponse:
+        """The backend's answer, whatever its status: a search that failed can have results too."""
+        if own := response.headers.get(ID_FIELD):
+            response.headers[ID_FIELD] = self._cursors.wrap(own, memory)
+        if not is_json(response.headers.get("Content-Type", "")):
+            if response.status == 200:
+                runs.skipped(chosen, "the answer is not JSON")
+            response.headers.extend(runs.answer_headers())
+            return await self._relay.answer(exchange, response)
+        raw = await response.read(ANSWER_MAX)
+        try:
+            text = raw.decode()
+            spans = await _located(text)
+        except ValueError as error:
+            runs.skipped(chosen, f"the answer is not valid JSON: {error}")
+            fields = response.headers.copy()
+            fields.popall("Content-Length", None)
+            fields.extend(runs.answer_headers())
+            return exchange.respond(response.status, fields, raw, reason=response.reason)
+        changes: list[tuple[Span, str]] = []
+        if own_id := spans.get("id"):
+            changes += self._wrapped(text, own_id, memory)
+        found = spans.get("response")
+        if found is not None and text[found.start] == "{":
+            inner = await self._transformed(text[found.start : found.end], runs, chosen, memory)
+            changes.append((found, inner))
+        return await form.respond(
+            exchange, response, replaced(text, changes), runs.answer_headers()
+        )
+
+    async def _transformed(self, text: str, runs: Runs, chosen: Chosen, memory: Memory) -> str:
+        """A search response after its pipelines; the id of a point in time in it stays ours."""
+        if '"pit_id"' in text and (point := (await _located(text)).get("pit_id")):
+            text = replaced(text, self._wrapped(text, point, Memory(names=memory.names)))
+        if len(text) > self._max_bytes:
+            runs.skipped(chosen, f"the response is larger than {self._max_bytes} bytes")
+            return runs.with_metadata(text)
+        try:
+            payload = await parse_answer(text.encode(), "search response")
+        except UnreadableError as error:
+            runs.skipped(chosen, error.reason)
+            return runs.with_metadata(text)
+        result = await runs.run(chosen, "result", payload, request=memory.request)
+        return runs.with_metadata(result.text)
+
+    def _wrapped(self, text: str, span: Span, memory: Memory) -> list[tuple[Span, str]]:
+        value = orjson.loads(text[span.start : span.end])
+        if not isinstance(value, str):
+            return []
+        return [(span, orjson.dumps(self._cursors.wrap(value, memory)).decode())]
+
+    def _memory(self, names: tuple[str, ...], chosen: Chosen, runs: Runs, request: str) -> Memory:
+        """What later answers have to know, as far as it fits into an id.
+
+        Raises `ErrorAnswer` (413) where it does not fit and a final pipeline would miss it.
+        """
+        memory = Memory(
+            names=names,
+            result=tuple((p.name, p.definition.version) for p in chosen),
+            final=tuple(p.name for p in chosen if p.final),
+            state=dict(runs.state) if chosen else {},
+            request=request if chosen else "{}",
+            metadata=dict(runs.metadata),
+        )
+        return self._scroll.fitted(memory, REMEMBERED_MAX, runs, "answers")
+
+    def _runs(self, exchange: Exchange, names: tuple[str, ...]) -> Runs:
+        index = ",".join(names)
+        return Runs.of(exchange, self._executor, index=index, visible=self._visible)
+
+    async def _pass(self, exchange: Exchange, target: str | None = None) -> web.StreamResponse:
+        body = await request_body(exchange)
+        with await self._relay.send(exchange, target=target, body=body) as response:
+            return await self._relay.answer(exchange, response)
+
+
+def _search_path(target: Target) -> str:
+    """The path of a plain search of the same indices."""
+    path = target.path.rstrip("/").rpartition("/")[0]
+    return f"{path.removesuffix('/_plugins').removesuffix('/_opendistro')}/_search"
+
+
+def _target_of(target: Target, backend_id: str) -> str:
+    """The request target with the backend's id where the client's was, at the end of the path."""
+    path = target.path.rstrip("/").rpartition("/")[0]
+    return target.query.after(f"{path}/{quote(backend_id, safe='=')}")
+
+
+async def _located(text: str) -> dict[str, Span]:
+    """Where the members of a JSON object lie. Raises `ValueError` for a text that is none."""
+    if len(text) > PARSE_INLINE:
+        found = await asyncio.to_thread(members, text)
+    else:
+        found = members(text)
+    return {span.key: span for span in found}

@@ -1,0 +1,95 @@
+"""What is left of a bulk goes to the backend, and its answer to the client with our items in it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from proxy.http.headers import Headers, request_headers
+from proxy.http.query_string import QueryString
+from proxy.protocol.bulk_body import BulkItem, merge_answer, write_bulk
+from proxy.protocol.target import Target
+from proxy.server.errors import ErrorAnswer
+from proxy.server.exchange import Exchange
+from proxy.traffic.relay import Relay
+from proxy.traffic.request_body import new_body_headers
+from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.runs import Runs
+
+ANSWER_MAX: Final = 200 * 1024 * 1024
+# More items are put together off the event loop.
+WRITE_INLINE: Final = 5_000
+NO_REQUESTS: Final = b"no requests added"
+"""In the answer of both backends to a call of several requests that has none, if all else of it is
+as it should be."""
+
+
+class BulkSending:
+    """Sends bulks of at most `max_bytes`."""
+
+    def __init__(self, relay: Relay, *, max_bytes: int) -> None:
+        self._relay = relay
+        self._max_bytes = max_bytes
+
+    async def __call__(
+        self,
+        exchange: Exchange,
+        target: Target,
+        query: QueryString,
+        items: list[BulkItem],
+        done: list[BulkItem],
+        runs: Runs,
+    ) -> web.StreamResponse:
+        ours = any(item.local is not None or item.renamed for item in done)
+        sent: bytes = await exchange.body(self._max_bytes)
+        headers = request_headers(exchange.raw_headers)
+        if any(new is not old for new, old in zip(done, items, strict=True)):
+            sent, headers = await _written(done), new_body_headers(exchange)
+        if not ours:
+            with await self._relay.send(
+                exchange, target=query.after(target.path), headers=headers, body=sent
+            ) as response:
+                for name, value in runs.answer_headers():
+                    response.add(name, value)
+                return await self._relay.answer(exchange, response)
+        form = await AnswerForm.of(exchange, query, self._relay)
+        form.check()
+        # Items are put in by their place, which a filter would lose.
+        asked, headers = form.ask(query, headers)
+        if not sent:
+            # Nothing but the URL is left for the backend to say something of.
+            with await self._relay.send(
+                exchange, target=asked.after(target.path), headers=headers, body=b"\n"
+            ) as response:
+                raw = await response.read(ANSWER_MAX)
+                if NO_REQUESTS not in raw:
+                    return await form.respond(exchange, response, raw, runs.answer_headers())
+            answer = merge_answer(done, '{"took":0,"errors":false,"items":[]}')
+            body, given = await form.write(exchange, answer, 200)
+            fields = Headers([*runs.answer_headers(), *given.items()])
+            return exchange.respond_json(200, body, fields)
+        with await self._relay.send(
+            exchange, target=asked.after(target.path), headers=headers, body=sent
+        ) as response:
+            raw = await response.read(ANSWER_MAX)
+            merged: str | bytes = raw
+            if response.status == 200:
+                merged = await asyncio.to_thread(_merged, done, raw)
+            return await form.respond(exchange, response, merged, runs.answer_headers())
+
+
+async def _written(items: list[BulkItem]) -> bytes:
+    if len(items) > WRITE_INLINE:
+        return await asyncio.to_thread(write_bulk, items)
+    return write_bulk(items)
+
+
+def _merged(items: list[BulkItem], raw: bytes) -> str:
+    """The backend's answer with our items in their places; what it said of the others stays."""
+    try:
+        return merge_answer(items, raw.decode(errors="replace"))
+    except ValueError as error:
+        reason = f"the backend's answer to the bulk cannot be understood: {error}"
+        raise ErrorAnswer(500, "proxy_exception", reason) from error

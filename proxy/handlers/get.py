@@ -1,0 +1,259 @@
+"""Documents read by id: result pipelines that apply to `get` see them as the hits of a search."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from pipelines.errors import PipelineError
+from pipelines.execution.executor import CompiledPipeline, Executor
+from pipelines.jsontext.json_text import write
+from pipelines.jsontext.slices import Span, elements, member, members, replaced
+from proxy.http.bodies import is_json
+from proxy.http.headers import request_headers
+from proxy.protocol.target import Operation, Target
+from proxy.server.errors import ErrorAnswer, answer_for
+from proxy.server.exchange import Exchange
+from proxy.traffic.relay import Relay, request_body
+from proxy.traffic.request_body import PARSE_INLINE, UnreadableError, located, parse_answer
+from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.runs import Runs
+from proxy.traffic.selection import Chosen, Selector, bypass_refused
+from proxy.upstream.client import UpstreamResponse
+
+ANSWER_MAX = 200 * 1024 * 1024
+CONCURRENCY = 8
+_AROUND: Final = (
+    b'{"took":0,"timed_out":false,"_shards":{"total":1,"successful":1,"skipped":0,"failed":0},'
+    b'"hits":{"total":{"value":1,"relation":"eq"},"max_score":null,"hits":[%b]}}'
+)
+_REQUEST = '{"query":{"match_all":{}}}'
+
+
+class ReadTraffic:
+    """Answers `GET _doc`, `_source` and `_mget`. Without such pipelines they are relayed."""
+
+    def __init__(
+        self, relay: Relay, selector: Selector, executor: Executor, *, visible: frozenset[str]
+    ) -> None:
+        self._relay = relay
+        self._selector = selector
+        self._executor = executor
+        self._visible = visible
+
+    async def one(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """One document, or its source; a document that a pipeline takes out is not found."""
+        chosen = await self._chosen(target.names, exchange, target)
+        query = target.query.without({"pipeline"})
+        if not chosen:
+            body = await request_body(exchange)
+            with await self._relay.send(
+                exchange, target=query.after(target.path), body=body
+            ) as response:
+                return await self._relay.answer(exchange, response)
+        bare = target.operation is Operation.GET_SOURCE
+        form = await AnswerForm.of(exchange, query, self._relay)
+        if bare:
+            # The backend gives a source whole, whatever its `filter_path`.
+            form = replace(form, filters=None)
+        form.check()
+        query, headers = form.ask(query, request_headers(exchange.raw_headers))
+        runs = self._runs(exchange, target.index)
+        with await self._relay.send(
+            # A HEAD says what the GET would, and that is what pipelines make of the document.
+            exchange,
+            target=query.after(target.path),
+            headers=headers,
+            retry=True,
+            method="GET",
+        ) as response:
+            readable = is_json(response.headers.get("Content-Type", ""))
+            if response.status == 200 and not readable:
+                runs.skipped(chosen, "the document is not answered as JSON")
+            if response.status != 200 or not readable:
+                return await self._unread(exchange, response, form)
+            raw = await response.read(ANSWER_MAX)
+            text = raw.decode(errors="surrogateescape")
+            hit = _source_hit(target, text) if bare else text
+            try:
+                result = await self._run(runs, chosen, hit)
+            except UnreadableError:
+                if not form.is_plain:
+                    return await self._again(exchange, target, runs)
+                result = hit
+            told = runs.answer_headers()
+            if result is None:
+                gone = _not_found(target, bare)
+                return await form.respond(exchange, response, gone, told, status=404)
+            kept = raw if result == hit else _part(result, "_source") if bare else result
+            return await form.respond(exchange, response, kept, told)
+
+    async def _again(self, exchange: Exchange, target: Target, runs: Runs) -> web.StreamResponse:
+        """The backend's own answer, in the form that the client asked for."""
+        query = target.query.without({"pipeline"})
+        body = await exchange.body(exchange.max_body) if exchange.has_body else None
+        with await self._relay.send(
+            exchange, target=query.after(target.path), body=body, retry=True
+        ) as response:
+            response.headers.extend(runs.answer_headers())
+            return await self._relay.answer(exchange, response)
+
+    async def _unread(
+        self, exchange: Exchange, response: UpstreamResponse, form: AnswerForm
+    ) -> web.StreamResponse:
+        """An answer that no pipeline is for, or can read."""
+        if form.is_plain and exchange.method != "HEAD":
+            return await self._relay.answer(exchange, response)
+        return await form.respond(exchange, response, await response.read(ANSWER_MAX))
+
+    async def many(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """``_mget``: every document by the pipelines of its own index."""
+        query = target.query.without({"pipeline"})
+        body = await request_body(exchange)
+        if not await self._may_apply(exchange, target):
+            with await self._relay.send(
+                exchange, target=query.after(target.path), body=body
+            ) as response:
+                return await self._relay.answer(exchange, response)
+        form = await AnswerForm.of(exchange, query, self._relay)
+        form.check()
+        query, headers = form.ask(query, request_headers(exchange.raw_headers))
+        with await self._relay.send(
+            exchange, target=query.after(target.path), headers=headers, body=body, retry=True
+        ) as response:
+            readable = is_json(response.headers.get("Content-Type", ""))
+            if response.status != 200 or not readable:
+                return await self._unread(exchange, response, form)
+            raw = await response.read(ANSWER_MAX)
+            runs = self._runs(exchange, target.index)
+            text, whole = await self._documents(raw, runs)
+            changes = await self._each(exchange, target, text, whole, runs) if whole else []
+            made = replaced(text, changes) if changes else raw
+            if not changes and not form.is_plain and runs.warnings:
+                return await self._again(exchange, target, runs)
+            return await form.respond(exchange, response, made, runs.answer_headers())
+
+    async def _documents(self, raw: bytes, runs: Runs) -> tuple[str, Span | None]:
+        """An answer's text and where its documents lie; None where they cannot be told apart."""
+        try:
+            if len(raw) > PARSE_INLINE:
+                return await asyncio.to_thread(located, raw, "docs")
+            return located(raw, "docs")
+        except UnreadableError as error:
+            if self._selector.guarded("result"):
+                raise ErrorAnswer(500, "pipeline_execution_exception", error.reason) from error
+            runs.warnings.add(f"no pipeline ran: {error.reason}")
+            return "", None
+
+    async def _each(
+        self, exchange: Exchange, target: Target, text: str, whole: Span, runs: Runs
+    ) -> list[tuple[Span, str]]:
+        changes: list[tuple[Span, str]] = []
+        waiting = iter(elements(text, whole.start))
+
+        async def work() -> None:
+            for span in waiting:
+                document = text[span.start : span.end]
+                new = await self._one_of_many(exchange, target, document, runs)
+                if new != document:
+                    changes.append((span, new))
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(CONCURRENCY):
+                group.create_task(work(), name=f"mget worker {number}")
+        return changes
+
+    async def _one_of_many(self, exchange: Exchange, target: Target, text: str, runs: Runs) -> str:
+        # Its source may be more than a parser can hold.
+        parts = {span.key: span for span in members(text)}
+        found, named, identified = (parts.get(key) for key in ("found", "_index", "_id"))
+        if found is None or named is None or text[found.start : found.end] != "true":
+            return text
+        index = str(json.loads(text[named.start : named.end]))
+        doc_id = json.loads(text[identified.start : identified.end]) if identified else None
+        own = self._runs(exchange, index)
+        try:
+            chosen = await self._chosen((index,), exchange, target)
+            result = await self._run(own, chosen, text)
+        except UnreadableError:
+            return text
+        except (ErrorAnswer, PipelineError) as error:
+            answer = orjson.loads(answer_for(error, own.request_id).body())["error"]
+            return write({"_index": index, "_id": doc_id, "error": answer})
+        finally:
+            runs.take(own)
+        if result is None:
+            return write({"_index": index, "_id": doc_id, "found": False})
+        return result
+
+    async def _may_apply(self, exchange: Exchange, target: Target) -> bool:
+        asked, _ = self._selector.names.of(exchange, target.query)
+        if asked is not None or self._selector.guarded("result"):
+            return True
+        return not self._selector.idle
+
+    async def _chosen(self, names: tuple[str, ...], exchange: Exchange, target: Target) -> Chosen:
+        """The result pipelines that apply to a read by id.
+
+        Raises `ErrorAnswer`: 400 for one that is named and does not apply, 403 for a final one.
+        """
+        asked, _ = self._selector.names.of(exchange, target.query)
+        selection = await self._selector.for_search(names, asked, phases=("result",))
+        chosen: list[CompiledPipeline] = []
+        for pipeline in selection.result:
+            if "get" in pipeline.definition.applies_to:
+                chosen.append(pipeline)
+            elif pipeline.final:
+                raise bypass_refused(pipeline, target.path)
+            elif asked is not None and not asked.by_header:
+                reason = f"[{pipeline.name}] does not apply to reads by id (applies_to)"
+                raise ErrorAnswer(400, "illegal_argument_exception", reason)
+        return tuple(chosen)
+
+    async def _run(self, runs: Runs, chosen: Chosen, hit: str) -> str | None:
+        """The hit as the pipelines leave it; None where they take it out.
+
+        Raises `UnreadableError` where they cannot be given it, which is noted.
+        """
+        if not chosen:
+            return hit
+        try:
+            hit_bytes = hit.encode(errors="surrogateescape")
+            payload = await parse_answer(_AROUND % hit_bytes, "document")
+        except UnreadableError as error:
+            runs.skipped(chosen, error.reason)
+            raise
+        result = await runs.run(chosen, "result", payload, request=_REQUEST)
+        if not result.changed:
+            return hit
+        hits = member(result.text, "hits")
+        inner = member(result.text, "hits", hits.start) if hits else None
+        found = elements(result.text, inner.start) if inner else []
+        return result.text[found[0].start : found[0].end] if found else None
+
+    def _runs(self, exchange: Exchange, index: str) -> Runs:
+        return Runs.of(exchange, self._executor, index=index, visible=self._visible)
+
+
+def _source_hit(target: Target, source: str) -> str:
+    head = orjson.dumps({"_index": target.index, "_id": target.id}).decode()
+    return f'{head[:-1]},"_source":{source}}}'
+
+
+def _part(text: str, name: str) -> str:
+    span = member(text, name)
+    return text[span.start : span.end] if span else "{}"
+
+
+def _not_found(target: Target, bare: bool) -> str:
+    """The backend's own words for a document that is not there."""
+    if not bare:
+        gone: dict[str, Any] = {"_index": target.index, "_id": target.id, "found": False}
+        return orjson.dumps(gone).decode()
+    reason = f"Document not found [{target.index}]/[{target.id}]"
+    return ErrorAnswer(404, "resource_not_found_exception", reason).body().decode()

@@ -1,0 +1,371 @@
+"""Calls of an Elasticsearch client that OpenSearch has too, but spells in another way.
+
+What is here differs in method, path, parameter and member names alone, and in members that an
+answer lacks. A call whose meaning differs is not translated: OpenSearch's own answer tells the
+client more than half a result would.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from proxy.http.query_string import QueryString
+from proxy.protocol import elastic_members
+from proxy.protocol.target import Operation, read_target
+from proxy.server.errors import ErrorAnswer
+
+Answered = tuple[int, bytes]
+"""Status and body of an answer."""
+Asked = tuple[bytes, Mapping[str, str]]
+"""Body of a request, and parameters that are added to its URL."""
+
+
+def _same(path: str, query: QueryString) -> str:
+    return query.after(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """One call in both spellings, and how one becomes the other.
+
+    `elasticsearch` and `opensearch` name it for the documents. `method` is OpenSearch's, "" where
+    it is the client's. `target` takes the raw path and the query string; `body` the request's body,
+    None where it goes on as it came; `answer` the text of an answer and of `detail`'s, and returns
+    what Elasticsearch would have said, None where that is the same. `detail` takes an answer and
+    the path asked for, and names what has to be asked besides. `statuses` are those it is for.
+    """
+
+    elasticsearch: str
+    opensearch: str
+    method: str = ""
+    target: Callable[[str, QueryString], str] = _same
+    body: Callable[[bytes], Asked] | None = None
+    answer: Callable[[str, str], tuple[int, str]] | None = None
+    detail: Callable[[str, str], str | None] | None = None
+    statuses: frozenset[int] = frozenset({200})
+
+    def needs(self, status: int, body: bytes, path: str) -> str | None:
+        """The target that has to be asked before an answer can be translated."""
+        if self.detail is None or status not in self.statuses:
+            return None
+        try:
+            return self.detail(body.decode(), path)
+        except (ValueError, TypeError, AttributeError):
+            return None
+
+    def answered(self, status: int, body: bytes, detail: bytes = b"{}") -> Answered:
+        """An answer of OpenSearch in the spelling of Elasticsearch; errors stay what they are."""
+        if self.answer is None or status not in self.statuses:
+            return status, body
+        try:
+            said, text = self.answer(body.decode(), detail.decode())
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return status, body
+        return (said if status == 200 else status), text.encode()
+
+
+def translation_of(method: str, raw_target: str, old: bool = False) -> Translation | None:
+    """How OpenSearch spells a call; None for one that it spells the same, or does not have.
+
+    `old` is a client of 7.x.
+    """
+    if _MARKS.search(raw_target) is None:
+        return None
+    target = read_target(method, raw_target)
+    # A trailing slash or an encoded letter still names the call.
+    segments = target.segments
+    if not segments:
+        return (INFO_FOR_7 if old else INFO) if method == "GET" else None
+    if segments[-1] == "_pit":
+        return _PITS.get(target.operation)
+    path = _path(segments)
+    for translation, methods, shape in _SHAPES:
+        is_whole = translation not in _WHOLE or not target.query.get("filter_path")
+        if method in methods and is_whole and shape.fullmatch(path):
+            return translation
+    return HINTS if _hints(segments, target.query) else None
+
+
+def _path(segments: tuple[str, ...]) -> str:
+    # An expression such as <logs-{now/d}> is one segment.
+    return "/".join(segment.replace("/", "%2F") for segment in segments)
+
+
+def translated_target(translation: Translation, raw_target: str) -> str:
+    """The path and query OpenSearch expects for a call."""
+    path, _, raw = raw_target.partition("?")
+    segments = read_target("GET", raw_target).segments
+    query = QueryString(raw)
+    return translation.target(path.rstrip("/") or "/", query.without(_hints(segments, query)))
+
+
+# Hints: what OpenSearch does without being told, or needs not to know
+
+# Waits for a master node, in calls where OpenSearch takes no such limit.
+_WAITS: Final = (
+    (re.compile(r"_data_stream(/.*)?"), frozenset({"master_timeout", "timeout"})),
+    (
+        re.compile(
+            r"([^_/][^/]*/|_all/)?_search_shards|_cat/aliases(/.*)?|"
+            r"_cluster/(allocation/explain|voting_config_exclusions)"
+        ),
+        frozenset({"master_timeout"}),
+    ),
+)
+# Parameters with the value that asks for what OpenSearch does anyway.
+_USUAL: Final = {
+    "include_source_on_error": "true",
+    "require_data_stream": "false",
+    "include_empty_fields": "true",
+    "force_synthetic_source": "false",
+    "lazy": "false",
+    "include_remotes": "false",
+}
+
+
+def _hints(segments: tuple[str, ...], query: QueryString) -> frozenset[str]:
+    """The parameters of a call that OpenSearch would refuse and can do without."""
+    if not segments:
+        return frozenset()
+    names = query.names()
+    found = {name for name, value in _USUAL.items() if name in names and query.get(name) == value}
+    path = _path(segments)
+    for shape, waits in _WAITS:
+        if names & waits and shape.fullmatch(path):
+            found |= names & waits
+    # OpenSearch takes in every data stream that a name matches.
+    named = len(segments) > 1 and "*" not in path
+    expand = query.get("expand_wildcards")
+    if segments[0] == "_data_stream" and expand is not None and (named or expand == "all"):
+        found.add("expand_wildcards")
+    return frozenset(found)
+
+
+# Points in time
+
+
+def _open_target(path: str, query: QueryString) -> str:
+    # The answer is made anew and small; filtered by the other spelling it would be empty.
+    partial = query.get("allow_partial_search_results")
+    # Elasticsearch opens no partial point in time unless told to, OpenSearch does unless told not.
+    # How many shards are asked at once is a hint, which OpenSearch does not take here.
+    kept = query.without(
+        {"allow_partial_search_results", "max_concurrent_shard_requests", "filter_path"}
+    )
+    query = kept.with_parameter("allow_partial_pit_creation", partial or "false")
+    return query.after(f"{path.rpartition('/')[0]}/_search/point_in_time")
+
+
+def _opened(text: str, _: str) -> tuple[int, str]:
+    answer = orjson.loads(text)
+    said = {"id": answer["pit_id"], "_shards": answer["_shards"]}
+    return 200, orjson.dumps(said).decode()
+
+
+def _close_target(path: str, query: QueryString) -> str:
+    return query.without({"filter_path"}).after("/_search/point_in_time")
+
+
+def _close_body(body: bytes) -> Asked:
+    try:
+        pit_id = orjson.loads(body)["id"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        pit_id = None
+    if not isinstance(pit_id, str):
+        raise ErrorAnswer(
+            400,
+            "illegal_argument_exception",
+            'the body of [DELETE /_pit] does not name the point in time; send {"id": "..."}',
+        )
+    return orjson.dumps({"pit_id": [pit_id]}), {}
+
+
+def _closed(text: str, _: str) -> tuple[int, str]:
+    freed = sum(pit["successful"] is True for pit in orjson.loads(text)["pits"])
+    said = {"succeeded": freed > 0, "num_freed": freed}
+    return (200 if freed else 404), orjson.dumps(said).decode()
+
+
+# Fields
+
+
+def _names(value: Any) -> list[str] | None:
+    """A list of fields, or text with commas between them; None for anything else."""
+    if isinstance(value, str):
+        return [part for part in value.split(",") if part]
+    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+        return value
+    return None
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _field_caps_body(body: bytes) -> Asked:
+    asked = _object(body)
+    names = _names(asked.pop("fields", None))
+    if names is None:
+        return body, {}
+    return (orjson.dumps(asked) if asked else b""), {"fields": ",".join(names)}
+
+
+def _listed(asked: dict[str, Any]) -> bool:
+    """Make a list of the fields of one request; whether that changed it."""
+    value = asked.get("fields")
+    if not isinstance(value, str):
+        return False
+    asked["fields"] = _names(value)
+    return True
+
+
+def _term_vectors_body(body: bytes) -> Asked:
+    asked = _object(body)
+    parts = [asked, *(part for part in asked.get("docs") or () if isinstance(part, dict))]
+    changed = [_listed(part) for part in parts]
+    return (orjson.dumps(asked) if any(changed) else body), {}
+
+
+def _nothing(body: bytes) -> Asked:
+    # The only member there is names projects, which OpenSearch has not.
+    return (b"" if not _object(body) else body), {}
+
+
+# Members that answers lack
+
+
+def _health_detail(text: str, path: str) -> str | None:
+    return f"{path}?level=shards" if elastic_members.has_unassigned(text) else None
+
+
+def _nodes_detail(text: str, path: str) -> str | None:
+    return elastic_members.NODES
+
+
+OPEN_PIT: Final = Translation(
+    elasticsearch="POST /{index}/_pit",
+    opensearch="POST /{index}/_search/point_in_time",
+    target=_open_target,
+    answer=_opened,
+)
+CLOSE_PIT: Final = Translation(
+    elasticsearch="DELETE /_pit",
+    opensearch="DELETE /_search/point_in_time",
+    target=_close_target,
+    body=_close_body,
+    answer=_closed,
+)
+FIELD_CAPS: Final = Translation(
+    elasticsearch="POST /{index}/_field_caps",
+    opensearch="POST /{index}/_field_caps?fields=",
+    body=_field_caps_body,
+)
+TERM_VECTORS: Final = Translation(
+    elasticsearch="POST /{index}/_termvectors/{id}",
+    opensearch="POST /{index}/_termvectors/{id}",
+    body=_term_vectors_body,
+)
+RESOLVE: Final = Translation(
+    elasticsearch="POST /_resolve/index/{name}",
+    opensearch="GET /_resolve/index/{name}",
+    method="GET",
+    body=_nothing,
+)
+CAT_COUNT: Final = Translation(
+    elasticsearch="POST /_cat/count/{index}",
+    opensearch="GET /_cat/count/{index}",
+    method="GET",
+    body=_nothing,
+)
+HINTS: Final = Translation(
+    elasticsearch="{call}?{hint}",
+    opensearch="{call}",
+)
+INFO: Final = Translation(
+    elasticsearch="GET /",
+    opensearch="GET /",
+    answer=lambda text, _: (200, elastic_members.info(text)),
+)
+INFO_FOR_7: Final = Translation(
+    elasticsearch="GET /, of 7.x",
+    opensearch="GET /",
+    answer=lambda text, _: (200, elastic_members.info_for_7(text)),
+)
+HEALTH: Final = Translation(
+    elasticsearch="GET /_cluster/health/{index}",
+    opensearch="GET /_cluster/health/{index}",
+    answer=lambda text, detail: (200, elastic_members.health(text, detail)),
+    detail=_health_detail,
+    # A health that was waited for in vain is told with the second.
+    statuses=frozenset({200, 408}),
+)
+SEARCH_SHARDS: Final = Translation(
+    elasticsearch="GET /{index}/_search_shards",
+    opensearch="GET /{index}/_search_shards",
+    answer=lambda text, detail: (200, elastic_members.search_shards(text, detail)),
+    detail=_nodes_detail,
+)
+SHARD_STORES: Final = Translation(
+    elasticsearch="GET /{index}/_shard_stores",
+    opensearch="GET /{index}/_shard_stores",
+    answer=lambda text, detail: (200, elastic_members.shard_stores(text, detail)),
+    detail=_nodes_detail,
+)
+ALLOCATION: Final = Translation(
+    elasticsearch="GET /_cluster/allocation/explain",
+    opensearch="GET /_cluster/allocation/explain",
+    answer=lambda text, detail: (200, elastic_members.allocation(text, detail)),
+    detail=_nodes_detail,
+)
+DATA_STREAMS: Final = Translation(
+    elasticsearch="GET /_data_stream/{name}",
+    opensearch="GET /_data_stream/{name}",
+    answer=lambda text, _: (200, elastic_members.data_streams(text)),
+)
+TRANSLATIONS: Final = (
+    OPEN_PIT,
+    CLOSE_PIT,
+    FIELD_CAPS,
+    TERM_VECTORS,
+    RESOLVE,
+    CAT_COUNT,
+    INFO,
+    INFO_FOR_7,
+    HEALTH,
+    SEARCH_SHARDS,
+    SHARD_STORES,
+    ALLOCATION,
+    DATA_STREAMS,
+    HINTS,
+)
+# Of an answer of which parts are left out, nothing is to be filled in.
+_WHOLE: Final = (HEALTH, SEARCH_SHARDS, SHARD_STORES, ALLOCATION, DATA_STREAMS)
+_PITS: Final = {Operation.OPEN_PIT: OPEN_PIT, Operation.CLOSE_PIT: CLOSE_PIT}
+_SHAPES: Final = tuple(
+    (translation, frozenset(methods.split()), re.compile(shape))
+    for translation, methods, shape in (
+        (FIELD_CAPS, "GET POST", r"([^_/][^/]*/|_all/)?_field_caps"),
+        (TERM_VECTORS, "GET POST", r"[^_/]+/_termvectors(/.+)?"),
+        (TERM_VECTORS, "GET POST", r"([^_/]+/)?_mtermvectors"),
+        (RESOLVE, "POST", r"_resolve/index/.+"),
+        (CAT_COUNT, "POST", r"_cat/count(/.+)?"),
+        (HEALTH, "GET", r"_cluster/health(/.+)?"),
+        (SEARCH_SHARDS, "GET POST", r"([^_/][^/]*/|_all/)?_search_shards"),
+        (SHARD_STORES, "GET", r"([^_/][^/]*/|_all/)?_shard_stores"),
+        (ALLOCATION, "GET POST", r"_cluster/allocation/explain"),
+        (DATA_STREAMS, "GET", r"_data_stream(/[^/_][^/]*)?"),
+    )
+)
+_MARKS: Final = re.compile(
+    r"_pit|_field_caps|termvectors|_resolve|_cat/count|_cluster/health|_cluster/allocation|"
+    r"_search_shards|_shard_stores|timeout=|_data_stream|^/?(?:\?|$)|" + "|".join(_USUAL)
+)

@@ -1,0 +1,43 @@
+"""The ids of points in time that clients were given, where the backend names its own."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from proxy.protocol.resume_id import Cursors, Memory
+
+# Some MB. The backend closes points in time that are not used, and allows a few hundred at once.
+REMEMBERED_MAX: Final = 10_000
+
+
+class GivenIds:
+    """What the newest ids that were given out, or used here, remember, by the backend's own.
+
+    An id is the same whenever it is made, so that its text need not be kept. Lives with a worker.
+    """
+
+    def __init__(self, cursors: Cursors, limit: int = REMEMBERED_MAX) -> None:
+        self._cursors = cursors
+        self._limit = limit
+        self._memories: dict[bytes, Memory] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._memories)
+
+    def keep(self, backend_id: str, memory: Memory) -> None:
+        """Remember an id; the one longest unused goes where there are too many."""
+        key = _key(backend_id)
+        self._memories.pop(key, None)
+        self._memories[key] = memory
+        if len(self._memories) > self._limit:
+            del self._memories[next(iter(self._memories))]
+
+    def find(self, backend_id: str) -> str | None:
+        """The id a client has for the backend's; None where that is not known here."""
+        memory = self._memories.get(_key(backend_id))
+        return None if memory is None else self._cursors.wrap(backend_id, memory)
+
+
+def _key(backend_id: str) -> bytes:
+    return hashlib.blake2b(backend_id.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -1,0 +1,215 @@
+"""Errors as the client sees them: the backend's envelope, and which exception becomes which.
+
+The table `ANSWERS` is the only place where an exception meets an HTTP status. A row for a base
+class holds for its subclasses. An exception without a row is a bug of ours: 500, and its text stays
+in the log, under the id that the answer carries.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+import orjson
+import structlog
+
+from pipelines.errors import (
+    ConflictError,
+    DefinitionError,
+    MissingError,
+    NoJsonError,
+    StageError,
+)
+from proxy.http.bodies import BodyEncodingError, BodyError, BodyTooLargeError
+from proxy.upstream.errors import (
+    UpstreamBroken,
+    UpstreamBusy,
+    UpstreamTimeout,
+    UpstreamTooLarge,
+    UpstreamUnreachable,
+)
+from proxy.upstream.request_head import FieldsTooLargeError, LineTooLongError
+
+_T = TypeVar("_T")
+
+_log = structlog.get_logger("proxy.server.errors")
+_NONE: Final[Mapping[str, object]] = MappingProxyType({})
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+_LOG_FIELDS: Final = frozenset({"status", "type", "reason", "exc_info", "event", "level"})
+
+UNEXPECTED: Final = (500, "proxy_exception")
+
+
+class ErrorAnswer(Exception):
+    """An error that is an answer already.
+
+    `status` is an HTTP status, `type` a word in the backend's style, `extra` goes into the cause
+    beside them (JSON values), `headers` onto the answer. `close` ends the client's connection.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        type: str,
+        reason: str,
+        *,
+        extra: Mapping[str, object] = _NONE,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        close: bool = False,
+    ) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.type = type
+        self.reason = reason
+        self.extra = extra
+        self.headers = headers
+        self.close = close
+
+    def body(self) -> bytes:
+        """Return the answer's body in the backend's error envelope."""
+        return envelope(self.status, self.type, self.reason, extra=self.extra)
+
+
+class MalformedRequest(Exception):
+    """What a client sent is not HTTP; its connection cannot be used any further."""
+
+
+class SlowClient(Exception):
+    """A client stopped sending the body it announced."""
+
+
+# exception -> (status, type). `pipelines` knows no status; its errors get theirs here.
+ANSWERS: Final[Mapping[type[Exception], tuple[int, str]]] = {
+    UpstreamUnreachable: (502, "backend_unreachable_exception"),
+    UpstreamBroken: (502, "backend_unreachable_exception"),
+    UpstreamTooLarge: (502, "backend_unreachable_exception"),
+    UpstreamTimeout: (504, "backend_timeout_exception"),
+    UpstreamBusy: (429, "rejected_execution_exception"),
+    LineTooLongError: (414, "too_long_http_line_exception"),
+    FieldsTooLargeError: (431, "too_long_http_header_exception"),
+    BodyTooLargeError: (413, "content_too_long_exception"),
+    BodyEncodingError: (415, "media_type_header_exception"),
+    BodyError: (400, "parse_exception"),
+    MalformedRequest: (400, "illegal_argument_exception"),
+    SlowClient: (408, "request_timeout_exception"),
+    DefinitionError: (400, "illegal_argument_exception"),
+    NoJsonError: (400, "parse_exception"),
+    MissingError: (404, "resource_not_found_exception"),
+    ConflictError: (409, "version_conflict_exception"),
+    StageError: (500, "pipeline_execution_exception"),
+}
+
+# exception -> the members its cause carries beside type and reason.
+EXTRAS: Final[Mapping[type[Exception], Callable[[Exception], Mapping[str, object]]]] = {
+    DefinitionError: lambda error: {"path": path} if (path := getattr(error, "path", "")) else {},
+}
+
+# exception -> headers of its answer.
+HEADERS: Final[Mapping[type[Exception], Mapping[str, str]]] = {
+    UpstreamBusy: {"Retry-After": "1"},
+}
+
+# kind of a `StageError` -> the status of the bulk item whose document met it. Shippers send an item
+# with a 500 again, for ever if need be: only where trying again may help. 400 is what the backend's
+# own processors give.
+ITEM_STATUS: Final[Mapping[str, int]] = {
+    "timeout": 500,
+    "unavailable": 500,
+    "breaker": 500,
+    "memory": 400,
+    "input_too_large": 400,
+    "output_too_large": 400,
+    "invalid_result": 400,
+    "udf_exception": 400,
+    "trap": 400,
+    "load": 400,
+    "input_type": 400,
+    "refused": 400,
+}
+
+# After these the next byte on the client's connection cannot be told from the last body.
+_CLOSING: Final = (MalformedRequest, SlowClient)
+
+
+def envelope(status: int, type: str, reason: str, *, extra: Mapping[str, object] = _NONE) -> bytes:
+    """Return ``{"error": {"root_cause": [cause], **cause}, "status"}`` as JSON bytes.
+
+    Where `reason` quotes a header field that is not UTF-8, its bytes are shown as ``\\udcff``.
+    """
+    reason = reason.encode("utf-8", "backslashreplace").decode()
+    cause = {"type": type, "reason": reason, **extra}
+    return orjson.dumps(
+        {"error": {"root_cause": [cause], **cause}, "status": status},
+        default=str,
+        option=orjson.OPT_NON_STR_KEYS,
+    )
+
+
+def answer_for(error: Exception, request_id: str = "") -> ErrorAnswer:
+    """Return the answer to a request that ended in `error`; call it once a request.
+
+    Every status from 500 on has an ``id`` and a line in the log with the same id; a bug of ours is
+    logged with its traceback and tells the client nothing else.
+    """
+    answer = error if isinstance(error, ErrorAnswer) else _from_table(error)
+    if answer.status < 500:
+        return answer
+    extra = {"id": secrets.token_hex(8), **answer.extra}
+    expected = isinstance(error, ErrorAnswer) or _row(ANSWERS, error) is not None
+    _log.log(
+        logging.WARNING if expected else logging.ERROR,
+        "request failed",
+        status=answer.status,
+        type=answer.type,
+        reason=str(error),
+        request_id=request_id or None,
+        exc_info=None if expected else error,
+        **{name: value for name, value in extra.items() if name not in _LOG_FIELDS},
+    )
+    return ErrorAnswer(
+        answer.status,
+        answer.type,
+        answer.reason,
+        extra=extra,
+        headers=answer.headers,
+        close=answer.close,
+    )
+
+
+def item_status(error: StageError) -> int:
+    """The status of a bulk item whose document met `error`."""
+    return 500 if error.overran else ITEM_STATUS.get(error.kind, 400)
+
+
+def status_of(error: Exception) -> int:
+    """The status of the answer to a request that ended in `error`."""
+    if isinstance(error, ErrorAnswer):
+        return error.status
+    row = _row(ANSWERS, error)
+    return UNEXPECTED[0] if row is None else row[0]
+
+
+def _from_table(error: Exception) -> ErrorAnswer:
+    row = _row(ANSWERS, error)
+    if row is None:
+        status, kind = UNEXPECTED
+        return ErrorAnswer(status, kind, "the proxy failed; the log has the cause under this id")
+    extra = _row(EXTRAS, error)
+    return ErrorAnswer(
+        *row,
+        str(error),
+        extra=extra(error) if extra else _NONE,
+        headers=_row(HEADERS, error) or _NO_HEADERS,
+        close=isinstance(error, _CLOSING),
+    )
+
+
+def _row(table: Mapping[type[Exception], _T], error: Exception) -> _T | None:
+    for kind in type(error).__mro__:
+        if kind in table:
+            return table[kind]
+    return None

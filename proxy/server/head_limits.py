@@ -1,0 +1,51 @@
+"""How much of a head is read from a client, and the answers to what is more or no head at all."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp.http_exceptions import LineTooLong
+
+from proxy.server.errors import ErrorAnswer, MalformedRequest, answer_for
+from proxy.server.exchange import JSON, first_line
+
+# The backend has lower limits, which are looked at when a request goes there; these only bound
+# memory. The first two differ, so that an error tells which it is of.
+MAX_LINE: Final = 64 * 1024
+MAX_FIELD: Final = 128 * 1024
+MAX_FIELDS: Final = 1024
+MAX_HEAD: Final = 256 * 1024
+
+
+def _last_answer(error: ErrorAnswer, phrase: str) -> bytes:
+    """The answer to a request whose head never came to its end."""
+    body = error.body()
+    return (
+        f"HTTP/1.1 {error.status} {phrase}\r\nConnection: close\r\nContent-Type: {JSON}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+LATE: Final = _last_answer(
+    ErrorAnswer(408, "request_timeout_exception", "the head of the request did not come in time"),
+    "Request Timeout",
+)
+LARGE: Final = _last_answer(
+    ErrorAnswer(431, "too_long_http_header_exception", f"the head is larger than {MAX_HEAD} bytes"),
+    "Request Header Fields Too Large",
+)
+
+
+def refused(error: BaseException) -> ErrorAnswer:
+    """The answer to what the parser could not read."""
+    if isinstance(error, LineTooLong):
+        if error.args[1] == MAX_LINE:
+            reason = f"the request line is larger than {MAX_LINE} bytes"
+            return ErrorAnswer(414, "too_long_http_line_exception", reason)
+        reason = f"a header field is larger than {MAX_FIELD} bytes"
+        return ErrorAnswer(431, "too_long_http_header_exception", reason)
+    reason = first_line(error)
+    if reason.startswith("Too many headers"):
+        reason = f"there are more than {MAX_FIELDS} header fields"
+        return ErrorAnswer(431, "too_long_http_header_exception", reason)
+    return answer_for(MalformedRequest(f"not a valid HTTP/1.1 request: {reason}"))
