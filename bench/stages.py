@@ -14,7 +14,8 @@ from bench.figures import StageKind, StageSample, percentile
 from bench.plan import Plan
 from bench.timing import timed_async
 from pipelines.jsontext.projection import Projection
-from pipelines.wasm import Call, Limits, Package, Phase, Runtime, SandboxPool
+from pipelines.wasm import Call, Limits, Package, Phase, Runtime
+from pipelines.wasm.pool import SandboxPool
 
 # Generous, so that a busy machine lengthens a run and does not end it.
 _LIMITS: Final = Limits(timeout_ms=10_000)

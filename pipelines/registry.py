@@ -28,7 +28,7 @@ from pipelines.execution.observe import ObservedStage, Stage
 from pipelines.execution.stats import PipelineStats, Stats
 from pipelines.stages import KINDS
 from pipelines.stages.python import PythonConfig, PythonStage
-from pipelines.wasm import SandboxPool
+from pipelines.wasm.pool import SandboxPool
 
 _DEFAULT_RULES = BreakerRules()
 

@@ -16,7 +16,8 @@ from pipelines.execution.observe import ObservedStage
 from pipelines.execution.stats import Stats
 from pipelines.registry import Registry, udfs_of
 from pipelines.stages.python import PythonConfig, PythonStage
-from pipelines.wasm import Package, SandboxPool
+from pipelines.wasm import Package
+from pipelines.wasm.pool import SandboxPool
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from pipelines.execution.stats import OUTCOMES, STAGE_OUTCOMES, Stats
 from pipelines.jsontext.projection import Projection
 from pipelines.registry import Registry
 from pipelines.stages import KINDS
-from pipelines.wasm import Call, Limits, Phase, Runtime, SandboxPool
+from pipelines.wasm import Call, Limits, Phase, Runtime
+from pipelines.wasm.pool import SandboxPool
 from proxy.admin import Route
 from proxy.admin.routes import admin_routes
 from proxy.backend.client import Backend

@@ -26,8 +26,9 @@ from pipelines.stages.python import (
     SIZE_MAX,
     SIZE_MIN,
 )
-from pipelines.wasm import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB, Runtime, SandboxPool
+from pipelines.wasm import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB, Runtime
 from pipelines.wasm.codec import HEADER_BYTES, REASON_BYTES
+from pipelines.wasm.pool import SandboxPool
 from pipelines.wasm.pool.pool import REST_SECONDS
 from pipelines.wasm.pool.prewarm import FIRST
 from proxy.config.settings import SETTINGS

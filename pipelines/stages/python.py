@@ -24,9 +24,9 @@ from pipelines.wasm import (
     Document,
     Limits,
     Package,
-    SandboxPool,
     parameters_text,
 )
+from pipelines.wasm.pool import SandboxPool
 
 MIB = 1024 * 1024
 SIZE_MIN, SIZE, SIZE_MAX = 1024, 10 * MIB, 100 * MIB

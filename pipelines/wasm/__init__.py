@@ -20,8 +20,6 @@ from pipelines.wasm.call import (
 )
 from pipelines.wasm.component.build import BuildError, Progress, build
 from pipelines.wasm.engine import Runtime
-from pipelines.wasm.pool.memory import private_bytes
-from pipelines.wasm.pool.pool import SandboxPool
 
 __all__ = [
     "MEMORY_MAX_MB",
@@ -38,8 +36,6 @@ __all__ = [
     "Progress",
     "Reply",
     "Runtime",
-    "SandboxPool",
     "build",
     "parameters_text",
-    "private_bytes",
 ]

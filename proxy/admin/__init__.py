@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,10 +19,10 @@ from proxy.admin.body import json_body
 from proxy.control.cluster_store import Credentials
 from proxy.formats.convert import content_type, from_json
 from proxy.formats.filter_path import FilterPath
-from proxy.http.headers import ADMIN_TOKEN
+from proxy.http.errors import ErrorAnswer
 from proxy.http.query_string import QueryString
 from proxy.protocol.parameters import Parameters, read_parameters
-from proxy.server.errors import ErrorAnswer
+from proxy.server.admin_token import check_token
 from proxy.server.exchange import Exchange
 from proxy.traffic.request_body import PARSE_INLINE, inflated
 
@@ -190,16 +189,6 @@ class Admin:
                     elsewhere.setdefault(name, []).append(other.method)
         call = f"{route.method} {route.path}"
         return read_parameters(QueryString(raw), route.parameters, call=call, elsewhere=elsewhere)
-
-
-def check_token(exchange: Exchange, token: str | None) -> None:
-    """Refuse (401) a call of administration without the admin token, where one is set."""
-    if token is None:
-        return
-    given = exchange.headers.get(ADMIN_TOKEN, "")
-    if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode()):
-        reason = f"administration needs the admin token in the header {ADMIN_TOKEN}"
-        raise ErrorAnswer(401, "security_exception", reason)
 
 
 def _match(path: str, segments: list[str]) -> dict[str, str] | None:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from proxy.formats.convert import FormatError, to_json
-from proxy.http.bodies import media_type
-from proxy.server.errors import ErrorAnswer
+from proxy.http.errors import ErrorAnswer
+from proxy.http.media_type import media_type
 from proxy.server.exchange import Exchange
 from proxy.traffic.request_body import inflated
 

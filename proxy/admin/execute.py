@@ -19,18 +19,18 @@ from pipelines.execution.run_logs import NoLogs
 from pipelines.execution.stats import Stats
 from pipelines.payload import Payload
 from pipelines.trial import Trial
-from pipelines.wasm import SandboxPool
+from pipelines.wasm.pool import SandboxPool
 from proxy.admin import AdminCall
 from proxy.admin.trial_body import TrialBody, read_trial
 from proxy.admin.trial_shown import nested, outcome_of, shown_error, shown_run, text_of
 from proxy.admin.validation import validation
 from proxy.backend.client import Backend
 from proxy.config.execute_settings import ExecuteLimits
-from proxy.control.cluster_store import INDEX
 from proxy.control.definitions import Definitions
 from proxy.control.inspection import Inspector
+from proxy.http.errors import ErrorAnswer
+from proxy.protocol.reserved import INDEX
 from proxy.protocol.store_guard import check_body, check_names
-from proxy.server.errors import ErrorAnswer
 from proxy.server.request_id import new_id
 from proxy.traffic.request_body import parse_answer
 from proxy.traffic.selection import Selector

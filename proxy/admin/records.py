@@ -6,7 +6,7 @@ from aiohttp import web
 
 from proxy.admin import AdminCall
 from proxy.control.definitions import Definitions
-from proxy.server.errors import ErrorAnswer
+from proxy.http.errors import ErrorAnswer
 
 
 class RecordCalls:

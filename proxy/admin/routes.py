@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.context import PHASES
-from pipelines.wasm import SandboxPool
+from pipelines.wasm.pool import SandboxPool
 from proxy.admin import Route
 from proxy.admin.execute import ExecuteCalls
 from proxy.admin.operations import OperationsCalls

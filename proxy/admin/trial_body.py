@@ -17,7 +17,7 @@ from pipelines.jsontext.slices import elements, members
 from pipelines.payload import Payload
 from pipelines.trial import GivenUdf
 from proxy.config.execute_settings import ExecuteLimits
-from proxy.server.errors import ErrorAnswer
+from proxy.http.errors import ErrorAnswer
 
 _KEYS: Final = ("input", "inputs", "request", "response", "index", "id", "udfs")
 _INLINE_KEYS: Final = (*_KEYS, "pipeline", "pipelines")

@@ -18,7 +18,7 @@ from pipelines.definitions.udf import (
 from proxy.admin import UPLOAD_MAX, AdminCall
 from proxy.admin.body import READ, unsupported
 from proxy.control.definitions import Definitions
-from proxy.http.bodies import media_type
+from proxy.http.media_type import media_type
 
 FORMATS: dict[str, UploadFormat] = {
     "text/x-python": "source",

@@ -15,9 +15,11 @@ from pipelines.execution.log_limit import LogLimit
 from pipelines.execution.run_logs import RunLogs
 from pipelines.execution.stats import Stats
 from pipelines.registry import Registry
-from pipelines.wasm import Runtime, SandboxPool
+from pipelines.wasm import Runtime
+from pipelines.wasm.pool import SandboxPool
 from proxy.admin import Admin
 from proxy.admin.routes import admin_routes
+from proxy.app.endpoints import endpoint_answers
 from proxy.backend.client import Backend
 from proxy.backend.product import BackendInfo
 from proxy.backend.resolver import Resolver
@@ -26,22 +28,8 @@ from proxy.config.settings import Settings
 from proxy.control.cluster_store import ClusterStore
 from proxy.control.definitions import Definitions
 from proxy.control.sync import KeepUp
-from proxy.handlers.async_search import AsyncSearchTraffic
-from proxy.handlers.bulk import BulkTraffic
-from proxy.handlers.dead_letter import Failures
-from proxy.handlers.document import DocumentTraffic
-from proxy.handlers.get import ReadTraffic
 from proxy.handlers.indices import IndexTraffic
-from proxy.handlers.msearch import MsearchTraffic
-from proxy.handlers.nodes import Sniffing
-from proxy.handlers.point_in_time import PointTraffic
-from proxy.handlers.query_only import QueryTraffic
-from proxy.handlers.scroll import ScrollTraffic
-from proxy.handlers.search import SearchTraffic
-from proxy.handlers.update import Updates
 from proxy.http.headers import ADMIN_TOKEN
-from proxy.protocol.given_ids import GivenIds
-from proxy.protocol.resume_id import Cursors
 from proxy.server.admission import Admission, AdmissionLimits
 from proxy.server.server import ProxyServer
 from proxy.tasks import Tasks
@@ -152,62 +140,31 @@ async def open_proxy(
         visible = frozenset(name.lower() for name in settings.pipeline_headers)
         visible -= {ADMIN_TOKEN.lower()}
         templates = Templates(backend)
-        updates, failures = Updates(backend), Failures(backend)
-        cursors = Cursors(lambda: definitions.secret)
-        given = GivenIds(cursors)
-        scroll = ScrollTraffic(relay, selector, executor, registry, cursors, given, visible=visible)
-        largest = settings.max_transform_bytes
         keep_up = KeepUp(place.notices, definitions, resolver)
+        indices = IndexTraffic(relay, own, definitions, resolver, token=settings.admin_token)
+        answers = endpoint_answers(
+            settings,
+            relay=relay,
+            selector=selector,
+            executor=executor,
+            batches=Batches(stats, run_logs),
+            registry=registry,
+            backend=backend,
+            secret=lambda: definitions.secret,
+            indices=indices,
+            templates=templates,
+            visible=visible,
+        )
         traffic = Traffic(
             relay,
-            SearchTraffic(
-                relay, selector, executor, templates, scroll, max_bytes=largest, visible=visible
-            ),
-            DocumentTraffic(
-                relay,
-                selector,
-                executor,
-                updates,
-                failures,
-                backend,
-                max_bytes=largest,
-                visible=visible,
-            ),
-            BulkTraffic(
-                relay,
-                selector,
-                executor,
-                Batches(stats, run_logs),
-                updates,
-                failures,
-                max_bytes=largest,
-                max_bulk_bytes=settings.max_request_bytes,
-                visible=visible,
-            ),
-            ReadTraffic(relay, selector, executor, visible=visible),
-            scroll,
-            PointTraffic(relay, selector, scroll, cursors, given),
-            AsyncSearchTraffic(
-                relay, selector, executor, cursors, scroll, max_bytes=largest, visible=visible
-            ),
-            IndexTraffic(relay, own, definitions, resolver, token=settings.admin_token),
-            MsearchTraffic(
-                relay,
-                selector,
-                executor,
-                templates,
-                scroll,
-                max_bytes=settings.max_request_bytes,
-                visible=visible,
-            ),
-            QueryTraffic(relay, selector, executor, max_bytes=largest, visible=visible),
+            answers,
             selector,
             resolver,
-            metrics,
             admission,
             Lookups(selector, templates, max_body=settings.max_request_bytes),
             keep_up,
-            Sniffing(relay, settings.public_address),
+            metrics.count_request,
+            indices.removed,
             max_body=settings.max_request_bytes,
         )
         gather = metrics.gather

@@ -11,7 +11,7 @@ import orjson
 from multidict import CIMultiDict
 
 from pipelines.jsontext.pieces import loads
-from proxy.server.errors import ErrorAnswer, envelope
+from proxy.http.errors import ErrorAnswer, envelope
 from proxy.upstream.client import Upstream, UpstreamRequest
 from proxy.upstream.request_head import HeadTooLargeError
 

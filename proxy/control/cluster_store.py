@@ -13,9 +13,9 @@ import orjson
 from pipelines.errors import ConflictError
 from proxy.backend.client import Backend, BackendAnswer, BackendRefusedError
 from proxy.control.records import HEAD, Entry, Kind, Stamp, read_entry, record_id
+from proxy.protocol.reserved import INDEX
 from proxy.upstream.errors import UpstreamTooLarge
 
-INDEX = ".querymill"
 PAGE: Final = 500
 """Entries that are read at once."""
 STAMPS: Final = 10_000

@@ -14,13 +14,14 @@ from pipelines.definitions.pipeline import PipelineDefinition
 from pipelines.definitions.udf import LATEST, UdfVersion, missing_udf, package_json, version_of
 from pipelines.errors import ConflictError, DefinitionError, MissingError
 from pipelines.registry import Registry, udfs_of
-from pipelines.wasm import Package, SandboxPool
+from pipelines.wasm import Package
+from pipelines.wasm.pool import SandboxPool
 from proxy.control.cluster_store import LARGE, ClusterStore, Credentials
 from proxy.control.followed import Followed
 from proxy.control.inspection import Inspected, Inspector
 from proxy.control.reading import Reading
 from proxy.control.records import Entry, Kind
-from proxy.server.errors import ErrorAnswer
+from proxy.http.errors import ErrorAnswer
 
 
 class Written(NamedTuple):

@@ -10,7 +10,8 @@ from pipelines.definitions.udf import category_phase, upload_memory_mb
 from pipelines.errors import DefinitionError, StageError
 from pipelines.registry import udfs_of
 from pipelines.stages.python import PythonConfig
-from pipelines.wasm import Package, SandboxPool, parameters_text
+from pipelines.wasm import Package, parameters_text
+from pipelines.wasm.pool import SandboxPool
 
 Inspected = set[tuple[str, bytes, int]]
 """UDF, parameters and memory, each with which it was found to load."""

@@ -14,8 +14,8 @@ from pipelines.execution.executor import Executor
 from pipelines.jsontext.slices import Span, members, replaced
 from pipelines.payload import Payload
 from proxy.handlers.scroll import ANSWER_MAX, ScrollTraffic
-from proxy.http.bodies import is_json
 from proxy.http.headers import request_headers
+from proxy.http.media_type import is_json
 from proxy.protocol.resume_id import Cursors, Memory
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange

@@ -20,6 +20,7 @@ from proxy.handlers.bulk_sending import BulkSending
 from proxy.handlers.dead_letter import Failures
 from proxy.handlers.document import item_answer, item_error, noop, pipeline_left
 from proxy.handlers.update import Updates
+from proxy.http.errors import ErrorAnswer
 from proxy.protocol.bulk_body import (
     BulkGroup,
     BulkItem,
@@ -30,7 +31,6 @@ from proxy.protocol.bulk_body import (
 from proxy.protocol.bulk_unread import NAMES_MAX, check_store, indices_in, names_pipeline
 from proxy.protocol.store_guard import INLINE, check_names
 from proxy.protocol.target import Target
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.traffic.naming import Asked
 from proxy.traffic.relay import Relay

@@ -10,8 +10,8 @@ from pipelines.errors import DroppedError, RejectedError
 from pipelines.execution.batch import Batches, BatchRun
 from pipelines.wasm import Document
 from proxy.handlers.document import item_error, noop
+from proxy.http.errors import ErrorAnswer
 from proxy.protocol.bulk_body import BulkItem
-from proxy.server.errors import ErrorAnswer
 from proxy.server.request_id import new_id
 from proxy.traffic.runs import Runs, answer_of
 from proxy.traffic.selection import Chosen

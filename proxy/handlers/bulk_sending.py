@@ -7,11 +7,11 @@ from typing import Final
 
 from aiohttp import web
 
+from proxy.http.errors import ErrorAnswer
 from proxy.http.headers import Headers, request_headers
 from proxy.http.query_string import QueryString
 from proxy.protocol.bulk_body import BulkItem, merge_answer, write_bulk
 from proxy.protocol.target import Target
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import new_body_headers

@@ -15,10 +15,11 @@ from pipelines.payload import Payload
 from proxy.backend.client import Backend
 from proxy.handlers.dead_letter import Failures
 from proxy.handlers.update import Merged, Updates
+from proxy.http.errors import ErrorAnswer
 from proxy.http.headers import Headers, request_headers
 from proxy.http.query_string import QueryString
 from proxy.protocol.target import Target
-from proxy.server.errors import ErrorAnswer, answer_for
+from proxy.server.errors import answer_for
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay, request_body
 from proxy.traffic.request_body import (

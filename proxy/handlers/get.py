@@ -14,10 +14,11 @@ from pipelines.errors import PipelineError
 from pipelines.execution.executor import CompiledPipeline, Executor
 from pipelines.jsontext.json_text import write
 from pipelines.jsontext.slices import Span, elements, member, members, replaced
-from proxy.http.bodies import is_json
+from proxy.http.errors import ErrorAnswer
 from proxy.http.headers import request_headers
+from proxy.http.media_type import is_json
 from proxy.protocol.target import Operation, Target
-from proxy.server.errors import ErrorAnswer, answer_for
+from proxy.server.errors import answer_for
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay, request_body
 from proxy.traffic.request_body import PARSE_INLINE, UnreadableError, located, parse_answer

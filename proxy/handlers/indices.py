@@ -12,13 +12,13 @@ from aiohttp import web
 
 from pipelines.definitions.attachment import SEARCH_DEFAULT, is_pattern, matches
 from pipelines.errors import PipelineError
-from proxy.admin import check_token
 from proxy.backend.client import Backend
 from proxy.backend.resolver import ALL, Resolver
 from proxy.control.definitions import Definitions
 from proxy.handlers.search_default import SearchDefault, Turn
 from proxy.handlers.shown_settings import ShownSettings
-from proxy.http.bodies import is_json
+from proxy.http.errors import ErrorAnswer
+from proxy.http.media_type import is_json
 from proxy.http.query_string import is_true
 from proxy.protocol.index_settings import (
     PUT_PARAMETERS,
@@ -31,7 +31,8 @@ from proxy.protocol.parameters import read_parameters
 from proxy.protocol.reach import LEFT_OUT
 from proxy.protocol.store_guard import check_patterns
 from proxy.protocol.target import Target, expressions
-from proxy.server.errors import ErrorAnswer, answer_for
+from proxy.server.admin_token import check_token
+from proxy.server.errors import answer_for
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import (

@@ -17,12 +17,12 @@ from proxy.handlers.msearch_reading import NAMES_MAX, MsearchReading, answers_in
 from proxy.handlers.msearch_refusals import MsearchRefusals
 from proxy.handlers.msearch_work import ANSWER_MAX, Work, each, failure_of, needs_work, together
 from proxy.handlers.scroll import ScrollTraffic
+from proxy.http.errors import ErrorAnswer
 from proxy.http.headers import Headers, request_headers
 from proxy.protocol.lenient_json import is_whole, may_hold
 from proxy.protocol.msearch_body import MsearchItem, MsearchSyntaxError, write_msearch
 from proxy.protocol.resume_id import PREFIX, Memory
 from proxy.protocol.target import Target
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.traffic.naming import SEARCH_PIPELINE, Asked
 from proxy.traffic.relay import Relay

@@ -7,6 +7,7 @@ from itertools import islice
 
 from pipelines.jsontext.slices import Span, elements
 from proxy.formats.convert import format_of
+from proxy.http.errors import ErrorAnswer
 from proxy.protocol.lenient_json import decoded, is_whole
 from proxy.protocol.msearch_body import MsearchItem, MsearchSyntaxError, read_msearch, write_msearch
 from proxy.protocol.reach import ALL, check_name, expands_hidden, narrowed, reaches_store, refusal
@@ -19,7 +20,6 @@ from proxy.protocol.store_guard import (
     names_in,
 )
 from proxy.protocol.target import Target
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import located

@@ -12,10 +12,10 @@ from pipelines.errors import PipelineError
 from pipelines.jsontext.slices import elements, member
 from pipelines.payload import Payload
 from proxy.handlers.msearch_work import ANSWER_MAX, Work, each, failure_of, is_refused, judged_items
-from proxy.http.bodies import is_json
+from proxy.http.errors import ErrorAnswer
 from proxy.http.headers import Headers
+from proxy.http.media_type import is_json
 from proxy.protocol.msearch_body import MsearchItem, write_msearch
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.traffic.refusals import Attempt
 from proxy.traffic.relay import Relay

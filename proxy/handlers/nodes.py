@@ -19,10 +19,11 @@ from aiohttp import web
 from pipelines.jsontext.slices import Span, elements, member, members, replaced
 from proxy.config.option import Address
 from proxy.formats.convert import format_of, from_json, to_json
-from proxy.http.bodies import accepts_gzip, deflate, inflate, is_json
+from proxy.http.encoding import accepts_gzip, deflate, inflate
+from proxy.http.errors import ErrorAnswer
 from proxy.http.headers import request_headers
+from proxy.http.media_type import is_json
 from proxy.protocol.target import Target
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import PARSE_INLINE

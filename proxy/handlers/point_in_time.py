@@ -14,12 +14,12 @@ from aiohttp import web
 
 from pipelines.jsontext.slices import Span, elements, member, replaced
 from proxy.handlers.scroll import ANSWER_MAX, BODY_MAX, ID_MEMBERS, ScrollTraffic, is_text
-from proxy.http.bodies import is_json
+from proxy.http.errors import ErrorAnswer
 from proxy.http.headers import Headers, request_headers
+from proxy.http.media_type import is_json
 from proxy.protocol.given_ids import GivenIds
 from proxy.protocol.resume_id import PREFIX, Cursors, Memory
 from proxy.protocol.target import Operation, Target
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay, request_body
 from proxy.traffic.request_body import inflated, new_body_headers, read_json_body

@@ -14,13 +14,13 @@ from pipelines.execution.executor import Executor
 from pipelines.jsontext.slices import Span, member, replaced
 from pipelines.registry import Registry
 from proxy.formats.convert import format_of
-from proxy.http.bodies import is_json
+from proxy.http.errors import ErrorAnswer
 from proxy.http.headers import request_headers
+from proxy.http.media_type import is_json
 from proxy.protocol.given_ids import GivenIds
 from proxy.protocol.lenient_json import may_hold
 from proxy.protocol.resume_id import CURSOR_MAX, PREFIX, Cursors, Memory
 from proxy.protocol.target import Target
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay, request_body
 from proxy.traffic.request_body import (

@@ -10,9 +10,9 @@ from pipelines.definitions.attachment import BACKENDS, NONE, SEARCH_DEFAULT, is_
 from pipelines.registry import Registry
 from proxy.backend.client import Backend
 from proxy.backend.resolver import ALL, Concrete, Resolver
+from proxy.http.errors import ErrorAnswer
 from proxy.protocol.index_settings import options_of
 from proxy.protocol.target import Target
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import credentials_of

@@ -12,8 +12,8 @@ from aiohttp import web
 from pipelines.registry import Registry
 from proxy.backend.client import Backend
 from proxy.backend.resolver import ALL, Resolver
-from proxy.http.bodies import is_json
 from proxy.http.headers import request_headers
+from proxy.http.media_type import is_json
 from proxy.http.query_string import is_true
 from proxy.protocol.index_settings import flat, matching, merge, nested, options_of
 from proxy.protocol.target import Target

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from pipelines.jsontext.slices import Span, member, members, replaced
 from pipelines.payload import Payload
 from proxy.backend.client import Backend
-from proxy.server.errors import ErrorAnswer
+from proxy.http.errors import ErrorAnswer
 from proxy.traffic.runs import Runs
 from proxy.traffic.selection import Chosen, bypass_refused
 

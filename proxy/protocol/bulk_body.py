@@ -17,7 +17,7 @@ from pipelines.jsontext.slices import (
     with_member,
     without_member,
 )
-from proxy.http.bodies import joined, split_lines
+from proxy.http.encoding import joined, split_lines
 from proxy.protocol.lenient_json import as_json, first_value, is_whole, loose_member
 
 ACTIONS = ("index", "create", "update", "delete")

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import orjson
 
+from proxy.http.errors import ErrorAnswer
 from proxy.http.query_string import QueryString
 from proxy.protocol import elastic_members
 from proxy.protocol.target import Operation, read_target
-from proxy.server.errors import ErrorAnswer
 
 Answered = tuple[int, bytes]
 """Status and body of an answer."""

@@ -15,16 +15,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.http.headers import Headers
+from proxy.http.media_type import VENDOR, plain_media_type
 
 PRODUCT_HEADER: Final = "X-Elastic-Product"
 PRODUCT: Final = "Elasticsearch"
 CLIENT_META_HEADER: Final = "x-elastic-client-meta"
 
-_VENDOR: Final = re.compile(
-    r"application/vnd\.elasticsearch\+(?P<subtype>[a-z0-9.+-]+)"
-    r"(?P<version>\s*;\s*compatible-with\s*=\s*\"?[0-9]{1,4}\"?)?",
-    re.ASCII | re.IGNORECASE,
-)
 _VERSION: Final = re.compile(r"[0-9]+", re.ASCII)
 _OLD: Final = re.compile(r"es=7\.", re.ASCII)
 _VENDOR_MARK: Final = "vnd.elasticsearch+"
@@ -60,7 +56,7 @@ def elastic_client(headers: Mapping[str, str]) -> ElasticClient | None:
         meta = headers.get(CLIENT_META_HEADER)
         return None if meta is None else ElasticClient("", frozenset(), _is_old(meta))
     # What it accepts counts; what it sent is the second best sign of what it wants back.
-    found = list(_VENDOR.finditer(accept)) or list(_VENDOR.finditer(content_type))
+    found = list(VENDOR.finditer(accept)) or list(VENDOR.finditer(content_type))
     subtypes = {match["subtype"].lower() for match in found}
     if not accept:
         # A bulk body is NDJSON, its answer is JSON.
@@ -82,11 +78,6 @@ def plain_media_types(headers: Headers) -> Headers:
         (name, plain_media_type(value) if name.lower() in ("accept", "content-type") else value)
         for name, value in headers.items()
     )
-
-
-def plain_media_type(value: str) -> str:
-    """Return a Content-Type or Accept value with its vendor media types in plain form."""
-    return _VENDOR.sub(lambda match: f"application/{match['subtype']}", value)
 
 
 def vendor_answer(headers: Headers, client: ElasticClient) -> Headers:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from pipelines.jsontext.slices import without_member
-from proxy.http.bodies import joined, split_lines
+from proxy.http.encoding import joined, split_lines
 from proxy.protocol.lenient_json import as_json, first_value, is_whole, loose_value
 from proxy.protocol.target import expressions
 

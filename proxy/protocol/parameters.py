@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pipelines.definitions.spelling import nearest
 from proxy.formats.filter_path import FilterPath
+from proxy.http.errors import ErrorAnswer
 from proxy.http.query_string import QueryString
-from proxy.server.errors import ErrorAnswer
 
 Read = Callable[[str], Any]
 """Makes the value of a parameter of its text; raises `ValueError` that says what it has to be."""

@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from itertools import takewhile
 from typing import Final
 
-from proxy.control.cluster_store import INDEX
-from proxy.server.errors import ErrorAnswer
+from proxy.http.errors import ErrorAnswer
+from proxy.protocol.reserved import INDEX
 
 LEFT_OUT: Final = f"-{INDEX}*"
 """Takes the store out of the patterns before it. A pattern: of a plain name the backend would say

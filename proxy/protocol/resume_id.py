@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from proxy.server.errors import ErrorAnswer
+from proxy.http.errors import ErrorAnswer
 
 PREFIX = "qm1."
 CURSOR_MAX = 48 * 1024

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from proxy.http.bodies import split_lines
+from proxy.http.encoding import split_lines
 from proxy.protocol.lenient_json import decoded
 from proxy.protocol.members import WINDOW, first_text, texts_under
 from proxy.protocol.reach import check_name, expands_hidden, narrowed, reaches_store, refusal

@@ -10,7 +10,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from proxy.server.errors import ErrorAnswer
+from proxy.http.errors import ErrorAnswer
 
 Reason = Literal["queue_full", "queue_timeout", "index"]
 

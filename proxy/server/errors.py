@@ -1,4 +1,4 @@
-"""Errors as the client sees them: the backend's envelope, and which exception becomes which.
+"""Which exception becomes which answer to the client.
 
 The table `ANSWERS` is the only place where an exception meets an HTTP status. A row for a base
 class holds for its subclasses. An exception without a row is a bug of ours: 500, and its text stays
@@ -10,10 +10,8 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Final, TypeVar
 
-import orjson
 import structlog
 
 from pipelines.errors import (
@@ -23,7 +21,8 @@ from pipelines.errors import (
     NoJsonError,
     StageError,
 )
-from proxy.http.bodies import BodyEncodingError, BodyError, BodyTooLargeError
+from proxy.http.encoding import BodyEncodingError, BodyError, BodyTooLargeError
+from proxy.http.errors import NO_HEADERS, NOTHING, ErrorAnswer, MalformedRequest, SlowClient
 from proxy.upstream.errors import (
     UpstreamBroken,
     UpstreamBusy,
@@ -36,50 +35,10 @@ from proxy.upstream.request_head import FieldsTooLargeError, LineTooLongError
 _T = TypeVar("_T")
 
 _log = structlog.get_logger("proxy.server.errors")
-_NONE: Final[Mapping[str, object]] = MappingProxyType({})
-_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _LOG_FIELDS: Final = frozenset({"status", "type", "reason", "exc_info", "event", "level"})
 
 UNEXPECTED: Final = (500, "proxy_exception")
-
-
-class ErrorAnswer(Exception):
-    """An error that is an answer already.
-
-    `status` is an HTTP status, `type` a word in the backend's style, `extra` goes into the cause
-    beside them (JSON values), `headers` onto the answer. `close` ends the client's connection.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        type: str,
-        reason: str,
-        *,
-        extra: Mapping[str, object] = _NONE,
-        headers: Mapping[str, str] = _NO_HEADERS,
-        close: bool = False,
-    ) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.type = type
-        self.reason = reason
-        self.extra = extra
-        self.headers = headers
-        self.close = close
-
-    def body(self) -> bytes:
-        """Return the answer's body in the backend's error envelope."""
-        return envelope(self.status, self.type, self.reason, extra=self.extra)
-
-
-class MalformedRequest(Exception):
-    """What a client sent is not HTTP; its connection cannot be used any further."""
-
-
-class SlowClient(Exception):
-    """A client stopped sending the body it announced."""
 
 
 # exception -> (status, type). `pipelines` knows no status; its errors get theirs here.
@@ -135,20 +94,6 @@ ITEM_STATUS: Final[Mapping[str, int]] = {
 _CLOSING: Final = (MalformedRequest, SlowClient)
 
 
-def envelope(status: int, type: str, reason: str, *, extra: Mapping[str, object] = _NONE) -> bytes:
-    """Return ``{"error": {"root_cause": [cause], **cause}, "status"}`` as JSON bytes.
-
-    Where `reason` quotes a header field that is not UTF-8, its bytes are shown as ``\\udcff``.
-    """
-    reason = reason.encode("utf-8", "backslashreplace").decode()
-    cause = {"type": type, "reason": reason, **extra}
-    return orjson.dumps(
-        {"error": {"root_cause": [cause], **cause}, "status": status},
-        default=str,
-        option=orjson.OPT_NON_STR_KEYS,
-    )
-
-
 def answer_for(error: Exception, request_id: str = "") -> ErrorAnswer:
     """Return the answer to a request that ended in `error`; call it once a request.
 
@@ -202,8 +147,8 @@ def _from_table(error: Exception) -> ErrorAnswer:
     return ErrorAnswer(
         *row,
         str(error),
-        extra=extra(error) if extra else _NONE,
-        headers=_row(HEADERS, error) or _NO_HEADERS,
+        extra=extra(error) if extra else NOTHING,
+        headers=_row(HEADERS, error) or NO_HEADERS,
         close=isinstance(error, _CLOSING),
     )
 

@@ -12,12 +12,12 @@ from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
 
-from proxy.http.bodies import BodyTooLargeError
+from proxy.http.encoding import BodyTooLargeError
+from proxy.http.errors import ErrorAnswer, MalformedRequest, SlowClient
 from proxy.http.headers import Fields, Headers, as_fields
 from proxy.http.memo import remembered
 from proxy.protocol.elastic_client import vendor_answer
 from proxy.protocol.source_parameter import SourceParameter
-from proxy.server.errors import ErrorAnswer, MalformedRequest, SlowClient
 from proxy.server.head_facts import head_facts
 from proxy.server.pace import Pace, Patience
 from proxy.server.request_id import REQUEST_ID, request_id

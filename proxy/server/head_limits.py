@@ -6,7 +6,8 @@ from typing import Final
 
 from aiohttp.http_exceptions import LineTooLong
 
-from proxy.server.errors import ErrorAnswer, MalformedRequest, answer_for
+from proxy.http.errors import ErrorAnswer, MalformedRequest
+from proxy.server.errors import answer_for
 from proxy.server.exchange import JSON, first_line
 
 # The backend has lower limits, which are looked at when a request goes there; these only bound

@@ -13,10 +13,11 @@ import structlog
 from aiohttp import http_parser, web
 
 from proxy.config.settings import Address, Settings
-from proxy.control.sync import KeepUp
+from proxy.http.errors import ErrorAnswer
+from proxy.server.catch_up import CatchUp
 from proxy.server.connection import ClientServer, ends_with
 from proxy.server.door import Door, ListenError, listen_on
-from proxy.server.errors import ErrorAnswer, answer_for
+from proxy.server.errors import answer_for
 from proxy.server.exchange import Exchange, Handler, refusal
 from proxy.server.pace import Patience
 from proxy.workers.context import Place
@@ -57,7 +58,7 @@ class ProxyServer:
         *,
         traffic: Handler,
         admin: Handler | None = None,
-        keep_up: KeepUp | None = None,
+        keep_up: CatchUp | None = None,
         place: Place | None = None,
     ) -> None:
         self.settings = settings

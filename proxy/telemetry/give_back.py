@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from pipelines.wasm import private_bytes
+from pipelines.wasm.pool import private_bytes
 
 PERIOD_SECONDS: Final = 15.0
 WORTH_BYTES: Final = 48 * 1024 * 1024

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from proxy.http.bodies import BodyEncodingError
+from proxy.http.encoding import BodyEncodingError
 from proxy.protocol.source_parameter import taken_out
 from proxy.protocol.target import Operation, Target
 from proxy.server.exchange import Exchange

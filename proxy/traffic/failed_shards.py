@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any, Final
 
-from proxy.http.bodies import is_json
+from proxy.http.media_type import is_json
 from proxy.upstream.client import UpstreamResponse
 
 # Behind the ids of a scroll or a point in time, which may be long.

@@ -16,12 +16,12 @@ import orjson
 
 from pipelines.context import Phase
 from proxy.formats.convert import FormatError, format_of, to_json
-from proxy.http.bodies import split_lines
+from proxy.http.encoding import split_lines
+from proxy.http.errors import ErrorAnswer
 from proxy.protocol.lenient_json import decoded
 from proxy.protocol.members import texts_beside, texts_under
 from proxy.protocol.store_guard import INLINE, can_name_store, check_names, format_can_name_store
 from proxy.protocol.target import Operation, Target
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.traffic.request_body import UnreadableError, inflated
 from proxy.traffic.selection import Selector

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.formats.convert import format_of
-from proxy.http.bodies import BodyError, is_json
+from proxy.http.encoding import BodyError
+from proxy.http.media_type import is_json
 from proxy.protocol.lenient_json import as_json, may_hold
 from proxy.server.exchange import Exchange
 from proxy.traffic.naming import SEARCH_PIPELINE, Asked, Names

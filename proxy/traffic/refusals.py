@@ -22,7 +22,7 @@ import orjson
 from pipelines.execution.executor import Run
 from pipelines.jsontext.slices import member, with_member
 from pipelines.payload import Payload
-from proxy.http.bodies import BodyError, inflate
+from proxy.http.encoding import BodyError, inflate
 from proxy.traffic.failed_shards import failed_shards
 from proxy.traffic.runs import Runs
 from proxy.traffic.selection import Chosen

@@ -10,8 +10,9 @@ import structlog
 from aiohttp import web
 
 from proxy.backend.product import BackendInfo
-from proxy.http.bodies import BodyTooLargeError, inflate, is_json
+from proxy.http.encoding import BodyTooLargeError, inflate
 from proxy.http.headers import Fields, Headers, request_headers
+from proxy.http.media_type import is_json
 from proxy.http.memo import remembered
 from proxy.http.query_string import QueryString
 from proxy.protocol.dialect import Translation, translated_target, translation_of

@@ -10,10 +10,11 @@ import orjson
 from pipelines.jsontext.slices import Span, member
 from pipelines.payload import Payload
 from proxy.formats.convert import FormatError, as_json_type, format_of, to_json
-from proxy.http.bodies import BodyTooLargeError, inflate, is_json, is_ndjson
+from proxy.http.encoding import BodyTooLargeError, inflate
+from proxy.http.errors import ErrorAnswer
 from proxy.http.headers import Headers, printable, request_headers
+from proxy.http.media_type import is_json, is_ndjson
 from proxy.protocol.lenient_json import as_json
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 
 # Above this, parsing would hold up the event loop for longer than a millisecond or so.

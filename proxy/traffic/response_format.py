@@ -23,10 +23,11 @@ from proxy.formats.convert import (
 from proxy.formats.filter_path import FilterPath
 from proxy.formats.pretty import pretty
 from proxy.formats.yaml import YamlError
-from proxy.http.bodies import accepts_gzip, deflate, is_json
+from proxy.http.encoding import accepts_gzip, deflate
+from proxy.http.errors import ErrorAnswer
 from proxy.http.headers import Fields, Headers, encode
+from proxy.http.media_type import is_json
 from proxy.http.query_string import QueryString, is_true
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
 from proxy.upstream.client import UpstreamResponse

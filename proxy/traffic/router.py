@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from aiohttp import web
 
 from proxy.backend.resolver import Resolver
-from proxy.control.sync import KeepUp
 from proxy.formats.convert import FormatError, format_of, to_json
-from proxy.handlers.async_search import AsyncSearchTraffic
-from proxy.handlers.bulk import BulkTraffic
-from proxy.handlers.document import DocumentTraffic
-from proxy.handlers.get import ReadTraffic
-from proxy.handlers.indices import IndexTraffic
-from proxy.handlers.msearch import MsearchTraffic
-from proxy.handlers.nodes import Sniffing
-from proxy.handlers.point_in_time import PointTraffic
-from proxy.handlers.query_only import QueryTraffic
-from proxy.handlers.scroll import ScrollTraffic
-from proxy.handlers.search import SearchTraffic
+from proxy.http.errors import ErrorAnswer
 from proxy.http.memo import remembered
 from proxy.protocol.source_parameter import SOURCE
 from proxy.protocol.store_guard import (
@@ -32,9 +22,9 @@ from proxy.protocol.store_guard import (
 )
 from proxy.protocol.target import Operation, Target, read_target
 from proxy.server.admission import Admission
-from proxy.server.errors import ErrorAnswer, status_of
+from proxy.server.catch_up import CatchUp
+from proxy.server.errors import status_of
 from proxy.server.exchange import Exchange
-from proxy.telemetry.metrics import Metrics
 from proxy.traffic.body_in_url import TAKES_SOURCE, with_source
 from proxy.traffic.lookups import Lookups
 from proxy.traffic.relay import Relay, small_body
@@ -42,6 +32,9 @@ from proxy.traffic.request_body import inflated
 from proxy.traffic.selection import Selector
 
 Answer = Callable[[Exchange, Target], Awaitable[web.StreamResponse]]
+"""What answers one kind of request."""
+Changed = Callable[[Exchange, bytes], Awaitable[None]]
+"""Told of the body with which aliases were changed."""
 
 _NAMES_IN_BODY = frozenset({Operation.NAMES_IN_BODY, Operation.REINDEX, Operation.MGET})
 _NO_SOURCE = frozenset({Operation.SAFE, Operation.GET_DOCUMENT, Operation.GET_SOURCE})
@@ -70,71 +63,34 @@ class Traffic:
     def __init__(
         self,
         relay: Relay,
-        search: SearchTraffic,
-        documents: DocumentTraffic,
-        bulk: BulkTraffic,
-        reads: ReadTraffic,
-        scroll: ScrollTraffic,
-        points: PointTraffic,
-        async_search: AsyncSearchTraffic,
-        indices: IndexTraffic,
-        msearch: MsearchTraffic,
-        queries: QueryTraffic,
+        answers: Mapping[Operation, Answer],
         selector: Selector,
         resolver: Resolver,
-        metrics: Metrics,
         admission: Admission,
         lookups: Lookups,
-        keep_up: KeepUp,
-        sniffing: Sniffing,
+        keep_up: CatchUp,
+        count: Callable[[Operation, int], None],
+        aliases_changed: Changed,
         *,
         max_body: int,
     ) -> None:
+        """`answers` has a handler for each operation that is more than passing on; `count` is told
+        what each request was, and the status of its answer.
+        """
         self._relay = relay
         self._selector = selector
-        self._reads = reads
-        self._indices = indices
         self._resolver = resolver
-        self._metrics = metrics
+        self._count = count
         self._admission = admission
         self._lookups = lookups
         self._keep_up = keep_up
+        self._aliases_changed = aliases_changed
         self._max_body = max_body
         self._answers: Mapping[Operation, Answer] = {
-            Operation.SEARCH: search,
-            Operation.DOCUMENT: documents.one,
-            Operation.UPDATE: documents.update,
-            Operation.BULK: bulk,
-            Operation.SCROLL: scroll.page,
-            Operation.CLEAR_SCROLL: points.close,
-            Operation.OPEN_PIT: points.open,
-            Operation.CLOSE_PIT: points.close,
-            Operation.PIT_SEGMENTS: points.close,
-            Operation.ALL_PITS: points.all,
-            Operation.ASYNC_SEARCH: async_search.submit,
-            Operation.ASYNC_RESULT: async_search.result,
-            Operation.ASYNC_STATUS: async_search.status,
-            Operation.ASYNC_DELETE: async_search.delete,
-            Operation.GET_DOCUMENT: reads.one,
-            Operation.GET_SOURCE: reads.one,
-            Operation.MGET: self._mget,
-            Operation.PUT_SETTINGS: indices.put_settings,
-            Operation.GET_SETTINGS: indices.get,
-            Operation.CREATE_INDEX: indices.create,
-            Operation.DELETE_INDEX: indices.delete,
-            Operation.COPY_INDEX: indices.settings_elsewhere,
-            Operation.SETTINGS_ELSEWHERE: indices.settings_elsewhere,
+            **answers,
             Operation.NAMES_IN_BODY: self._checked,
-            Operation.MSEARCH: msearch,
-            Operation.MSEARCH_TEMPLATE: msearch,
-            Operation.SEARCH_TEMPLATE: search.template,
-            Operation.COUNT: queries,
-            Operation.EXPLAIN: queries,
-            Operation.VALIDATE: queries,
-            Operation.BY_QUERY: queries,
             Operation.REINDEX: self._checked,
-            Operation.NODES: sniffing.nodes,
-            Operation.CAT_NODES: sniffing.cat,
+            Operation.MGET: partial(self._checked_first, answers[Operation.MGET]),
         }
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
@@ -183,7 +139,7 @@ class Traffic:
         finally:
             if admitted:
                 self._admission.leave(names)
-            self._metrics.count_request(target.operation, status)
+            self._count(target.operation, status)
 
     async def _with_source(self, exchange: Exchange, target: Target) -> Target:
         """The request with the body in its URL (``?source=``), where the backend reads it there."""
@@ -243,10 +199,13 @@ class Traffic:
             self._resolver.names_changed()
         return answer
 
-    async def _mget(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+    async def _checked_first(
+        self, answer: Answer, exchange: Exchange, target: Target
+    ) -> web.StreamResponse:
+        """What `answer` gives, once the body is known to name no store."""
         if exchange.has_body:
             await check_body_of(await self._naming(exchange, target))
-        return await self._reads.many(exchange, target)
+        return await answer(exchange, target)
 
     async def _checked(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """Relay a request whose body names indices, none of which may be the store."""
@@ -259,5 +218,5 @@ class Traffic:
         if not _RENAMING.isdisjoint(target.segments):
             self._resolver.names_changed()
         if target.segments == ("_aliases",) and answer.status == 200:
-            await self._indices.removed(exchange, naming)
+            await self._aliases_changed(exchange, naming)
         return answer

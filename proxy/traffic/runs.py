@@ -11,8 +11,9 @@ from pipelines.context import Context, Phase
 from pipelines.errors import DroppedError, PipelineError, RejectedError, StageError
 from pipelines.execution.executor import CompiledPipeline, Executor, Run
 from pipelines.payload import Payload
+from proxy.http.errors import ErrorAnswer
 from proxy.http.warnings import Warnings
-from proxy.server.errors import ErrorAnswer, item_status
+from proxy.server.errors import item_status
 from proxy.server.exchange import Exchange
 from proxy.server.request_id import REQUEST_ID, new_id
 from proxy.traffic.failed_shards import FailedShards

@@ -10,7 +10,7 @@ import orjson
 from pipelines.jsontext.graft import graft, loses_nothing
 from pipelines.jsontext.slices import with_member
 from pipelines.payload import Payload
-from proxy.http.bodies import is_json
+from proxy.http.media_type import is_json
 from proxy.http.query_string import QueryString
 from proxy.protocol.search_params import merge_template, merge_url, merged_text
 from proxy.traffic.request_body import UnreadableError, parse

@@ -11,9 +11,9 @@ from pipelines.definitions.attachment import DEFAULTS, FINALS, NONE, SEARCH_DEFA
 from pipelines.execution.executor import CompiledPipeline
 from pipelines.registry import Registry
 from proxy.backend.resolver import Concrete, Resolver
+from proxy.http.errors import ErrorAnswer
 from proxy.http.headers import NAMES_PIPELINES
 from proxy.protocol.target import Target
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.traffic.naming import Asked, Names
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from pipelines.wasm import Runtime, SandboxPool
+from pipelines.wasm import Runtime
+from pipelines.wasm.pool import SandboxPool
 
 
 @pytest.fixture(scope="session")

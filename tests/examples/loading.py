@@ -12,8 +12,9 @@ from typing import Any, cast
 
 from pipelines.definitions.udf import read_package
 from pipelines.jsontext.projection import Projection
-from pipelines.wasm import Call, Limits, Package, Reply, SandboxPool
+from pipelines.wasm import Call, Limits, Package, Reply
 from pipelines.wasm.call import Phase
+from pipelines.wasm.pool import SandboxPool
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.definitions.pipeline import read_pipeline
 from pipelines.stages import KINDS
-from pipelines.wasm import SandboxPool
+from pipelines.wasm.pool import SandboxPool
 from tests.examples.loading import CATALOGUE, EXAMPLES, NAMES, Example, definition, package
 
 Product = dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import StageError
-from pipelines.wasm import SandboxPool
+from pipelines.wasm.pool import SandboxPool
 from tests.examples.loading import Example
 
 GOOD = {"sku": "QM-1", "title": "Tent", "price": 99.0, "popularity": 0.5, "tags": ["new"]}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.errors import StageError
-from pipelines.wasm import SandboxPool
+from pipelines.wasm.pool import SandboxPool
 from tests.examples.loading import Example
 
 FULL_TITLE = "Lumora Portable Bluetooth Speaker Black XL"

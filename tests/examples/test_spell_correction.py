@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.wasm import SandboxPool
+from pipelines.wasm.pool import SandboxPool
 from tests.examples.loading import EXAMPLES, Example, native
 
 # few letters make near misses and swaps likely

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.wasm import SandboxPool
+from pipelines.wasm.pool import SandboxPool
 from tests.examples.loading import Example
 
 

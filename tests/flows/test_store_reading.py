@@ -14,7 +14,8 @@ from pipelines.definitions.udf import read_package
 from pipelines.errors import ConflictError
 from pipelines.execution.stats import Stats
 from pipelines.registry import Registry
-from pipelines.wasm import Package, Runtime, SandboxPool
+from pipelines.wasm import Package, Runtime
+from pipelines.wasm.pool import SandboxPool
 from proxy.backend.client import Backend, BackendAnswer
 from proxy.control.cluster_store import ClusterStore
 from proxy.control.definitions import Definitions

@@ -12,7 +12,7 @@ import orjson
 
 from pipelines.jsontext.json_text import parse, same
 from proxy.formats.convert import Format, FormatError, from_json, to_json
-from proxy.http.bodies import (
+from proxy.http.encoding import (
     BodyEncodingError,
     BodyError,
     BodyTooLargeError,

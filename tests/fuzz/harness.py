@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-from proxy.server.errors import ErrorAnswer, envelope
+from proxy.http.errors import ErrorAnswer, envelope
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

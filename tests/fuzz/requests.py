@@ -6,7 +6,8 @@ from typing import Final
 
 from proxy.backend.resolver import resolve_target
 from proxy.formats.convert import as_json_type, format_named, format_of
-from proxy.http.bodies import accepts_gzip, is_json, is_ndjson
+from proxy.http.encoding import accepts_gzip
+from proxy.http.errors import MalformedRequest
 from proxy.http.headers import (
     Fields,
     as_fields,
@@ -15,13 +16,13 @@ from proxy.http.headers import (
     request_headers,
     response_headers,
 )
+from proxy.http.media_type import is_json, is_ndjson
 from proxy.http.query_string import QueryString
 from proxy.protocol.elastic_client import elastic_client, plain_media_types, vendor_answer
 from proxy.protocol.search_params import dump, merge_query, merge_url
 from proxy.protocol.source_parameter import taken_out
 from proxy.protocol.store_guard import check_target
 from proxy.protocol.target import read_target
-from proxy.server.errors import MalformedRequest
 from proxy.server.exchange import origin_form
 from proxy.upstream.request_head import BadHeadError, Framing, request_head
 from tests.fuzz.harness import Harness, declared, refused

@@ -20,7 +20,8 @@ from pipelines.execution.executor import CompiledPipeline, Executor, Run
 from pipelines.execution.stats import Stats
 from pipelines.payload import Payload
 from pipelines.registry import Registry
-from pipelines.wasm import Package, Runtime, SandboxPool
+from pipelines.wasm import Package, Runtime
+from pipelines.wasm.pool import SandboxPool
 
 
 def guest_module(name: str) -> ModuleType:

@@ -9,17 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.bodies import (
+from proxy.http.encoding import (
     BodyEncodingError,
     BodyTooLargeError,
     deflate,
     inflate,
-    is_json,
-    is_ndjson,
     joined,
-    media_type,
     split_lines,
 )
+from proxy.http.media_type import is_json, is_ndjson, media_type
 
 
 @given(st.binary(max_size=2000))

@@ -5,12 +5,8 @@ from __future__ import annotations
 import pytest
 
 from proxy.http.headers import Headers
-from proxy.protocol.elastic_client import (
-    elastic_client,
-    plain_media_type,
-    plain_media_types,
-    vendor_answer,
-)
+from proxy.http.media_type import plain_media_type
+from proxy.protocol.elastic_client import elastic_client, plain_media_types, vendor_answer
 from tests.proxy.conftest import StartProxy
 from tests.proxy.wire import ScriptedBackend, answer, request
 

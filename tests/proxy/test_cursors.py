@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from proxy.http.errors import ErrorAnswer
 from proxy.protocol.resume_id import CURSOR_MAX, PREFIX, Cursors, Memory
-from proxy.server.errors import ErrorAnswer
 
 MEMORY = Memory(
     names=("a", "b*"),

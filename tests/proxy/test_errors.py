@@ -6,15 +6,9 @@ import orjson
 import pytest
 from structlog.typing import EventDict
 
-from proxy.http.bodies import BodyEncodingError, BodyError, BodyTooLargeError
-from proxy.server.errors import (
-    ANSWERS,
-    ErrorAnswer,
-    MalformedRequest,
-    SlowClient,
-    answer_for,
-    envelope,
-)
+from proxy.http.encoding import BodyEncodingError, BodyError, BodyTooLargeError
+from proxy.http.errors import ErrorAnswer, MalformedRequest, SlowClient, envelope
+from proxy.server.errors import ANSWERS, answer_for
 from proxy.upstream.errors import UpstreamBroken, UpstreamBusy, UpstreamTimeout, UpstreamUnreachable
 
 

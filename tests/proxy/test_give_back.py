@@ -6,7 +6,7 @@ import ctypes
 
 import pytest
 
-from pipelines.wasm import private_bytes
+from pipelines.wasm.pool import private_bytes
 from proxy.telemetry.give_back import WORTH_BYTES, GiveBack, trim
 
 MIB = 1024**2

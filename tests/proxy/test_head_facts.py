@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from proxy.http.errors import ErrorAnswer, MalformedRequest
 from proxy.http.headers import encode
-from proxy.server.errors import ErrorAnswer, MalformedRequest
 from proxy.server.head_facts import HeadFacts, head_facts
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.http.errors import ErrorAnswer
 from proxy.protocol.reach import LEFT_OUT, expands_hidden, narrowed
 from proxy.protocol.store_guard import check_target
 from proxy.protocol.target import read_target
-from proxy.server.errors import ErrorAnswer
 
 LEFT = f",{LEFT_OUT}"
 

@@ -13,8 +13,8 @@ from structlog.typing import EventDict
 
 from pipelines.errors import PipelineError
 from proxy.config.settings import load
+from proxy.http.errors import ErrorAnswer
 from proxy.server.door import ListenError
-from proxy.server.errors import ErrorAnswer
 from proxy.server.exchange import Exchange
 from proxy.server.server import ProxyServer, is_admin
 from tests.proxy.conftest import StartProxy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from proxy.http.errors import ErrorAnswer
 from proxy.protocol.dialect import (
     ALLOCATION,
     CAT_COUNT,
@@ -24,7 +25,6 @@ from proxy.protocol.dialect import (
     translated_target,
     translation_of,
 )
-from proxy.server.errors import ErrorAnswer
 
 
 @pytest.mark.parametrize(

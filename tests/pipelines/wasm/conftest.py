@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from pipelines.wasm import Runtime, SandboxPool, build
+from pipelines.wasm import Runtime, build
+from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.declaring import Declared
 from tests.pipelines.wasm.udfs import Runner
 

@@ -11,7 +11,8 @@ import pytest
 
 from pipelines.errors import StageError
 from pipelines.jsontext.projection import Projection
-from pipelines.wasm import Call, Limits, Phase, Reply, SandboxPool
+from pipelines.wasm import Call, Limits, Phase, Reply
+from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.udfs import udf
 
 LIMITS = Limits(timeout_ms=5000)

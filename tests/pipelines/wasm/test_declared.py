@@ -7,7 +7,8 @@ import json
 import pytest
 
 from pipelines.errors import StageError
-from pipelines.wasm import Call, Limits, SandboxPool
+from pipelines.wasm import Call, Limits
+from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.declaring import FOUR, LIMITS, Declared, hit, response
 from tests.pipelines.wasm.udfs import udf
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from pipelines.wasm import Call, Limits, Phase, SandboxPool
+from pipelines.wasm import Call, Limits, Phase
+from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.declaring import Declared
 from tests.pipelines.wasm.udfs import Runner, udf
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.wasm import Limits, SandboxPool
+from pipelines.wasm import Limits
+from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.declaring import FOUR, Declared
 
 # Edits

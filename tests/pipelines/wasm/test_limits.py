@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pipelines.errors import StageError, StageTimeoutError
-from pipelines.wasm import Limits, Package, Runtime, SandboxPool
+from pipelines.wasm import Limits, Package, Runtime
 from pipelines.wasm.codec import HEADER_BYTES, REASON_BYTES
+from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.udfs import Runner
 
 PLENTY = Limits(timeout_ms=5000)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.wasm import Runtime, SandboxPool
+from pipelines.wasm import Runtime
 from pipelines.wasm.log import RunLog
+from pipelines.wasm.pool import SandboxPool
 from pipelines.wasm.pool.idle import Shelf
 from pipelines.wasm.pool.memory import private_bytes
 from pipelines.wasm.sandbox import Sandbox

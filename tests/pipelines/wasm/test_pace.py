@@ -10,7 +10,8 @@ import time
 import pytest
 
 from pipelines.errors import StageTimeoutError
-from pipelines.wasm import Call, Isolation, Limits, SandboxPool
+from pipelines.wasm import Call, Isolation, Limits
+from pipelines.wasm.pool import SandboxPool
 from pipelines.wasm.pool.inline import (
     INLINE_BYTES,
     LONGEST_PROOF,

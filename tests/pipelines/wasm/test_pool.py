@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pipelines.errors import StageError, StageTimeoutError
-from pipelines.wasm import Call, Limits, Runtime, SandboxPool
+from pipelines.wasm import Call, Limits, Runtime
+from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.udfs import Runner, udf
 
 COUNTER = "runs = 0\ndef query(r, c):\n    global runs\n    runs += 1\n    return {'runs': runs}"

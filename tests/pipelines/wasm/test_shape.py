@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pipelines.errors import StageError
-from pipelines.wasm import Call, Limits, Phase, SandboxPool
+from pipelines.wasm import Call, Limits, Phase
+from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.udfs import udf
 
 QUERY = {"query": {"match": {"title": "tent"}}, "size": 5}

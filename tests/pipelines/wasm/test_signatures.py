@@ -7,7 +7,8 @@ from textwrap import dedent
 import pytest
 
 from pipelines.errors import StageError
-from pipelines.wasm import Call, Limits, Package, Phase, SandboxPool
+from pipelines.wasm import Call, Limits, Package, Phase
+from pipelines.wasm.pool import SandboxPool
 
 DECORATED = """
 import functools

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.wasm import Runtime, SandboxPool
+from pipelines.wasm import Runtime
+from pipelines.wasm.pool import SandboxPool
 from pipelines.wasm.pool.prewarm import FIRST
 from tests.pipelines.wasm.udfs import Runner, udf
 

@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.errors import StageError
 from pipelines.jsontext.projection import Projection
-from pipelines.wasm import Batch, Document, Limits, SandboxPool, parameters_text
+from pipelines.wasm import Batch, Document, Limits, parameters_text
+from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.declaring import FOUR, LIMITS, Declared, hit, response
 from tests.pipelines.wasm.udfs import udf
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pipelines.errors import StageError
-from pipelines.wasm import Call, Isolation, Limits, Package, Phase, Reply, SandboxPool
+from pipelines.wasm import Call, Isolation, Limits, Package, Phase, Reply
+from pipelines.wasm.pool import SandboxPool
 
 
 def udf(source: str, *, name: str = "sample", files: Mapping[str, bytes] | None = None) -> Package:

@@ -9,9 +9,9 @@ import pytest
 
 from proxy.admin import Admin, Route
 from proxy.admin.routes import admin_routes
+from proxy.http.errors import ErrorAnswer
 from proxy.http.query_string import QueryString
 from proxy.protocol.parameters import COMMON, flag, one_of, read_parameters, whole, word
-from proxy.server.errors import ErrorAnswer
 
 _NOTHING: Any = SimpleNamespace(registry=None)
 # No handler is called, so none of what they work with is needed.

@@ -1,4 +1,4 @@
-"""Bodies as a pipeline needs them: inflated within limits, split into lines, told apart by type."""
+"""Content-Encoding: bodies inflated within limits, as the backends read them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ import zlib
 from collections.abc import Sequence
 from typing import Final
 
-from proxy.protocol.elastic_client import plain_media_type
-
 _STEP: Final = 256 * 1024
 _WINDOW: Final = 1024 * 1024
 _GZIP: Final = frozenset({"gzip", "x-gzip"})
 _DEFLATE: Final = frozenset({"deflate", "x-deflate"})
 # What a backend can undo, or could with a library beside it, and this proxy cannot.
 _NOT_READ: Final = frozenset({"br", "snappy", "zstd"})
-
-_JSON_TYPES: Final = frozenset({"application/json", "text/json"})
-_NDJSON_TYPES: Final = frozenset({"application/x-ndjson", "application/x-jsonlines"})
 
 
 class BodyError(ValueError):
@@ -100,22 +95,6 @@ def joined(parts: Sequence[bytes], end: bytes = b"") -> bytes:
         whole.write(part)
         whole.write(end)
     return whole.getvalue()
-
-
-def media_type(content_type: str) -> str:
-    """Return ``type/subtype`` in lower case, in plain form, without parameters."""
-    plain = plain_media_type(content_type).partition(";")[0].strip().lower()
-    return plain.replace("application/vnd.opensearch+", "application/", 1)
-
-
-def is_json(content_type: str) -> bool:
-    """Whether a body of this Content-Type is one JSON value."""
-    return media_type(content_type) in _JSON_TYPES
-
-
-def is_ndjson(content_type: str) -> bool:
-    """Whether a body of this Content-Type is lines of JSON, as bulk and msearch take it."""
-    return media_type(content_type) in _NDJSON_TYPES
 
 
 def _inflated(body: bytes, wbits: int, limit: int) -> bytes:

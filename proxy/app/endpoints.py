@@ -1,0 +1,127 @@
+"""Which handler answers which operation: one line each; every other request is passed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pipelines.execution.batch import Batches
+from pipelines.execution.executor import Executor
+from pipelines.registry import Registry
+from proxy.backend.client import Backend
+from proxy.config.settings import Settings
+from proxy.handlers.async_search import AsyncSearchTraffic
+from proxy.handlers.bulk import BulkTraffic
+from proxy.handlers.dead_letter import Failures
+from proxy.handlers.document import DocumentTraffic
+from proxy.handlers.get import ReadTraffic
+from proxy.handlers.indices import IndexTraffic
+from proxy.handlers.msearch import MsearchTraffic
+from proxy.handlers.nodes import Sniffing
+from proxy.handlers.point_in_time import PointTraffic
+from proxy.handlers.query_only import QueryTraffic
+from proxy.handlers.scroll import ScrollTraffic
+from proxy.handlers.search import SearchTraffic
+from proxy.handlers.update import Updates
+from proxy.protocol.endpoints import Operation
+from proxy.protocol.given_ids import GivenIds
+from proxy.protocol.resume_id import Cursors
+from proxy.traffic.relay import Relay
+from proxy.traffic.router import Answer
+from proxy.traffic.selection import Selector
+from proxy.traffic.templates import Templates
+
+
+def endpoint_answers(
+    settings: Settings,
+    *,
+    relay: Relay,
+    selector: Selector,
+    executor: Executor,
+    batches: Batches,
+    registry: Registry,
+    backend: Backend,
+    secret: Callable[[], bytes],
+    indices: IndexTraffic,
+    templates: Templates,
+    visible: frozenset[str],
+) -> Mapping[Operation, Answer]:
+    """The handlers of a proxy with these parts; `secret` signs the ids that clients are given."""
+    largest = settings.max_transform_bytes
+    updates, failures = Updates(backend), Failures(backend)
+    cursors = Cursors(secret)
+    given = GivenIds(cursors)
+    scroll = ScrollTraffic(relay, selector, executor, registry, cursors, given, visible=visible)
+    search = SearchTraffic(
+        relay, selector, executor, templates, scroll, max_bytes=largest, visible=visible
+    )
+    documents = DocumentTraffic(
+        relay,
+        selector,
+        executor,
+        updates,
+        failures,
+        backend,
+        max_bytes=largest,
+        visible=visible,
+    )
+    bulk = BulkTraffic(
+        relay,
+        selector,
+        executor,
+        batches,
+        updates,
+        failures,
+        max_bytes=largest,
+        max_bulk_bytes=settings.max_request_bytes,
+        visible=visible,
+    )
+    reads = ReadTraffic(relay, selector, executor, visible=visible)
+    points = PointTraffic(relay, selector, scroll, cursors, given)
+    async_search = AsyncSearchTraffic(
+        relay, selector, executor, cursors, scroll, max_bytes=largest, visible=visible
+    )
+    msearch = MsearchTraffic(
+        relay,
+        selector,
+        executor,
+        templates,
+        scroll,
+        max_bytes=settings.max_request_bytes,
+        visible=visible,
+    )
+    queries = QueryTraffic(relay, selector, executor, max_bytes=largest, visible=visible)
+    sniffing = Sniffing(relay, settings.public_address)
+    return {
+        Operation.SEARCH: search,
+        Operation.DOCUMENT: documents.one,
+        Operation.UPDATE: documents.update,
+        Operation.BULK: bulk,
+        Operation.SCROLL: scroll.page,
+        Operation.CLEAR_SCROLL: points.close,
+        Operation.OPEN_PIT: points.open,
+        Operation.CLOSE_PIT: points.close,
+        Operation.PIT_SEGMENTS: points.close,
+        Operation.ALL_PITS: points.all,
+        Operation.ASYNC_SEARCH: async_search.submit,
+        Operation.ASYNC_RESULT: async_search.result,
+        Operation.ASYNC_STATUS: async_search.status,
+        Operation.ASYNC_DELETE: async_search.delete,
+        Operation.GET_DOCUMENT: reads.one,
+        Operation.GET_SOURCE: reads.one,
+        Operation.MGET: reads.many,
+        Operation.PUT_SETTINGS: indices.put_settings,
+        Operation.GET_SETTINGS: indices.get,
+        Operation.CREATE_INDEX: indices.create,
+        Operation.DELETE_INDEX: indices.delete,
+        Operation.COPY_INDEX: indices.settings_elsewhere,
+        Operation.SETTINGS_ELSEWHERE: indices.settings_elsewhere,
+        Operation.MSEARCH: msearch,
+        Operation.MSEARCH_TEMPLATE: msearch,
+        Operation.SEARCH_TEMPLATE: search.template,
+        Operation.COUNT: queries,
+        Operation.EXPLAIN: queries,
+        Operation.VALIDATE: queries,
+        Operation.BY_QUERY: queries,
+        Operation.NODES: sniffing.nodes,
+        Operation.CAT_NODES: sniffing.cat,
+    }
