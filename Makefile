@@ -28,6 +28,7 @@ test: setup ## every check and test, on a real OpenSearch; prints the coverage
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/coverage erase
 	$(BIN)/python -m tests $(ARGS)
 	$(BIN)/coverage combine --quiet
@@ -43,6 +44,7 @@ lint: setup ## the checks alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 bench: setup ## measure; writes docs/BENCHMARKS.md
 	$(BIN)/python -m bench $(ARGS)
