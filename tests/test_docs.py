@@ -162,10 +162,29 @@ def test_every_attachment_is_documented() -> None:
 
 def test_every_decision_is_documented_under_a_number_of_its_own() -> None:
     """Numbers run from 1, each once, and the heading says the one of the file's name."""
-    notes = sorted((DOCS / "decisions").glob("*.md"))
+    notes = sorted((DOCS / "decisions").glob("0*.md"))
     assert [int(note.name[:4]) for note in notes] == list(range(1, len(notes) + 1))
+    index = (DOCS / "decisions" / "README.md").read_text()
     for note in notes:
-        assert note.read_text().startswith(f"# {int(note.name[:4])}. ")
+        heading = note.read_text().partition("\n")[0]
+        number, _, title = heading.removeprefix("# ").partition(". ")
+        assert int(number) == int(note.name[:4])
+        assert f"\n{number}. [{title}]({note.name})\n" in index
+
+
+@pytest.mark.parametrize("document", ["docs/ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_paths_lead_somewhere(document: str) -> None:
+    """Each file and folder that a guide to the code names is there."""
+    named = re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", (ROOT / document).read_text())
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_room_is_in_the_architecture() -> None:
+    """Rooms that are packages have a row."""
+    text = (DOCS / "ARCHITECTURE.md").read_text()
+    for room in (ROOT / "proxy").glob("*/__init__.py"):
+        assert f"\n| `proxy/{room.parent.name}/` | " in text
 
 
 def test_every_stage_kind_is_documented() -> None:
