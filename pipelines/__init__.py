@@ -5,16 +5,16 @@ The words:
 pipeline    a named, versioned list of stages of one type: `query`, `document` or `result`
 stage       one step; its `type` names its kind, a file in `stages/`
 UDF         a named, versioned Python function package: source, and data files if it has any
-sandbox     one live WebAssembly instance with a UDF loaded (`wasm/`)
+sandbox     one live WebAssembly instance with a UDF loaded, in `wasm/`
 payload     the JSON object a stage gets and gives: search request, document or search response
 attachment  the index setting that binds a pipeline to an index, alias, data stream or pattern
 run         one execution of one pipeline on one request; it ends in exactly one outcome:
             done, degraded, failed, rejected or dropped
 
-The flow is one way: an upload is read by `definition` and `udf` into frozen values, `registry`
-holds them and compiles each pipeline into stages, `executor` runs a payload through them, every
-stage wrapped by `observe`, which alone times, counts and logs into `stats`. Everything that runs
-has the same shape: ``async run(payload, context) -> payload``.
+The flow is one way: an upload is read by `definitions` into frozen values, `registry` holds them
+and compiles each pipeline into `stages`, `execution` runs a payload through them, every stage
+wrapped by one observer, which alone times, counts and logs. A sandbox of `wasm` does the work.
+Everything that runs has the same shape: ``async run(payload, context) -> payload``.
 
 This package knows nothing of HTTP; `proxy` imports it, never the other way round, and only
 `pipelines.wasm` imports wasmtime.
