@@ -220,7 +220,7 @@ async def test_a_body_above_the_backend_s_limit_spoils_no_connection(
     """A 413 comes before the body was read; the next request goes elsewhere."""
     server = await start_on(each_backend, max_request_bytes="2gb", backend_timeout=60)
     assert server.address is not None
-    head = "POST /_cluster/reroute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = "POST /_refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     raw = await RawClient.connect(server.address.port)
     await raw.send(head.encode() + b"Content-Length: 104857601\r\n\r\n" + b" " * 100_000)
     assert (await raw.answer("POST")).status == 413
