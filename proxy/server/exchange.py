@@ -6,6 +6,7 @@ import asyncio
 import io
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
@@ -97,6 +98,8 @@ class Exchange:
         headers.popall("Content-Encoding", None)
         headers["Content-Type"] = source.media_type
         self.headers = CIMultiDictProxy(headers)
+        # What the fields said was of another body, if of any.
+        self.facts = replace(self.facts, is_plain_json=False)
 
     @property
     def has_body(self) -> bool:
