@@ -208,6 +208,15 @@ async def test_it_cannot_name_the_store(both: Both, target: str, body: str) -> N
         assert answer.status in (400, 403, 406, 500), answer.body
 
 
+async def test_a_format_in_the_url_counts_before_that_of_the_request(both: Both) -> None:
+    """What spells the store's name in YAML is seen, whatever body the fields speak of."""
+    lookup = 'query: {terms: {a: {index: "\\x2equerymil\\x6c", id: "1", path: a}}}'
+    for fields in ({}, {"Content-Type": JSON}):
+        target = f"/_search?{in_url(lookup, IN_YAML)}"
+        answer = await both.proxied.call("GET", target, None, fields)
+        assert answer.status == 403, (fields, answer.body)
+
+
 async def test_a_line_is_the_clients_own(both: Both, index_name: str) -> None:
     """Pipelines that change nothing leave the body where it was, less what is ours in the URL."""
     target = f"/{index_name}/_search?a%20b&pretty&source={quote(ALL)}&source_content_type={JSON}"
