@@ -83,8 +83,7 @@ def can_be_written(members: dict[str, Any]) -> bool:
 
 def repeats_key(text: str, written: bytes) -> bool:
     """Whether a key comes twice in an object of a text, whose value orjson wrote as `written`."""
-    # Each member has a colon, and those inside of strings are the same on both sides.
-    if text.count(":") == written.count(b":") and "\\u003" not in text:
+    if not _may_repeat(text, written):
         return False
     try:
         json.loads(text, object_pairs_hook=_unique)
@@ -100,7 +99,7 @@ def refuse_repeated(text: str, value: Any) -> None:
     except TypeError:
         # Nested too deeply to be written: the text alone tells.
         written = b""
-    if text.count(":") == written.count(b":") and "\\u003" not in text:
+    if not _may_repeat(text, written):
         return
     try:
         json.loads(text, object_pairs_hook=_unique)
@@ -108,6 +107,11 @@ def refuse_repeated(text: str, value: Any) -> None:
         raise ValueError(f"the key [{error}] comes twice in one of its objects") from error
     except (ValueError, RecursionError):
         return
+
+
+def _may_repeat(text: str, written: bytes) -> bool:
+    # Each member has a colon, and those inside of strings are the same on both sides.
+    return text.count(":") != written.count(b":") or "\\u003" in text
 
 
 class _RepeatedError(ValueError):
