@@ -46,11 +46,12 @@ def test_arrows_run_down_only() -> None:
 
 
 def test_the_house_stays_small() -> None:
-    """Few rooms on few floors, and none that import each other."""
+    """Few rooms on few floors beside the door of the command, and none that import each other."""
     found = rooms()
     assert not found.circles
+    inside = found.arrows.keys() - {"proxy.__main__"}
     for package in ("proxy", "pipelines"):
-        assert len([room for room in found.arrows if room.startswith(f"{package}.")]) <= 20
+        assert len([room for room in inside if room.startswith(f"{package}.")]) <= 20
         assert max(found.floors(package).values()) <= 10
 
 

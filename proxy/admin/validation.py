@@ -8,7 +8,7 @@ from urllib.parse import quote
 from pipelines.jsontext.slices import with_member
 from pipelines.payload import Payload
 from proxy.backend.client import Backend
-from proxy.control.cluster_store import Credentials
+from proxy.store.store import Credentials
 
 # With these the backend refuses `terminate_after`, or it is there already.
 _WITHOUT: Final = frozenset({"retriever", "rank", "sub_searches", "terminate_after"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
@@ -32,6 +32,7 @@ from proxy.handlers.indices import IndexTraffic
 from proxy.http.headers import ADMIN_TOKEN
 from proxy.server.admission import Admission, AdmissionLimits
 from proxy.server.server import ProxyServer
+from proxy.store.store import Store
 from proxy.tasks import Tasks
 from proxy.telemetry.aggregate import Peers
 from proxy.telemetry.give_back import GiveBack
@@ -50,12 +51,17 @@ _TELL_SECONDS: Final = 5.0
 
 @asynccontextmanager
 async def open_proxy(
-    settings: Settings, runtime: Runtime, place: Place | None = None
+    settings: Settings,
+    runtime: Runtime,
+    place: Place | None = None,
+    *,
+    store: Callable[[Backend], Store] = ClusterStore,
 ) -> AsyncIterator[ProxyServer]:
     """A proxy that serves until the context ends. Raises `ListenError`.
 
     The definitions are read once before it listens; a backend that cannot be reached yet does not
-    keep it from starting (see ``/_querymill/readyz``). `place` is where it stands among workers.
+    keep it from starting (see ``/_querymill/readyz``). `place` is where it stands among workers,
+    `store` makes what keeps its definitions, given the proxy's own way to the backend.
     """
     place = place or Place()
     async with AsyncExitStack() as stack:
@@ -105,7 +111,7 @@ async def open_proxy(
         registry = Registry(pool, stats, rules)
         definitions = Definitions(
             registry,
-            ClusterStore(own),
+            store(own),
             pool,
             refresh=settings.store_refresh,
             max_bytes=settings.store_max_bytes,

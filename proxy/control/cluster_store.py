@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import quote
 
 import orjson
 
-from pipelines.errors import ConflictError
 from proxy.backend.client import Backend, BackendAnswer, BackendRefusedError
-from proxy.control.records import HEAD, Entry, Kind, Stamp, read_entry, record_id
+from proxy.control.numbered import Fingerprint, find_changes
 from proxy.protocol.reserved import INDEX
-from proxy.upstream.errors import UpstreamTooLarge
+from proxy.store.errors import (
+    StoreBusy,
+    StoreConflict,
+    StoreRefused,
+    StoreTimeout,
+    StoreUnavailable,
+)
+from proxy.store.records import HEAD, Entry, Key, Stamp, head_of, read_entry
+from proxy.store.store import Body, Changes, Credentials, Point
+from proxy.upstream.errors import UpstreamBusy, UpstreamError, UpstreamTimeout, UpstreamTooLarge
 
 PAGE: Final = 500
 """Entries that are read at once."""
@@ -22,13 +31,9 @@ STAMPS: Final = 10_000
 PIECE_BYTES: Final = 8 * 1024 * 1024
 """Bodies are read in pieces of about so much, a larger one by itself."""
 PIECE_RECORDS: Final = 200
-LARGE: Final = 64 * 1024
-"""A body of more bytes is worked on in a thread."""
 BODY_MAX: Final = 64 * 1024 * 1024
 """What can be read of one record; what this proxy writes is far smaller."""
 _UNKNOWN_SIZES: Final = {"udf": PIECE_BYTES, "pipeline": 64 * 1024}
-
-Credentials = Mapping[str, str]
 
 _PROPERTIES = {
     "key": {"type": "keyword"},
@@ -46,33 +51,22 @@ _SETTINGS = {
 }
 
 
-class Fingerprint(NamedTuple):
-    """Changes whenever anything stored does: the number of records, the highest and the sum of
-    their sequence numbers, and the time of the last write.
-    """
-
-    records: int = 0
-    last: int = -1
-    total: int = 0
-    updated: int = 0
-
-
-class Body(NamedTuple):
-    """A record as it was read: None where it is gone; a `fault` in its entry says that the body
-    cannot be read."""
-
-    entry: Entry | None
-    value: Any = None
-
-
 class ClusterStore:
-    """The store index. Reads for serving use the proxy's credentials, admin calls the caller's."""
+    """The store index. Reads for serving use the proxy's credentials, admin calls the caller's.
+
+    The backend's sequence numbers and primary terms are the stamps. Its errors become those of a
+    store here, and nowhere else.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._exists = False
 
     # Reading
+
+    async def changes(self, known: Mapping[str, Entry], since: Point) -> Changes:
+        with _store_errors(hint="the proxy reads the store with [backend_authorization]"):
+            return await find_changes(self, known, since)
 
     async def fingerprint(self) -> Fingerprint:
         body = {
@@ -107,7 +101,7 @@ class ClusterStore:
                 hits = await self._page(after, PAGE, source=False) or []
                 found += [await self._entry(hit) for hit in hits]
             else:
-                found += [read_entry(hit) for hit in hits]
+                found += [_read(hit) for hit in hits]
             if len(hits) < PAGE:
                 return found
             after = hits[-1]["_seq_no"]
@@ -126,7 +120,9 @@ class ClusterStore:
     async def bodies(self, entries: Iterable[Entry]) -> AsyncIterator[list[Body]]:
         """The records with their bodies, as they are now, in pieces bounded by their bytes."""
         for piece in _pieces(entries):
-            yield await self._bodies(piece)
+            with _store_errors():
+                read = await self._bodies(piece)
+            yield read
 
     async def _bodies(self, piece: Sequence[Entry]) -> list[Body]:
         ids = [entry.id for entry in piece]
@@ -171,67 +167,57 @@ class ClusterStore:
         path = f"{_path(hit['_id'])}?_source_includes={','.join(HEAD)}"
         answer = await self._backend.call("GET", path)
         if answer.status != 200 or answer.data is None:
-            return replace(read_entry(hit), fault="it cannot be parsed as JSON")
-        return read_entry(answer.data)
+            return replace(_read(hit), fault="it cannot be parsed as JSON")
+        return _read(answer.data)
 
     async def _search(self, body: dict[str, Any]) -> BackendAnswer:
         return await self._backend.call("POST", f"/{INDEX}/_search", body, retry=True)
 
     async def check_access(self, credentials: Credentials) -> None:
-        """Raise `BackendRefusedError` if these credentials may not read the store."""
-        answer = await self._backend.call(
-            "POST", f"/{INDEX}/_search", {"size": 0}, headers=credentials, retry=True
-        )
-        if answer.status != 404:
-            answer.require(200)
+        """Raise `StoreRefused` if these credentials may not read the store."""
+        with _store_errors():
+            answer = await self._backend.call(
+                "POST", f"/{INDEX}/_search", {"size": 0}, headers=credentials, retry=True
+            )
+            if answer.status != 404:
+                answer.require(200)
 
     # Writing
 
     async def write(
         self,
-        old: Entry | None,
-        kind: Kind,
-        name: str,
+        key: Key,
         body: bytes,
         credentials: Credentials,
         *,
+        over: Entry | None,
         digest: str = "",
         category: str | None = None,
     ) -> Entry:
-        """Write a record, `body` being JSON, over `old` or where there is none.
-
-        Raises `ConflictError` if another write came first.
-        """
-        if not self._exists:
-            await self._make_index(credentials)
-        id = record_id(kind, name)
-        head: dict[str, Any] = {
-            "key": id,
-            "kind": kind,
-            "name": name,
-            "revision": old.revision + 1 if old else 1,
-            "updated": int(time.time() * 1000),
-            "size": len(body),
-        }
-        if digest:
-            head |= {"digest": digest, "category": category or ""}
-        document = b'%b,"body":%b}' % (orjson.dumps(head)[:-1], body)
-        lock = _lock(old) if old else "op_type=create"
-        answer = await self._backend.call(
-            "PUT", f"{_path(id)}?refresh=true&{lock}", document, headers=credentials
-        )
-        _check_lock(id, answer.status)
-        written = answer.require(200, 201)
-        hit = {**written, "_id": id, "_source": head}
-        return read_entry(hit)
+        """Write a record, `body` being JSON, over `over` or where there is none."""
+        updated = int(time.time() * 1000)
+        head = head_of(key, len(body), updated=updated, digest=digest, category=category)
+        document = b'%b,"body":%b}' % (orjson.dumps({"key": key.id, **head})[:-1], body)
+        lock = _lock(over) if over else "op_type=create"
+        with _store_errors():
+            if not self._exists:
+                await self._make_index(credentials)
+            answer = await self._backend.call(
+                "PUT", f"{_path(key.id)}?refresh=true&{lock}", document, headers=credentials
+            )
+            if answer.status == 409:
+                raise StoreConflict(key.kind, key.name)
+            return _read({**answer.require(200, 201), "_id": key.id, "_source": head})
 
     async def delete(self, entry: Entry, credentials: Credentials) -> None:
-        """Delete a record. Raises `ConflictError` if another write came first."""
-        answer = await self._backend.call(
-            "DELETE", f"{_path(entry.id)}?refresh=true&{_lock(entry)}", headers=credentials
-        )
-        _check_lock(entry.id, answer.status)
-        answer.require(200, 404)
+        """Delete a record; one that is gone already is fine."""
+        with _store_errors():
+            answer = await self._backend.call(
+                "DELETE", f"{_path(entry.id)}?refresh=true&{_lock(entry)}", headers=credentials
+            )
+            if answer.status == 409:
+                raise StoreConflict(entry.kind, entry.name)
+            answer.require(200, 404)
 
     async def _make_index(self, credentials: Credentials) -> None:
         made = await self._backend.call("PUT", f"/{INDEX}", _SETTINGS, headers=credentials)
@@ -263,7 +249,7 @@ def _body(entry: Entry, doc: Mapping[str, Any]) -> Body:
         return Body(replace(entry, fault=fault))
     if not doc.get("found"):
         return Body(None)
-    found = read_entry(doc)
+    found = _read(doc)
     source = doc["_source"]
     return Body(found, source.get("body") if isinstance(source, dict) else None)
 
@@ -276,7 +262,22 @@ def _lock(entry: Entry) -> str:
     return f"if_seq_no={entry.stamp[0]}&if_primary_term={entry.stamp[1]}"
 
 
-def _check_lock(id: str, status: int) -> None:
-    if status == 409:
-        kind, _, name = id.partition(":")
-        raise ConflictError(f"{kind} [{name}] was changed by someone else meanwhile; try again")
+def _read(hit: Mapping[str, Any]) -> Entry:
+    """What a search or a get says of a record."""
+    return read_entry(hit["_id"], (hit["_seq_no"], hit["_primary_term"]), hit.get("_source"))
+
+
+@contextmanager
+def _store_errors(hint: str = "") -> Iterator[None]:
+    """The backend's errors as those of a store; `hint` says what to do about credentials."""
+    try:
+        yield
+    except UpstreamBusy as error:
+        raise StoreBusy(str(error)) from error
+    except UpstreamTimeout as error:
+        raise StoreTimeout(str(error)) from error
+    except UpstreamError as error:
+        raise StoreUnavailable(str(error)) from error
+    except BackendRefusedError as error:
+        told = f"{error} ({hint})" if hint and error.status in (401, 403) else str(error)
+        raise StoreRefused(told, error) from error

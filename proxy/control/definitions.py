@@ -16,12 +16,12 @@ from pipelines.errors import ConflictError, DefinitionError, MissingError
 from pipelines.registry import Registry, udfs_of
 from pipelines.wasm import Package
 from pipelines.wasm.pool import SandboxPool
-from proxy.control.cluster_store import LARGE, ClusterStore, Credentials
 from proxy.control.followed import Followed
 from proxy.control.inspection import Inspected, Inspector
-from proxy.control.reading import Reading
-from proxy.control.records import Entry, Kind
-from proxy.http.errors import ErrorAnswer
+from proxy.control.reading import LARGE, Reading
+from proxy.store.errors import StoreConflict, StoreFull
+from proxy.store.records import Entry, Key, Kind
+from proxy.store.store import Credentials, Store
 
 
 class Written(NamedTuple):
@@ -38,7 +38,7 @@ class Definitions(Followed):
     def __init__(
         self,
         registry: Registry,
-        store: ClusterStore,
+        store: Store,
         pool: SandboxPool,
         *,
         refresh: float,
@@ -275,11 +275,10 @@ class Definitions(Followed):
         version: UdfVersion | None = None,
     ) -> Entry:
         entry = await self.store.write(
-            old,
-            kind,
-            name,
+            Key(kind, name, old.revision + 1 if old else 1),
             body,
             credentials,
+            over=old,
             digest=version.digest if version else "",
             category=version.category if version else None,
         )
@@ -311,9 +310,7 @@ class Definitions(Followed):
         """Refuse what would fill the store beyond its limit; what makes it no larger is welcome."""
         more = sum(size - (old.bytes if old else 0) for old, size in sizes)
         if more > 0 and self.mirror.bytes + more > self.max_bytes:
-            raise ErrorAnswer(
-                413,
-                "content_too_long_exception",
+            raise StoreFull(
                 f"the store holds {self.mirror.bytes} bytes and would hold {more} more; its limit,"
                 f" store_max_bytes, is {self.max_bytes}: delete versions of UDFs that nothing"
                 " uses, or raise it",
@@ -325,7 +322,7 @@ class Definitions(Followed):
             return
         value = {"key": secrets.token_hex(32)}
         old = self.mirror.find("secret", "cursors")
-        with contextlib.suppress(ConflictError):
+        with contextlib.suppress(StoreConflict):
             await self._write(old, "secret", "cursors", value, orjson.dumps(value), credentials)
             return
         # Another proxy was first.

@@ -12,11 +12,10 @@ from pipelines.errors import MissingError
 from pipelines.execution.executor import CompiledPipeline
 from pipelines.registry import Registry, udfs_of
 from pipelines.wasm import Package
-from proxy.backend.client import BackendRefusedError
-from proxy.control.cluster_store import ClusterStore
 from proxy.control.mirror import Mirror
 from proxy.control.reading import Reading, packages
-from proxy.upstream.errors import UpstreamError
+from proxy.store.errors import StoreError
+from proxy.store.store import Store
 
 _log = structlog.get_logger("proxy.control.definitions")
 _SHOWN = 10
@@ -31,7 +30,7 @@ class Followed:
     would have to remember.
     """
 
-    def __init__(self, registry: Registry, store: ClusterStore, *, refresh: float) -> None:
+    def __init__(self, registry: Registry, store: Store, *, refresh: float) -> None:
         self.registry = registry
         self.store = store
         self.mirror = Mirror(store)
@@ -63,10 +62,8 @@ class Followed:
         try:
             async with self._writing:
                 await self._catch_up()
-        except (UpstreamError, BackendRefusedError) as error:
+        except StoreError as error:
             problem = str(error)
-            if isinstance(error, BackendRefusedError) and error.status in (401, 403):
-                problem += " (the proxy reads the store with [backend_authorization])"
             if self.problem != problem:
                 _log.warning("the store cannot be read", reason=problem)
             self.problem = problem
@@ -75,15 +72,15 @@ class Followed:
             self.problem = f"the store holds what this version cannot read: {error!r}"
 
     async def _catch_up(self) -> None:
-        seen, changes = await self.mirror.look()
-        if changes is not None:
+        changes = await self.mirror.look()
+        if changes:
             reading = Reading(self.registry, self.store)
             for entry in changes.gone:
                 reading.drop(entry)
             await reading.take(changes.changed)
             await self._put_in_force(reading)
             changes.changed = reading.entries
-        self.mirror.take(seen, changes)
+        self.mirror.take(changes)
         self.problem = ""
         self.ready.set()
 

@@ -18,9 +18,11 @@ from pipelines.execution.executor import CompiledPipeline
 from pipelines.registry import Registry, udfs_of
 from pipelines.stages import KINDS
 from pipelines.wasm import Package
-from proxy.control.cluster_store import LARGE, Body, ClusterStore
-from proxy.control.records import Entry
+from proxy.store.records import Entry
+from proxy.store.store import Body, Store
 
+LARGE: Final = 64 * 1024
+"""A body of more bytes is worked on in a thread."""
 TURN_SECONDS: Final = 0.002
 """How long the event loop is worked on before others get their turn."""
 _PHASES: Final = ("query", "document", "result")
@@ -32,7 +34,7 @@ class Reading:
     `faults` has an entry, "" where all is well, for each record that was looked at.
     """
 
-    def __init__(self, registry: Registry, store: ClusterStore) -> None:
+    def __init__(self, registry: Registry, store: Store) -> None:
         self.entries: list[Entry] = []
         self.gone: list[Entry] = []
         self.faults: dict[str, str] = {}
@@ -198,7 +200,7 @@ class Reading:
 
 
 async def packages(
-    store: ClusterStore, entries: Iterable[Entry], faults: dict[str, str]
+    store: Store, entries: Iterable[Entry], faults: dict[str, str]
 ) -> AsyncIterator[Package]:
     """The packages of these records; why one cannot be read goes into `faults`."""
     async for pieces in store.bodies(entries):

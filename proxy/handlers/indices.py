@@ -34,6 +34,7 @@ from proxy.protocol.target import Target, expressions
 from proxy.server.admin_token import check_token
 from proxy.server.errors import answer_for
 from proxy.server.exchange import Exchange
+from proxy.store.errors import StoreError
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import (
     credentials_of,
@@ -262,7 +263,7 @@ class IndexTraffic:
             gone = await self._gone(names)
             if gone:
                 await self._definitions.detach_all(gone, credentials_of(exchange))
-        except (ErrorAnswer, PipelineError, UpstreamError) as error:
+        except (ErrorAnswer, PipelineError, StoreError, UpstreamError) as error:
             # The indices are deleted all the same, and that is what was asked.
             _log.warning("attachments stay", target=exchange.raw_path, reason=str(error))
 

@@ -6,5 +6,6 @@ exchange    one request and the response made for it
 admission   how many are answered at once; the rest waits, or is refused
 errors      which exception becomes which response
 
-Imports `protocol`, `upstream` and `config` for their words; knows neither traffic nor pipelines.
+Imports `protocol`, `upstream`, `store` and `config` for their words; knows neither traffic nor
+pipelines.
 """

@@ -23,6 +23,14 @@ from pipelines.errors import (
 )
 from proxy.http.encoding import BodyEncodingError, BodyError, BodyTooLargeError
 from proxy.http.errors import NO_HEADERS, NOTHING, ErrorAnswer, MalformedRequest, SlowClient
+from proxy.store.errors import (
+    StoreBusy,
+    StoreConflict,
+    StoreFull,
+    StoreRefused,
+    StoreTimeout,
+    StoreUnavailable,
+)
 from proxy.upstream.errors import (
     UpstreamBroken,
     UpstreamBusy,
@@ -48,6 +56,12 @@ ANSWERS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     UpstreamTooLarge: (502, "backend_unreachable_exception"),
     UpstreamTimeout: (504, "backend_timeout_exception"),
     UpstreamBusy: (429, "rejected_execution_exception"),
+    StoreUnavailable: (502, "backend_unreachable_exception"),
+    StoreTimeout: (504, "backend_timeout_exception"),
+    StoreBusy: (429, "rejected_execution_exception"),
+    StoreConflict: (409, "version_conflict_exception"),
+    StoreFull: (413, "content_too_long_exception"),
+    StoreRefused: (403, "security_exception"),
     LineTooLongError: (414, "too_long_http_line_exception"),
     FieldsTooLargeError: (431, "too_long_http_header_exception"),
     BodyTooLargeError: (413, "content_too_long_exception"),
@@ -70,6 +84,7 @@ EXTRAS: Final[Mapping[type[Exception], Callable[[Exception], Mapping[str, object
 # exception -> headers of its answer.
 HEADERS: Final[Mapping[type[Exception], Mapping[str, str]]] = {
     UpstreamBusy: {"Retry-After": "1"},
+    StoreBusy: {"Retry-After": "1"},
 }
 
 # kind of a `StageError` -> the status of the bulk item whose document met it. Shippers send an item
@@ -100,11 +115,11 @@ def answer_for(error: Exception, request_id: str = "") -> ErrorAnswer:
     Every status from 500 on has an ``id`` and a line in the log with the same id; a bug of ours is
     logged with its traceback and tells the client nothing else.
     """
-    answer = error if isinstance(error, ErrorAnswer) else _from_table(error)
+    answer = _ready(error) or _from_table(error)
     if answer.status < 500:
         return answer
     extra = {"id": secrets.token_hex(8), **answer.extra}
-    expected = isinstance(error, ErrorAnswer) or _row(ANSWERS, error) is not None
+    expected = _ready(error) is not None or _row(ANSWERS, error) is not None
     _log.log(
         logging.WARNING if expected else logging.ERROR,
         "request failed",
@@ -132,10 +147,17 @@ def item_status(error: StageError) -> int:
 
 def status_of(error: Exception) -> int:
     """The status of the answer to a request that ended in `error`."""
-    if isinstance(error, ErrorAnswer):
-        return error.status
+    if ready := _ready(error):
+        return ready.status
     row = _row(ANSWERS, error)
     return UNEXPECTED[0] if row is None else row[0]
+
+
+def _ready(error: Exception) -> ErrorAnswer | None:
+    """The answer that an error is, or brings, already."""
+    if isinstance(error, StoreRefused):
+        return error.response
+    return error if isinstance(error, ErrorAnswer) else None
 
 
 def _from_table(error: Exception) -> ErrorAnswer:

@@ -242,7 +242,9 @@ async def test_a_record_that_became_visible_late_is_read(
         assert answer.status == 201
     # As if the first were not to be seen yet, all before it is taken for read.
     await backend.post("/.querymill/_refresh")
-    entries = await second.definitions.store.entries(second.definitions.mirror._read_to)
+    store = second.definitions.store
+    assert isinstance(store, ClusterStore)
+    entries = await store.entries(second.definitions.mirror._read_to)
     assert [entry.name for entry in entries] == ["late", "early"]
     second.definitions.mirror._read_to = entries[-1].stamp[0]
     assert await second.read() < FEW_BYTES

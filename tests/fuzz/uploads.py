@@ -14,7 +14,7 @@ from pipelines.definitions.udf import (
     version_of,
 )
 from pipelines.errors import DefinitionError, NoJsonError
-from proxy.control.records import KINDS, read_entry
+from proxy.store.records import KINDS, read_entry
 from tests.fuzz.harness import Harness, declared
 
 
@@ -57,7 +57,7 @@ def run_record(data: bytes) -> None:
     if isinstance(source, dict):
         ids.append(f"{source.get('kind')}:{source.get('name')}")
     for id in ids:
-        entry = read_entry({"_id": id, "_seq_no": 1, "_primary_term": 1, "_source": source})
+        entry = read_entry(id, (1, 1), source)
         assert entry.fault or (entry.kind in KINDS and entry.revision > 0)
         assert entry.bytes >= 0
 

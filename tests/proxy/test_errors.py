@@ -8,7 +8,15 @@ from structlog.typing import EventDict
 
 from proxy.http.encoding import BodyEncodingError, BodyError, BodyTooLargeError
 from proxy.http.errors import ErrorAnswer, MalformedRequest, SlowClient, envelope
-from proxy.server.errors import ANSWERS, answer_for
+from proxy.server.errors import ANSWERS, answer_for, status_of
+from proxy.store.errors import (
+    StoreBusy,
+    StoreConflict,
+    StoreFull,
+    StoreRefused,
+    StoreTimeout,
+    StoreUnavailable,
+)
 from proxy.upstream.errors import UpstreamBroken, UpstreamBusy, UpstreamTimeout, UpstreamUnreachable
 
 
@@ -32,6 +40,12 @@ def test_envelope() -> None:
         (UpstreamBroken("b"), 502, "backend_unreachable_exception"),
         (UpstreamTimeout("t"), 504, "backend_timeout_exception"),
         (UpstreamBusy("b"), 429, "rejected_execution_exception"),
+        (StoreUnavailable("u"), 502, "backend_unreachable_exception"),
+        (StoreTimeout("t"), 504, "backend_timeout_exception"),
+        (StoreBusy("b"), 429, "rejected_execution_exception"),
+        (StoreFull("f"), 413, "content_too_long_exception"),
+        (StoreRefused("r"), 403, "security_exception"),
+        (StoreConflict("pipeline", "p"), 409, "version_conflict_exception"),
         (BodyTooLargeError(5), 413, "content_too_long_exception"),
         (BodyEncodingError("e"), 415, "media_type_header_exception"),
         (BodyError("e"), 400, "parse_exception"),
@@ -58,7 +72,19 @@ def test_rows_hold_for_subclasses(logged: list[EventDict]) -> None:
 
 def test_overload_says_when_to_retry() -> None:
     """429 carries Retry-After."""
-    assert answer_for(UpstreamBusy("x")).headers == {"Retry-After": "1"}
+    for kind in (UpstreamBusy, StoreBusy):
+        assert answer_for(kind("x")).headers == {"Retry-After": "1"}
+
+
+def test_what_the_keeper_of_a_store_says_is_the_answer(logged: list[EventDict]) -> None:
+    """With its own status, type and words; from 500 on it is expected and has an id."""
+    for status in (401, 503):
+        said = ErrorAnswer(status, "their_exception", "their words")
+        refused = StoreRefused("the store refused", said)
+        assert status_of(refused) == status
+        answer = answer_for(refused)
+        assert (answer.status, answer.type, answer.reason) == (status, said.type, said.reason)
+    assert [line["log_level"] for line in logged] == ["warning"]
 
 
 def test_only_a_lost_framing_closes_the_connection() -> None:

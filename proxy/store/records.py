@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from pipelines.definitions.fields import NAME, VERSION
 
@@ -17,7 +17,20 @@ HEAD: Final = ("kind", "name", "revision", "updated", "size", "digest", "categor
 """The members of a record beside its body."""
 
 Stamp = tuple[int, int]
-"""The backend's sequence number and primary term of a write: another write has another one."""
+"""A store's mark of one write, its number first: another write has another one, a later one of a
+higher number."""
+
+
+class Key(NamedTuple):
+    """What a record is known by. `revision` counts the writes of a kind and name, from 1."""
+
+    kind: Kind
+    name: str
+    revision: int
+
+    @property
+    def id(self) -> str:
+        return record_id(self.kind, self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +63,27 @@ def record_id(kind: Kind, name: str) -> str:
     return f"{kind}:{name}"
 
 
-def read_entry(hit: Mapping[str, Any]) -> Entry:
-    """What a search or a get says of a record; whatever is wrong with it becomes its `fault`."""
-    source = hit.get("_source")
+def head_of(
+    key: Key, size: int, *, updated: int, digest: str = "", category: str | None = None
+) -> dict[str, Any]:
+    """The members of a record beside its body, as `read_entry` reads them."""
+    head: dict[str, Any] = {
+        "kind": key.kind,
+        "name": key.name,
+        "revision": key.revision,
+        "updated": updated,
+        "size": size,
+    }
+    return head | {"digest": digest, "category": category or ""} if digest else head
+
+
+def read_entry(id: str, stamp: Stamp, source: object) -> Entry:
+    """What a record says of itself; whatever is wrong with it becomes its `fault`."""
     head: Mapping[str, Any] = source if isinstance(source, dict) else {}
-    kind, _, name = hit["_id"].partition(":")
+    kind, _, name = id.partition(":")
     return Entry(
-        id=hit["_id"],
-        stamp=(hit["_seq_no"], hit["_primary_term"]),
+        id=id,
+        stamp=stamp,
         kind=kind,
         name=name,
         revision=_count(head.get("revision")) or 0,
