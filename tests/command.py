@@ -7,17 +7,20 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 
 @contextmanager
 def started(
-    *arguments: str, env: Mapping[str, str] | None = None
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    command: Sequence[str | Path] = (sys.executable, "-m", "proxy"),
 ) -> Iterator[subprocess.Popen[str]]:
     """The command in a process group of its own, killed with its workers if the test leaves it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "proxy", *arguments],
+        [*command, *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"COLUMNS": "300"} | dict(env or {}),

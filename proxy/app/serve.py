@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final, TextIO
 
 import structlog
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from pipelines.wasm import Runtime, build
 from proxy.app.own_backend import refuse_own_backend
@@ -19,13 +18,16 @@ from proxy.workers.stop_signals import leaving_on_signals
 
 _log = structlog.get_logger("proxy.app.serve")
 
+# Goes there, and clears what it has.
+_START_OF_LINE: Final = "\r\x1b[K"
+
 Ready = Callable[[ProxyServer], None]
 
 
 def run(
     read: Callable[[], Settings],
     set_logs: Callable[[Settings], None],
-    console: Console,
+    told: TextIO,
     ready: Ready,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is in flight; `ready` is told once serving.
@@ -40,34 +42,39 @@ def run(
         set_logs(settings)
         refuse_own_backend(settings)
         # The workers find it in the cache: no engine may exist in a process that forks.
-        build_runtime(settings, console)
+        build_runtime(settings, told)
         supervise(read, set_logs, settings, ready)
 
 
-def open_runtime(settings: Settings, console: Console) -> Runtime:
+def open_runtime(settings: Settings, told: TextIO) -> Runtime:
     """Open the sandbox runtime, built first where it has to be. Raises what `build_runtime` does"""
-    return Runtime(build_runtime(settings, console))
+    return Runtime(build_runtime(settings, told))
 
 
-def build_runtime(settings: Settings, console: Console) -> Path:
+def build_runtime(settings: Settings, told: TextIO) -> Path:
     """Return the sandbox runtime's file, telling how far it is where it has to be built first.
 
-    A terminal gets a bar, anything else a line a step, which is a log line where these are JSON.
-    Raises BuildError and DefinitionError.
+    A terminal gets a line that goes when it is done, anything else a line a step, which is a log
+    line where these are JSON. Raises BuildError and DefinitionError.
     """
     if settings.log_format == "json":
         return build(_each_step(_log.info), settings.cache_dir)
-    if not console.is_terminal:
-        line = partial(console.print, highlight=False, soft_wrap=True)
-        return build(_each_step(line), settings.cache_dir)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:
-        bar = bars.add_task("sandbox", total=1.0)
+    if not told.isatty():
+        return build(_each_step(partial(_as_line, told)), settings.cache_dir)
+    try:
+        return build(partial(_on_one_line, told), settings.cache_dir)
+    finally:
+        told.write(_START_OF_LINE)
 
-        def progress(phase: str, fraction: float) -> None:
-            bars.update(bar, description=f"sandbox: {phase}", completed=fraction)
 
-        return build(progress, settings.cache_dir)
+def _as_line(told: TextIO, text: str) -> None:
+    told.write(f"{text}\n")
+    told.flush()
+
+
+def _on_one_line(told: TextIO, phase: str, fraction: float) -> None:
+    told.write(f"{_START_OF_LINE}sandbox: {phase} {fraction:4.0%}")
+    told.flush()
 
 
 def _each_step(tell: Callable[[str], object]) -> Callable[[str, float], None]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import click
-from rich.console import Console
 
 from pipelines.cache import cache_folder
 from pipelines.errors import DefinitionError
@@ -20,6 +19,8 @@ from pipelines.execution.log_limit import LogLimit
 from pipelines.wasm import BuildError
 from proxy import __version__
 from proxy.app.serve import build_runtime, run
+from proxy.cli.extras import importing
+from proxy.cli.failure import Failure
 from proxy.config.option import Setting
 from proxy.config.settings import SETTINGS, Settings, SettingsError, load
 from proxy.config.sources import CONFIG_VARIABLE, check_variables, peek
@@ -30,13 +31,6 @@ from proxy.workers.stop_signals import leaving_on_signals
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
-
-
-class _Failure(click.ClickException):
-    """Something outside the command line went wrong: exit code 1, one line."""
-
-    def show(self, file: Any = None) -> None:
-        click.echo(f"querymill: {self.format_message()}", err=True)
 
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -104,10 +98,9 @@ class _Serve(click.Command):
 @_with_settings
 def serve(config: Path | None, **values: object) -> None:
     """Serve clients, until interrupted."""
-    console = Console(stderr=True)
     given = partial(load, values, os.environ, config)
     try:
-        run(given, _set_logs, console, partial(_say_ready, console))
+        run(given, _set_logs, sys.stderr, _say_ready)
     except SettingsError as exc:
         if _logs_json(values, config):
             _end_with_line(str(exc), 2)
@@ -115,7 +108,7 @@ def serve(config: Path | None, **values: object) -> None:
     except (ListenError, BuildError, DefinitionError, OSError) as exc:
         if _logs_json(values, config):
             _end_with_line(_in_one_line(exc), 1)
-        raise _Failure(_in_one_line(exc)) from exc
+        raise Failure(_in_one_line(exc)) from exc
 
 
 def _set_logs(settings: Settings) -> None:
@@ -149,9 +142,9 @@ def cluster(
 ) -> None:
     """Run an embedded backend of one node, for development and tests, until interrupted."""
     # Loads the downloader, which no other command needs.
-    from proxy import embedded
+    with importing("embedded"):
+        from proxy import embedded
 
-    console = Console(stderr=True)
     _check_variables()
     try:
         options = embedded.ClusterOptions(
@@ -163,13 +156,13 @@ def cluster(
         )
         backend = embedded.EmbeddedCluster(options, progress=embedded.progress_on(sys.stderr))
         with embedded.exit_on_signals(), backend:
-            console.print(f"{distribution} {options.version} on {backend.url}", highlight=False)
+            click.echo(f"{distribution} {options.version} on {backend.url}", err=True)
             backend.wait()
     except embedded.EmbeddedError as exc:
-        raise _Failure(str(exc)) from exc
+        raise Failure(str(exc)) from exc
     except (KeyboardInterrupt, SystemExit):
         # Being told to stop is how this command ends well.
-        console.print("stopped", highlight=False)
+        click.echo("stopped", err=True)
 
 
 @main.command()
@@ -191,8 +184,9 @@ def demo(once: bool, port: int, listen: str | None, examples: Path | None, write
     not do what it should.
     """
     # Loads the downloader and the Elasticsearch client.
-    from proxy.demo import DemoError, DemoOptions, run_demo
-    from proxy.embedded import EmbeddedError
+    with importing("demo"):
+        from proxy.demo import DemoError, DemoOptions, run_demo
+        from proxy.embedded import EmbeddedError
 
     logs.configure("warning", "console")
     _check_variables()
@@ -205,30 +199,29 @@ def demo(once: bool, port: int, listen: str | None, examples: Path | None, write
     )
     try:
         if not run_demo(options):
-            raise _Failure("a showcase did not do what it should; see above")
+            raise Failure("a showcase did not do what it should; see above")
     except SettingsError as exc:
         raise click.UsageError(str(exc)) from exc
     except (DemoError, EmbeddedError, ListenError, BuildError, DefinitionError) as exc:
-        raise _Failure(str(exc)) from exc
+        raise Failure(str(exc)) from exc
     except (KeyboardInterrupt, SystemExit, asyncio.CancelledError):
-        raise _Failure("interrupted before all showcases were run") from None
+        raise Failure("interrupted before all showcases were run") from None
 
 
 @main.command()
 @click.option("--cache-dir", type=_FOLDER, help="Folder for what is built once and reused.")
 def prepare(cache_dir: Path | None) -> None:
     """Build the sandbox runtime into the cache, so that the first start need not."""
-    console = Console(stderr=True)
     try:
         settings = load({"cache_dir": cache_dir and str(cache_dir)}, os.environ)
         with leaving_on_signals():
-            build_runtime(settings, console)
+            build_runtime(settings, sys.stderr)
         folder = cache_folder(settings.cache_dir)
     except SettingsError as exc:
         raise click.UsageError(str(exc)) from exc
     except (BuildError, DefinitionError, OSError) as exc:
-        raise _Failure(_in_one_line(exc)) from exc
-    console.print(f"the sandbox runtime is in {folder}", highlight=False, soft_wrap=True)
+        raise Failure(_in_one_line(exc)) from exc
+    click.echo(f"the sandbox runtime is in {folder}", err=True)
 
 
 def _check_variables() -> None:
@@ -257,7 +250,7 @@ def _end_with_line(reason: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def _say_ready(console: Console, server: ProxyServer) -> None:
+def _say_ready(server: ProxyServer) -> None:
     settings = server.settings
     admin = f", administration on {server.admin_address}" if server.admin_address else ""
     backend = ", ".join(settings.backend)
@@ -265,4 +258,4 @@ def _say_ready(console: Console, server: ProxyServer) -> None:
     if settings.log_format == "json":
         logs.say(text)
     else:
-        console.print(text, highlight=False, soft_wrap=True)
+        click.echo(text, err=True)

@@ -62,7 +62,7 @@ def run_demo(options: DemoOptions) -> bool:
     screen = Screen(console)
     with exit_on_signals(), backend:
         settings = load({"backend": (backend.url,), "listen": options.listen}, {})
-        runtime = open_runtime(settings, console)
+        runtime = open_runtime(settings, sys.stdout)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 return runner.run(_demo(options, material, screen, backend, settings, runtime))

