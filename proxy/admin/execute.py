@@ -25,7 +25,7 @@ from proxy.admin.trial_body import TrialBody, read_trial
 from proxy.admin.trial_shown import nested, outcome_of, shown_error, shown_run, text_of
 from proxy.admin.validation import validation
 from proxy.backend.client import Backend
-from proxy.config.execute_settings import ExecuteLimits
+from proxy.config.execute_settings import ExecuteSettings
 from proxy.control.definitions import Definitions
 from proxy.control.inspection import Inspector
 from proxy.http.errors import ErrorAnswer
@@ -111,7 +111,7 @@ class ExecuteCalls:
         backend: Backend,
         selector: Selector,
         pool: SandboxPool,
-        limits: ExecuteLimits,
+        limits: ExecuteSettings,
     ) -> None:
         self._definitions = definitions
         self._backend = backend
@@ -150,7 +150,7 @@ class ExecuteCalls:
         return await self._execute(call, _plan(body, compiled, alone=alone), trial)
 
     async def _read(self, call: AdminCall, *, inline: bool) -> TrialBody:
-        text = await call.json_text(self._limits.max_bytes)
+        text = await call.json_text(self._limits.execute_max_bytes)
         return await asyncio.to_thread(read_trial, text, self._limits, inline=inline)
 
     async def _trial(self, body: TrialBody) -> Trial:
@@ -225,12 +225,14 @@ class ExecuteCalls:
         for given in inputs:
             stats = Stats()
             executor = Executor(stats, NoLogs(stats))
-            attempt = _Attempt(executor, plan, call.flag("verbose"), began + self._limits.timeout)
+            attempt = _Attempt(
+                executor, plan, call.flag("verbose"), began + self._limits.execute_timeout
+            )
             shown = await self._run(call, attempt, given, validate=validate)
             size += sum(_size(run) for run, _ in attempt.runs)
-            if size > self._limits.max_answer:
+            if size > self._limits.execute_max_answer:
                 reason = (
-                    f"the answer is larger than {self._limits.max_answer} characters "
+                    f"the answer is larger than {self._limits.execute_max_answer} characters "
                     "(execute_max_answer); give fewer [inputs], or call it without ?verbose"
                 )
                 raise ErrorAnswer(413, "content_too_long_exception", reason)

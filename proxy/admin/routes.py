@@ -11,7 +11,7 @@ from proxy.admin.pipelines import PipelineCalls
 from proxy.admin.records import RecordCalls
 from proxy.admin.udfs import UdfCalls
 from proxy.backend.client import Backend
-from proxy.config.execute_settings import ExecuteLimits
+from proxy.config.execute_settings import ExecuteSettings
 from proxy.control.definitions import Definitions
 from proxy.protocol.parameters import flag, one_of, whole, word
 from proxy.telemetry.snapshot import Gather
@@ -24,7 +24,7 @@ def admin_routes(
     gather: Gather,
     selector: Selector,
     trials: SandboxPool,
-    limits: ExecuteLimits,
+    limits: ExecuteSettings,
 ) -> tuple[Route, ...]:
     """The table; docs/API.md has a line for each (a test compares them).
 

@@ -16,7 +16,7 @@ from pipelines.jsontext.json_text import refuse_repeated
 from pipelines.jsontext.slices import elements, members
 from pipelines.payload import Payload
 from pipelines.trial import GivenUdf
-from proxy.config.execute_settings import ExecuteLimits
+from proxy.config.execute_settings import ExecuteSettings
 from proxy.http.errors import ErrorAnswer
 
 _KEYS: Final = ("input", "inputs", "request", "response", "index", "id", "udfs")
@@ -42,7 +42,7 @@ class TrialBody:
     pipelines: tuple[tuple[str, Any], ...] | None
 
 
-def read_trial(body: bytes, limits: ExecuteLimits, *, inline: bool) -> TrialBody:
+def read_trial(body: bytes, limits: ExecuteSettings, *, inline: bool) -> TrialBody:
     """Raises `DefinitionError`, `ErrorAnswer`. Takes a while for what is large."""
     value, texts = _parsed(body)
     fields = Fields(value, "", _INLINE_KEYS if inline else _KEYS)
@@ -50,8 +50,8 @@ def read_trial(body: bytes, limits: ExecuteLimits, *, inline: bool) -> TrialBody
     several = fields.array("inputs", default=None)
     if several is not None and one is not None:
         raise DefinitionError("inputs", "goes without [input]; put that one into the list")
-    if several is not None and not 1 <= len(several) <= limits.max_inputs:
-        most = f"1 to {limits.max_inputs} are allowed (execute_max_inputs)"
+    if several is not None and not 1 <= len(several) <= limits.execute_max_inputs:
+        most = f"1 to {limits.execute_max_inputs} are allowed (execute_max_inputs)"
         reason = f"has {len(several)} payloads; {most}"
         raise DefinitionError("inputs", reason)
     doc_id = fields.string("id", default=None, longest=512)
@@ -69,8 +69,8 @@ def read_trial(body: bytes, limits: ExecuteLimits, *, inline: bool) -> TrialBody
         response=_payload(fields, "response", texts),
         index=fields.string("index", default=""),
         id=doc_id,
-        udfs=_udfs(fields.object("udfs", default={}), limits.max_udfs),
-        pipelines=_pipelines(fields, limits.max_pipelines) if inline else None,
+        udfs=_udfs(fields.object("udfs", default={}), limits.execute_max_udfs),
+        pipelines=_pipelines(fields, limits.execute_max_pipelines) if inline else None,
     )
 
 

@@ -23,7 +23,6 @@ from proxy.app.endpoints import endpoint_answers
 from proxy.backend.client import Backend
 from proxy.backend.product import BackendInfo
 from proxy.backend.resolver import Resolver
-from proxy.config.execute_settings import ExecuteLimits
 from proxy.config.settings import Settings
 from proxy.control.cluster_store import ClusterStore
 from proxy.control.definitions import Definitions
@@ -177,15 +176,7 @@ async def open_proxy(
         if place.folder is not None:
             peers = await stack.enter_async_context(Peers(place.folder, metrics.figures))
             gather = peers.gather
-        limits = ExecuteLimits(
-            timeout=settings.execute_timeout,
-            max_bytes=settings.execute_max_bytes,
-            max_answer=settings.execute_max_answer,
-            max_inputs=settings.execute_max_inputs,
-            max_pipelines=settings.execute_max_pipelines,
-            max_udfs=settings.execute_max_udfs,
-        )
-        routes = admin_routes(definitions, own, gather, selector, trials, limits)
+        routes = admin_routes(definitions, own, gather, selector, trials, settings)
         admin = Admin(routes, settings.admin_token or None)
         server = ProxyServer(
             settings,

@@ -1,4 +1,4 @@
-"""The command line. A setting's option comes from the SETTINGS table; errors are one line."""
+"""The command line. A setting's option comes from its field in `config`; errors are one line."""
 
 from __future__ import annotations
 

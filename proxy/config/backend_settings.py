@@ -1,32 +1,50 @@
-"""The rows of the SETTINGS table that are about connections to the backend, and its limits."""
+"""The settings of connections to the backend, and of its limits."""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
 
-from proxy.config.option import Setting
+from proxy.config.option import setting
 
 _KB: Final = 1024
 
-BACKEND_SETTINGS: Final[tuple[Setting, ...]] = (
-    Setting(
-        "backend_connect_timeout",
-        "seconds",
-        2.0,
-        "Seconds to wait for a connection to the backend.",
-        minimum=0.05,
-        maximum=60,
-    ),
-    Setting(
-        "backend_timeout",
+
+@dataclass(frozen=True, kw_only=True)
+class BackendSettings:
+    """What they are set to."""
+
+    backend: tuple[str, ...] = setting(
+        "origins", ("http://127.0.0.1:9200",), "URL of a backend node; may be given more than once."
+    )
+    backend_authorization: str | None = setting(
+        "secret",
+        None,
+        "Authorization header of the proxy's own calls: reading definitions, resolving names.",
+    )
+    backend_ca: Path | None = setting(
+        "authority",
+        None,
+        "File of certificates (PEM) that `https://` nodes are checked against, in place of the "
+        "system's.",
+    )
+    compat: Literal["auto", "off"] = setting(
+        "choice",
+        "auto",
+        "Serve Elasticsearch clients on an OpenSearch backend (auto), or touch nothing (off).",
+    )
+    backend_connect_timeout: float = setting(
+        "seconds", 2.0, "Seconds to wait for a connection to the backend.", minimum=0.05, maximum=60
+    )
+    backend_timeout: float = setting(
         "seconds",
         60.0,
         "Seconds without a byte from the backend before a request fails.",
         minimum=0.1,
         maximum=3600,
-    ),
-    Setting(
-        "backend_kept_timeout",
+    )
+    backend_kept_timeout: float = setting(
         "seconds",
         10.0,
         "Seconds of silence on a kept connection to the backend after which a request that only "
@@ -34,48 +52,38 @@ BACKEND_SETTINGS: Final[tuple[Setting, ...]] = (
         "which a request fails.",
         minimum=0.1,
         maximum=3600,
-    ),
-    Setting(
-        "backend_keepalive_timeout",
+    )
+    backend_keepalive_timeout: float = setting(
         "seconds",
         15.0,
         "Seconds a connection to the backend is kept without a request; less than the backend, or "
         "a balancer or firewall before it, keeps it.",
         minimum=0.1,
         maximum=3600,
-    ),
-    Setting(
-        "backend_max_line",
+    )
+    backend_max_line: int = setting(
         "bytes",
         4 * _KB,
         "Longest request line the backend takes (its `http.max_initial_line_length`); a longer one "
         "is refused with 414.",
         minimum=_KB,
         maximum=64 * _KB,
-    ),
-    Setting(
-        "backend_max_header",
+    )
+    backend_max_header: int = setting(
         "bytes",
         16 * _KB,
         "Largest header fields, all together, the backend takes (its `http.max_header_size`); "
         "larger ones are refused with 431.",
         minimum=_KB,
         maximum=128 * _KB,
-    ),
-    Setting(
-        "backend_connections",
-        "count",
-        256,
-        "Connections held to one backend node at most.",
-        minimum=1,
-        maximum=16384,
-    ),
-    Setting(
-        "reserved_connections",
+    )
+    backend_connections: int = setting(
+        "count", 256, "Connections held to one backend node at most.", minimum=1, maximum=16384
+    )
+    reserved_connections: int = setting(
         "count",
         16,
         "Connections beside those, for administration, definitions and names of indices.",
         minimum=1,
         maximum=1024,
-    ),
-)
+    )

@@ -1,4 +1,4 @@
-"""One setting: its name, kind, default and limits, and how text becomes its value."""
+"""One setting: its kind, default and limits, and how text becomes its value."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, get_args, get_type_hints
 
 from proxy.http.origin import BadOriginError, Origin
 
@@ -61,7 +61,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A row of the SETTINGS table. `minimum` and `maximum` include themselves."""
+    """What is known of one setting. `minimum` and `maximum` include themselves."""
 
     name: str
     kind: Kind
@@ -108,6 +108,28 @@ class Setting:
     def parse(self, value: object) -> object:
         """Return the parsed value of text, or of what a TOML file holds. Raises BadValueError."""
         return _PARSERS[self.kind](self, value)
+
+
+def setting(
+    kind: Kind, default: object, help: str, *, minimum: float = 0, maximum: float = math.inf
+) -> Any:
+    """A field of a class of settings: the one place where anything of it is written."""
+    row = {"kind": kind, "help": help, "minimum": minimum, "maximum": maximum}
+    return field(default=default, metadata=row)
+
+
+def table_of(settings: type) -> tuple[Setting, ...]:
+    """What the fields of a class of settings say; a choice is one of its type's values."""
+    types = get_type_hints(settings)
+    return tuple(
+        Setting(
+            each.name,
+            default=each.default,
+            choices=get_args(types[each.name]) if each.metadata["kind"] == "choice" else (),
+            **each.metadata,
+        )
+        for each in fields(settings)
+    )
 
 
 def _origins(setting: Setting, value: object) -> tuple[str, ...]:
