@@ -78,7 +78,7 @@ class Child:
         return self.receive()
 
     def send(self, question: object) -> None:
-        """One line of JSON to it, whose answer is received later. Raises ChildError."""
+        """One line of JSON to it, whose response is received later. Raises ChildError."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(question) + "\n")
@@ -87,15 +87,15 @@ class Child:
             raise self._failed("has ended") from error
 
     def receive(self) -> Any:
-        """The answer to what was sent. Raises ChildError."""
+        """The response to what was sent. Raises ChildError."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise self._failed("ended without an answer")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise self._failed(f"says: {answer['error']}")
-        return answer
+        response = json.loads(line)
+        if "error" in response:
+            raise self._failed(f"says: {response['error']}")
+        return response
 
     def cpu_seconds(self) -> float:
         """User and system time it has used so far, all its threads and children."""

@@ -29,8 +29,8 @@ class Case:
 class Sample:
     """One case in one round; `cpu_us` is the proxy's CPU for each request, None without a proxy.
 
-    `degraded` counts answers with a Warning: a pipeline did not run on them. `errors` counts those
-    with another status than 200, which only the suites that overload allow.
+    `degraded` counts responses with a Warning: a pipeline did not run on them. `errors` counts
+    those with another status than 200, which only the suites that overload allow.
     """
 
     case: str

@@ -13,7 +13,7 @@ from typing import Final
 LIMITS: Final[Mapping[str, str]] = {
     "pass-through, CPU a request at 32 connections, against nginx": """\
 The limit is the interpreter. Of some 65 to 70 us (`perf record` of a worker), 20 are the
-kernel's, for two answers read and two written; 38 to 40 are CPython's, and 5 those of the
+kernel's, for two responses read and two written; 38 to 40 are CPython's, and 5 those of the
 compiled HTTP parsers and of the event loop. Taken apart, aiohttp's server with an answer of this
 proxy takes 19 us, the way to the backend 27 more, the proxy's own layers the rest. Tried and
 kept: requests answered in their connection's own task, heads and selections remembered, no timer

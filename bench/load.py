@@ -1,4 +1,4 @@
-"""The load generator, a process of its own: jobs come as lines of JSON, answers go as lines.
+"""The load generator, a process of its own: jobs come as lines of JSON, responses go as lines.
 
 It is a bare HTTP/1.1 client of fixed requests over kept connections, so that its own part of a
 latency is small: some ten microseconds, in every case alike.
@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 import uvloop
 
-# How long a job may go on over its time, for answers that are under way.
+# How long a job may go on over its time, for responses that are under way.
 _GRACE_SECONDS: Final = 30.0
 # How often a paced job looks for requests that are due.
 _TICK_SECONDS: Final = 0.001
@@ -99,7 +99,7 @@ class Run:
 
 
 class Connection(asyncio.Protocol):
-    """Sends one request after the other; answers need a Content-Length."""
+    """Sends one request after the other; responses need a Content-Length."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
                 return
         if len(self._buffer) >= self._size:
-            self._answered(time.perf_counter_ns() - self._begun)
+            self._done(time.perf_counter_ns() - self._begun)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._waiting and self._error is None:
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
         self._number, content = request
         self._transport.write(content)
 
-    def _answered(self, took_ns: int) -> None:
+    def _done(self, took_ns: int) -> None:
         run = self._run
         status = int(self._head[9:12])
         if self._first:
@@ -197,8 +197,8 @@ async def run_job(job: Mapping[str, Any]) -> dict[str, object]:
 
     asks: [method, path, body] of each request, sent in turn. rate (optional): requests a second;
     without it, each connection sends as soon as it is answered. refuse (optional): a text that no
-    answer should have. by_ask, by_status (optional): also tell which request each latency is of,
-    and the status of its answer.
+    response should have. by_ask, by_status (optional): also tell which request each latency is of,
+    and the status of its response.
 
     Raises LoadError, TimeoutError, OSError.
     """
@@ -230,12 +230,12 @@ def main() -> None:
         for line in sys.stdin:
             job = json.loads(line)
             try:
-                answer = runner.run(run_job(job))
+                response = runner.run(run_job(job))
             except TimeoutError:
-                answer = {"error": f"[{job['case']}] was not answered for {_GRACE_SECONDS:g} s"}
+                response = {"error": f"[{job['case']}] was not answered for {_GRACE_SECONDS:g} s"}
             except (LoadError, OSError) as error:
-                answer = {"error": f"[{job['case']}] could not be measured: {error}"}
-            print(json.dumps(answer), flush=True)
+                response = {"error": f"[{job['case']}] could not be measured: {error}"}
+            print(json.dumps(response), flush=True)
             gc.collect()
 
 

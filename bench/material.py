@@ -130,5 +130,5 @@ def search_response(count: int) -> str:
     ]
     found = {"total": {"value": count, "relation": "eq"}, "max_score": 9.0, "hits": hits}
     shards = {"total": 1, "successful": 1, "skipped": 0, "failed": 0}
-    answer = {"took": 1, "timed_out": False, "_shards": shards, "hits": found}
-    return json.dumps(answer, separators=(",", ":"))
+    response = {"took": 1, "timed_out": False, "_shards": shards, "hits": found}
+    return json.dumps(response, separators=(",", ":"))

@@ -45,10 +45,10 @@ def readings(setting: Setting) -> Iterator[Reading]:
             offer = job(busy, _CONNECTIONS, NO_LIMIT, plan.long_seconds) | {"by_status": True}
             clients.send(offer)
             beside = setting.p99_ms(calm, _OTHERS_CONNECTIONS, seconds)
-            answer = clients.receive()
+            response = clients.receive()
             if number > 0:
                 for what, unit, value in (
-                    *_told(answer),
+                    *_told(response),
                     ("p99 of the other index, alone", "ms", alone),
                     ("p99 of the other index, beside", "ms", beside),
                 ):
@@ -57,17 +57,17 @@ def readings(setting: Setting) -> Iterator[Reading]:
                     )
 
 
-def _told(answer: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
+def _told(response: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
     """Of the overloaded index."""
     by_status: dict[int, list[int]] = {}
-    for code, latency in zip(answer["codes"], answer["latencies_ns"], strict=True):
+    for code, latency in zip(response["codes"], response["latencies_ns"], strict=True):
         by_status.setdefault(code, []).append(latency)
     if by_status.keys() != {200, 429}:
         raise ServerError(f"an overloaded index was answered with {sorted(by_status)}")
     done, refused = (sorted(by_status[code]) for code in (200, 429))
-    yield "requests a second, sent", "1/s", len(answer["codes"]) / answer["seconds"]
-    yield "requests a second, done", "1/s", len(done) / answer["seconds"]
-    yield "requests a second, refused with a 429", "1/s", len(refused) / answer["seconds"]
+    yield "requests a second, sent", "1/s", len(response["codes"]) / response["seconds"]
+    yield "requests a second, done", "1/s", len(done) / response["seconds"]
+    yield "requests a second, refused with a 429", "1/s", len(refused) / response["seconds"]
     yield "done, p50", "ms", percentile(done, 0.50) / 1e6
     yield "429s, p50", "ms", percentile(refused, 0.50) / 1e6
     yield REFUSED_P99, "ms", percentile(refused, 0.99) / 1e6

@@ -71,7 +71,7 @@ class Peers:
         if self._nginx is None:
             return module("bench.static_backend", backend, str(self._folder))
         sizes = "|".join(map(str, material.STATIC_HITS))
-        # a file is no answer to a POST until the error of that is made one
+        # a file is no response to a POST until the error of that is made one
         location = (
             f"open_file_cache max=16; root {self._folder}; default_type application/json;"
             f"location ~ ^/{material.STATIC}-({sizes})(-[a-z0-9-]+)?/_search$ {{"

@@ -178,15 +178,15 @@ def _loaded(setting: Setting, front: Child, count: int, workers: int) -> Iterato
     clients = setting.plan.clients
     # every worker makes its sandboxes before that counts: some two dozen requests a pipeline
     setting.load.ask(job(route, clients, NO_LIMIT, seconds * 3))
-    answer = setting.load.ask(job(route, clients, NO_LIMIT, seconds * 2) | {"by_ask": True})
-    ran = len([name for name in answer["pipelines"].split(",") if name])
+    response = setting.load.ask(job(route, clients, NO_LIMIT, seconds * 2) | {"by_ask": True})
+    ran = len([name for name in response["pipelines"].split(",") if name])
     if ran != 1:
         raise ServerError(f"of {count} pipelines, {ran} ran on an answer where 1 should")
     by_pipeline: dict[int, list[int]] = {}
-    for number, latency in zip(answer["numbers"], answer["latencies_ns"], strict=True):
+    for number, latency in zip(response["numbers"], response["latencies_ns"], strict=True):
         by_pipeline.setdefault(number, []).append(latency)
     p99s = [percentile(sorted(each), 0.99) for each in by_pipeline.values()]
-    sample = sample_of(route, clients, 1, answer, None)
+    sample = sample_of(route, clients, 1, response, None)
     prefix = f"{count} pipelines, {workers} workers: "
     figures = {
         "requests a second": ("1/s", sample.requests / sample.seconds),

@@ -18,7 +18,7 @@ _PIPELINE_MS: Final = 30_000
 
 
 class ServerError(Exception):
-    """A server refused what the benchmark needs; the text has its answer."""
+    """A server refused what the benchmark needs; the text has its response."""
 
 
 class Server:
@@ -28,27 +28,27 @@ class Server:
         self.address = address
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """The answer's JSON. Raises ServerError for any status from 300 on, OSError."""
-        return json.loads(self._answer(method, path, body))
+        """The response's JSON. Raises ServerError for any status from 300 on, OSError."""
+        return json.loads(self._call(method, path, body))
 
     def text(self, path: str) -> str:
-        """The answer's text. Raises as `call` does."""
-        return self._answer("GET", path, None).decode()
+        """The response's text. Raises as `call` does."""
+        return self._call("GET", path, None).decode()
 
-    def _answer(self, method: str, path: str, body: object) -> bytes:
+    def _call(self, method: str, path: str, body: object) -> bytes:
         content = body if isinstance(body, str | None) else json.dumps(body)
         headers = {} if content is None else {"Content-Type": "application/json"}
         connection = http.client.HTTPConnection(self.address, timeout=_TIMEOUT_SECONDS)
         try:
             data = None if content is None else content.encode()
             connection.request(method, path, data, headers)
-            answer = connection.getresponse()
-            raw = answer.read()
+            response = connection.getresponse()
+            raw = response.read()
         finally:
             connection.close()
-        if answer.status >= 300:
+        if response.status >= 300:
             told = raw[:1000].decode(errors="replace")
-            raise ServerError(f"{method} {path} on {self.address}: {answer.status} {told}")
+            raise ServerError(f"{method} {path} on {self.address}: {response.status} {told}")
         return raw
 
     def fill(self, index: str, body: object, documents: list[str]) -> None:
@@ -59,9 +59,9 @@ class Server:
             for number, document in enumerate(documents)
             for line in (json.dumps({"index": {"_id": str(number)}}), document)
         ]
-        answer = self.call("POST", f"/{index}/_bulk", "\n".join([*lines, ""]))
-        if answer["errors"]:
-            raise ServerError(f"not every product could be indexed in [{index}]: {answer}"[:1000])
+        response = self.call("POST", f"/{index}/_bulk", "\n".join([*lines, ""]))
+        if response["errors"]:
+            raise ServerError(f"not every product could be indexed in [{index}]: {response}"[:1000])
         self.call("POST", f"/{index}/_forcemerge?max_num_segments=1")
         self.call("POST", f"/{index}/_refresh")
 

@@ -57,8 +57,8 @@ class Setting:
 
     def p99_ms(self, route: Route, connections: int, seconds: float) -> float:
         """Of requests none of which is refused. Raises ServerError, ChildError."""
-        answer = self.load.ask(job(route, connections, NO_LIMIT, seconds))
-        sample = sample_of(route, connections, 1, answer, None)
+        response = self.load.ask(job(route, connections, NO_LIMIT, seconds))
+        sample = sample_of(route, connections, 1, response, None)
         if sample.errors:
             raise ServerError(f"{sample.errors} requests of [{sample.case}] were not answered well")
         return sample.p99_us / 1000

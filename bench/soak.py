@@ -46,8 +46,8 @@ def readings(setting: Setting) -> Iterator[Reading]:
         errors = 0
         for part in range(1, _PARTS + 1):
             question = job(route, _CONNECTIONS, NO_LIMIT, seconds / _PARTS) | {"rate": rate}
-            answer = setting.load.ask(question)
-            errors += sum(answer["statuses"].values()) - answer["statuses"].get("200", 0)
+            response = setting.load.ask(question)
+            errors += sum(response["statuses"].values()) - response["statuses"].get("200", 0)
             looks.append(_look(front))
             what = f"memory after part {part} of {_PARTS} (PSS)"
             yield _reading(what, "MiB", looks[-1].mib)

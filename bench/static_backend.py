@@ -1,4 +1,4 @@
-"""The static backend where nginx is not installed: fixed answers to searches, from memory.
+"""The static backend where nginx is not installed: fixed responses to searches, from memory.
 
 What is no search of its indices goes on to a real backend, which has the definitions.
 """
@@ -21,21 +21,21 @@ _HOP: Final = {"connection", "content-length", "content-encoding", "host", "tran
 
 
 class StaticBackend:
-    """Answers searches from the files in `folder`; `session` leads to the real backend."""
+    """Handles searches from the files in `folder`; `session` leads to the real backend."""
 
     def __init__(self, folder: Path, session: ClientSession) -> None:
-        self._answers = {str(n): (folder / f"{n}.json").read_bytes() for n in STATIC_HITS}
+        self._responses = {str(n): (folder / f"{n}.json").read_bytes() for n in STATIC_HITS}
         self._session = session
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
-        if (found := _SEARCH.fullmatch(request.path)) and found[1] in self._answers:
-            return web.Response(body=self._answers[found[1]], content_type="application/json")
+        if (found := _SEARCH.fullmatch(request.path)) and found[1] in self._responses:
+            return web.Response(body=self._responses[found[1]], content_type="application/json")
         headers = {name: text for name, text in request.headers.items() if name.lower() not in _HOP}
         asked = self._session.request(request.method, request.raw_path, data=body, headers=headers)
-        async with asked as answer:
-            kept = {n: text for n, text in answer.headers.items() if n.lower() not in _HOP}
-            return web.Response(body=await answer.read(), status=answer.status, headers=kept)
+        async with asked as response:
+            kept = {n: text for n, text in response.headers.items() if n.lower() not in _HOP}
+            return web.Response(body=await response.read(), status=response.status, headers=kept)
 
 
 async def serve(backend: str, folder: Path) -> None:

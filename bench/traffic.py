@@ -25,10 +25,10 @@ NO_LIMIT: Final = 10_000_000
 class Route:
     """Where the requests of a case go.
 
-    proxy: the process on the way whose CPU is counted. runs: how many pipelines an answer names.
+    proxy: the process on the way whose CPU is counted. runs: how many pipelines a response names.
     connections: at which numbers it is measured; empty: at all of the plan.
     rate: requests a second; 0 sends each as soon as the one before is answered.
-    refuse: a text that makes an answer with the status 200 a wrong one all the same.
+    refuse: a text that makes a response with the status 200 a wrong one all the same.
     before: done ahead of each measurement.
     """
 
@@ -72,10 +72,10 @@ def sampled(load: Child, route: Route, plan: Plan, connections: int, number: int
     if route.before is not None:
         route.before()
     before = route.proxy.cpu_seconds() if route.proxy else 0.0
-    answer = load.ask(job(route, connections, plan.requests, plan.seconds))
+    response = load.ask(job(route, connections, plan.requests, plan.seconds))
     used = route.proxy.cpu_seconds() - before if route.proxy else None
-    _check(route, answer)
-    return sample_of(route, connections, number, answer, used)
+    _check(route, response)
+    return sample_of(route, connections, number, response, used)
 
 
 def job(route: Route, connections: int, requests: int, seconds: float) -> dict[str, Any]:
@@ -95,38 +95,38 @@ def job(route: Route, connections: int, requests: int, seconds: float) -> dict[s
 
 
 def sample_of(
-    route: Route, connections: int, number: int, answer: dict[str, Any], used: float | None
+    route: Route, connections: int, number: int, response: dict[str, Any], used: float | None
 ) -> Sample:
-    """The load generator's answer summed up; `used` is the CPU seconds of the proxy.
+    """The load generator's response summed up; `used` is the CPU seconds of the proxy.
 
     Raises ServerError when there is nothing to sum up.
     """
-    latencies = sorted(answer["latencies_ns"])
+    latencies = sorted(response["latencies_ns"])
     if not latencies:
         name = route.case.name
         raise ServerError(f"[{name}] was answered once or less a connection: give it more time")
-    requests = sum(answer["statuses"].values())
+    requests = sum(response["statuses"].values())
     return Sample(
         case=route.case.name,
         connections=connections,
         round=number,
         requests=requests,
-        seconds=answer["seconds"],
+        seconds=response["seconds"],
         p50_us=percentile(latencies, 0.50) / 1000,
         p99_us=percentile(latencies, 0.99) / 1000,
         cpu_us=None if used is None else used * 1e6 / requests,
-        degraded=answer["warnings"],
-        errors=requests - answer["statuses"].get("200", 0),
+        degraded=response["warnings"],
+        errors=requests - response["statuses"].get("200", 0),
     )
 
 
-def _check(route: Route, answer: dict[str, Any]) -> None:
-    """An answer that is no answer, or that no pipeline ran for, must not pass for a fast one."""
+def _check(route: Route, response: dict[str, Any]) -> None:
+    """A response that failed, or that no pipeline ran for, must not pass for a fast one."""
     name = route.case.name
-    if set(answer["statuses"]) != {"200"}:
-        raise ServerError(f"[{name}] was answered with the statuses {answer['statuses']}")
-    if answer["refused"]:
-        raise ServerError(f"[{name}] has {answer['refused']} answers with {route.refuse}")
-    named = [each for each in answer["pipelines"].split(",") if each]
+    if set(response["statuses"]) != {"200"}:
+        raise ServerError(f"[{name}] was answered with the statuses {response['statuses']}")
+    if response["refused"]:
+        raise ServerError(f"[{name}] has {response['refused']} answers with {route.refuse}")
+    named = [each for each in response["pipelines"].split(",") if each]
     if len(named) != route.runs:
         raise ServerError(f"[{name}] ran {named}, not {route.runs} pipelines")

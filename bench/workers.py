@@ -55,14 +55,14 @@ def _round(
     for count, front in fronts.items():
         route = Route(case=_CASE, address=front.address, asks=asks)
         used = front.cpu_seconds()
-        answer = setting.load.ask(job(route, _BUSY, NO_LIMIT, setting.plan.long_seconds / 2))
+        response = setting.load.ask(job(route, _BUSY, NO_LIMIT, setting.plan.long_seconds / 2))
         used = front.cpu_seconds() - used
-        answered = answer["statuses"].get("200", 0)
-        rates[count] = answered / answer["seconds"]
+        served = response["statuses"].get("200", 0)
+        rates[count] = served / response["seconds"]
         prefix = f"{kind} UDF, {count} worker" + ("s: " if count > 1 else ": ")
         yield prefix + "requests a second", "1/s", rates[count]
-        yield prefix + "CPU a request", "ms", used * 1000 / answered
-        yield prefix + "cores busy", "cores", used / answer["seconds"]
+        yield prefix + "CPU a request", "ms", used * 1000 / served
+        yield prefix + "cores busy", "cores", used / response["seconds"]
     yield TWO_TIMES_ONE.format(kind=kind), "x", rates[2] / rates[1]
 
 

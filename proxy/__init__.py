@@ -2,7 +2,7 @@
 
 Words
     target      what a request means to the backend: its operation and its indices
-    exchange    one client request and the answer made for it
+    exchange    one client request and the response made for it
     traffic     the requests that belong to the backend; some of them have pipelines
     relay       traffic without a pipeline: bytes stream through, unparsed
     handler     what becomes of requests of one kind that may have pipelines

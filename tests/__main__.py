@@ -20,23 +20,23 @@ def main(arguments: list[str]) -> int:
     """The exit status of the session, or of one that failed."""
     if arguments:
         return subprocess.run([*_PYTEST, *arguments], check=False).returncode
-    with tempfile.TemporaryFile() as told, _others(told) as others:
+    with tempfile.TemporaryFile() as reported, _others(reported) as others:
         try:
             backends = subprocess.run([*_PYTEST, *BACKENDS], check=False).returncode
             others.wait()
         finally:
             others.terminate()
             others.wait()
-            told.seek(0)
-            shutil.copyfileobj(told, sys.stdout.buffer)
+            reported.seek(0)
+            shutil.copyfileobj(reported, sys.stdout.buffer)
             sys.stdout.flush()
     return backends or others.returncode
 
 
-def _others(told: IO[bytes]) -> subprocess.Popen[bytes]:
+def _others(reported: IO[bytes]) -> subprocess.Popen[bytes]:
     """The session of all the rest, told when both have ended."""
     left_out = [f"--ignore={folder}" for folder in BACKENDS]
-    return subprocess.Popen([*_PYTEST, *left_out], stdout=told, stderr=subprocess.STDOUT)
+    return subprocess.Popen([*_PYTEST, *left_out], stdout=reported, stderr=subprocess.STDOUT)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from yarl import URL
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """One response, read whole."""
 
     status: int
@@ -27,7 +27,7 @@ class Answer:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The cause of an error answer, after checking that it stands in the backend's envelope."""
+        """The cause of an error response, checked to be in the backend's envelope."""
         data = self.data
         assert data["status"] == self.status, data
         cause = dict(data["error"])
@@ -48,7 +48,7 @@ class Client:
 
     async def call(
         self, method: str, target: str, body: Any = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> Response:
         fields = dict(headers or {})
         data = body if isinstance(body, bytes | None) else orjson.dumps(body)
         if data is not None:
@@ -58,27 +58,27 @@ class Client:
         async with self.session.request(
             method, URL(target, encoded=True), data=sent, headers=fields
         ) as response:
-            return Answer(response.status, response.headers, await response.read())
+            return Response(response.status, response.headers, await response.read())
 
-    async def get(self, target: str, body: Any = None, **headers: str) -> Answer:
+    async def get(self, target: str, body: Any = None, **headers: str) -> Response:
         return await self.call("GET", target, body, headers)
 
-    async def put(self, target: str, body: Any = None, **headers: str) -> Answer:
+    async def put(self, target: str, body: Any = None, **headers: str) -> Response:
         return await self.call("PUT", target, body, headers)
 
-    async def post(self, target: str, body: Any = None, **headers: str) -> Answer:
+    async def post(self, target: str, body: Any = None, **headers: str) -> Response:
         return await self.call("POST", target, body, headers)
 
-    async def delete(self, target: str) -> Answer:
+    async def delete(self, target: str) -> Response:
         return await self.call("DELETE", target)
 
     # Steps most flows begin with
 
     async def put_udf(self, name: str, source: str) -> None:
-        answer = await self.call(
+        response = await self.call(
             "PUT", f"/_udf/{name}", source.encode(), {"Content-Type": "text/x-python"}
         )
-        assert answer.status == 200, answer.body
+        assert response.status == 200, response.body
 
     async def put_pipeline(self, name: str, type: str, *udfs: str, **options: Any) -> None:
         """A pipeline of python stages, one for each UDF; `stage` are options of all stages."""
@@ -88,8 +88,8 @@ class Client:
             {"name": udf, "type": "python", "config": {"udf_name": udf, **config}, **stage}
             for udf in udfs
         ]
-        answer = await self.put(f"/_pipeline/{name}", {"type": type, "stages": stages, **options})
-        assert answer.status == 200, answer.body
+        response = await self.put(f"/_pipeline/{name}", {"type": type, "stages": stages, **options})
+        assert response.status == 200, response.body
 
     async def define(self, name: str, type: str, source: str, **options: Any) -> None:
         """A UDF and a pipeline of one stage with it, both called `name`."""
@@ -99,8 +99,8 @@ class Client:
     async def attach(self, index: str, **pipelines: str | None) -> None:
         """Attach pipelines by phase: ``attach("i", query="p")``."""
         settings = {f"index.{phase}.default_pipeline": name for phase, name in pipelines.items()}
-        answer = await self.put(f"/{index}/_settings", settings)
-        assert answer.status == 200, answer.body
+        response = await self.put(f"/{index}/_settings", settings)
+        assert response.status == 200, response.body
 
     async def index(self, index: str, documents: Mapping[str, Any]) -> None:
         """Create an index of one shard with documents, searchable at once."""
@@ -111,6 +111,6 @@ class Client:
         ]
         await self.put(f"/{index}", {"settings": {"number_of_shards": 1, "number_of_replicas": 0}})
         body = b"\n".join([*lines, b""])
-        answer = await self.post(f"/{index}/_bulk?refresh=true", body)
-        assert answer.status == 200, answer.body
-        assert answer.data["errors"] is False, answer.body
+        response = await self.post(f"/{index}/_bulk?refresh=true", body)
+        assert response.status == 200, response.body
+        assert response.data["errors"] is False, response.body

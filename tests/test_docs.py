@@ -33,7 +33,7 @@ from proxy.control.cluster_store import ClusterStore
 from proxy.control.definitions import Definitions
 from proxy.protocol.endpoints import ENDPOINTS
 from proxy.server.admission import Admission, AdmissionLimits
-from proxy.server.errors import ANSWERS
+from proxy.server.errors import RESPONSES
 from proxy.telemetry.metrics import Metrics, exposition
 from proxy.traffic.selection import Selector
 from proxy.upstream.client import Upstream
@@ -142,7 +142,7 @@ def test_every_stage_error_is_documented() -> None:
 
 def test_every_error_type_is_documented() -> None:
     """With the status it comes with."""
-    for status, kind in {*ANSWERS.values(), (500, "proxy_exception")}:
+    for status, kind in {*RESPONSES.values(), (500, "proxy_exception")}:
         rows = [line for line in API.splitlines() if f"| `{kind}` |" in line]
         assert any(str(status) in row.split("|")[1] for row in rows), kind
 
@@ -306,17 +306,17 @@ async def fresh(proxy: Client, direct: Client) -> AsyncIterator[Client]:
 
 @pytest.mark.parametrize("name", ["README.md", "docs/API.md", GUIDE.name, "docs/OPERATIONS.md"])
 async def test_curl_lines_work(name: str, fresh: Client) -> None:
-    """In the order they stand each is answered well; JSON right after them is the last answer."""
+    """In the order they stand each is answered well; JSON right after them is the last response."""
     path = ROOT / name if "/" in name or name == "README.md" else DOCS / name
-    answer: Any = None
+    response: Any = None
     tried = 0
     for block in blocks(path):
         if block.info == "sh":
             for call in curl_calls(block):
                 sent = await fresh.call(call.method, call.target, call.body, call.headers)
                 assert sent.status < 400, f"{name} line {block.line}: {sent.body.decode()}"
-                answer = sent.data
+                response = sent.data
                 tried += 1
         elif block.info == "json":
-            assert answer == json.loads(block.text), f"{name} line {block.line}"
+            assert response == json.loads(block.text), f"{name} line {block.line}"
     assert tried

@@ -98,13 +98,13 @@ API = [
     ("name", "texts"),
     [("SANDBOX.md", SANDBOX), ("PYTHON_PIPELINE_GUIDE.md", GUIDE), ("API.md", API)],
 )
-def test_limits_are_told_as_they_are(name: str, texts: list[str]) -> None:
+def test_limits_are_reported_as_they_are(name: str, texts: list[str]) -> None:
     """Each stands in the document with the number that the code has."""
     document = re.sub(r"\s+", " ", (DOCS / name).read_text())
     assert [text for text in texts if text not in document] == []
 
 
-async def test_the_python_of_the_sandbox_is_told(runtime: Runtime) -> None:
+async def test_the_python_of_the_sandbox_is_reported(runtime: Runtime) -> None:
     """With the memory that its interpreter takes."""
     pool = SandboxPool(runtime, load_timeout_ms=20_000)
     try:

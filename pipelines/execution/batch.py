@@ -142,10 +142,10 @@ class _Course:
         for leg in self._legs:
             took_ms, left = _count(stats, leg, left)
             run.took_ms.append((leg.pipeline, took_ms))
-        for place, told in self._logs.items():
+        for place, reported in self._logs.items():
             if run.ends[place] is not None:
                 id = run.ids.setdefault(place, self._new_id())
-                for pipeline, stage, lines in told:
+                for pipeline, stage, lines in reported:
                     log_lines(
                         logs,
                         pipeline,

@@ -27,7 +27,7 @@ _FRAME_BYTES: Final = 250
 class RunLogs:
     """Writes the log of runs, each pipeline within `limit`; what is left out goes into `stats`.
 
-    One for each event loop. `tell` is to be called now and then.
+    One for each event loop. `report` is to be called now and then.
     """
 
     def __init__(self, stats: Stats, limit: LogLimit | None = None) -> None:
@@ -64,7 +64,7 @@ class RunLogs:
             **fields,
         )
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Write how much was left out since the last time, a line for each pipeline and kind."""
         for key, lines in self._limit.take_all():
             kind, _, pipeline = key.partition(" ")
@@ -72,7 +72,7 @@ class RunLogs:
 
 
 class NoLogs(RunLogs):
-    """For runs that are tried: what there is to say of them is in their answer."""
+    """For runs that are tried: what there is to say of them is in their response."""
 
     def lines(self, pipeline: str, lines: Sequence[str], **fields: object) -> None:
         pass

@@ -17,7 +17,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Slice:
     """A value in a text: ``text[start:end]``; `key` is its name where it is an object's member."""
 
     start: int
@@ -25,7 +25,7 @@ class Span:
     key: str = ""
 
 
-def members(text: str, start: int = 0) -> list[Span]:
+def members(text: str, start: int = 0) -> list[Slice]:
     """The values of the object that begins at `start` (white space before it is skipped).
 
     Raises `ValueError` where no object begins there, or it is not JSON or nested too deeply.
@@ -33,29 +33,29 @@ def members(text: str, start: int = 0) -> list[Span]:
     return list(_walk(text, start, "{", "}"))
 
 
-def first_member(text: str) -> Span:
+def first_member(text: str) -> Slice:
     """The value of the first member of the object that `text` begins with; no more is read."""
     return next(_walk(text, 0, "{", "}"))
 
 
-def elements(text: str, start: int = 0) -> list[Span]:
+def elements(text: str, start: int = 0) -> list[Slice]:
     """The elements of the array that begins at `start`. Raises `ValueError` as `members` does."""
     return list(_walk(text, start, "[", "]"))
 
 
-def member(text: str, name: str, start: int = 0) -> Span | None:
+def member(text: str, name: str, start: int = 0) -> Slice | None:
     """The member `name` of the object at `start`; the last one, if there are several."""
-    found = [span for span in members(text, start) if span.key == name]
+    found = [part for part in members(text, start) if part.key == name]
     return found[-1] if found else None
 
 
-def replaced(text: str, changes: list[tuple[Span, str]]) -> str:
-    """`text` with other texts in the places of some spans, which must not overlap."""
+def replaced(text: str, changes: list[tuple[Slice, str]]) -> str:
+    """`text` with other texts in the places of some slices, which must not overlap."""
     pieces: list[str] = []
     position = 0
-    for span, new in sorted(changes, key=lambda change: change[0].start):
-        pieces += [text[position : span.start], new]
-        position = span.end
+    for part, new in sorted(changes, key=lambda change: change[0].start):
+        pieces += [text[position : part.start], new]
+        position = part.end
     return "".join([*pieces, text[position:]])
 
 
@@ -64,27 +64,27 @@ def with_member(text: str, name: str, value: str) -> str:
 
     `value` is JSON. Raises `ValueError` where `text` is no JSON object.
     """
-    spans = members(text)
-    found = [span for span in spans if span.key == name]
+    parts = members(text)
+    found = [part for part in parts if part.key == name]
     if found:
-        return replaced(text, [(span, value) for span in found])
+        return replaced(text, [(part, value) for part in found])
     end = text.rindex("}")
-    return f"{text[:end]}{',' if spans else ''}{json.dumps(name)}:{value}{text[end:]}"
+    return f"{text[:end]}{',' if parts else ''}{json.dumps(name)}:{value}{text[end:]}"
 
 
 def without_member(text: str, name: str) -> str:
     """The object `text` less its members `name`. Raises `ValueError` where it is no JSON object."""
     kept: list[str] = []
     begin = text.index("{") + 1
-    for span in members(text):
-        if span.key != name:
-            kept.append(text[begin : span.end])
-        begin = text.find(",", span.end) + 1
+    for part in members(text):
+        if part.key != name:
+            kept.append(text[begin : part.end])
+        begin = text.find(",", part.end) + 1
     end = text.rindex("}")
     return f"{text[: text.index('{') + 1]}{','.join(kept)}{text[end:]}"
 
 
-def _walk(text: str, start: int, opening: str, closing: str) -> Iterator[Span]:
+def _walk(text: str, start: int, opening: str, closing: str) -> Iterator[Slice]:
     position = _skip(text, start)
     if text[position : position + 1] != opening:
         raise ValueError(f"expected [{opening}] at character {position}")
@@ -96,7 +96,7 @@ def _walk(text: str, start: int, opening: str, closing: str) -> Iterator[Span]:
         if opening == "{":
             key, position = _key(text, position)
         _, end = _decoded(text, position)
-        yield Span(position, end, key)
+        yield Slice(position, end, key)
         position = _skip(text, end)
         mark = text[position : position + 1]
         if mark == closing:

@@ -1,4 +1,4 @@
-"""Documents that go through a UDF together: one call into the sandbox, one line of answer each.
+"""Documents that go through a UDF together: one call into the sandbox, one line of response each.
 
 A batch is for documents that end well. Of one that does not, or that asks for more care than it
 gets here, nothing is told but that it is to be run by itself.
@@ -20,7 +20,7 @@ from pipelines.wasm import codec as reply
 from pipelines.wasm.call import Limits
 from pipelines.wasm.log import RunLog
 
-ANSWER_CHARS: Final = 8 * 1024 * 1024
+RESPONSE_CHARS: Final = 8 * 1024 * 1024
 """What the documents of a batch may come to together; the rest is run one by one."""
 _MOST_CHAR_BYTES: Final = 4
 
@@ -54,7 +54,7 @@ class Batch:
 
 
 class Prepared:
-    """A batch as JSON text, and how its answer is read. For one use, on one thread."""
+    """A batch as JSON text, and how its response is read. For one use, on one thread."""
 
     def __init__(self, batch: Batch, limits: Limits) -> None:
         self._batch = batch
@@ -70,8 +70,8 @@ class Prepared:
 
     @property
     def most_bytes(self) -> int:
-        """What an answer can come to: the last document may go beyond what there is room for."""
-        return _MOST_CHAR_BYTES * (ANSWER_CHARS + self._limits.output_bytes)
+        """What a response can come to: the last document may go beyond what there is room for."""
+        return _MOST_CHAR_BYTES * (RESPONSE_CHARS + self._limits.output_bytes)
 
     def text(self) -> str:
         """The call, its parts joined and not parsed."""
@@ -82,7 +82,7 @@ class Prepared:
             "request": None,
             "limit": limits.output_bytes,
             "log": limits.log_bytes,
-            "room": ANSWER_CHARS,
+            "room": RESPONSE_CHARS,
             "context": batch.context,
             "ids": [document.id for document in taken],
             "carried": {
@@ -95,21 +95,21 @@ class Prepared:
             around["declared"] = orjson.Fragment(batch.projection.declared)
         return f'{orjson.dumps(around).decode()[:-1]},"batch":[{",".join(self._given)}]}}'
 
-    def read(self, answer: str) -> list[Document | None]:
+    def read(self, response: str) -> list[Document | None]:
         """Each document as the stage left it, None for those to be run by themselves.
 
         Raises `StageError` where these are all.
         """
         ends: list[Document | None] = [None] * len(self._batch.documents)
         try:
-            told = orjson.loads(answer)
+            reported = orjson.loads(response)
         except ValueError as error:
             raise StageError("invalid_result", f"its answer is not JSON: {error}") from error
-        if not isinstance(told, list):
+        if not isinstance(reported, list):
             return ends
-        exact = fits_orjson(answer)
-        # Documents that the sandbox did not come to are not in the answer.
-        for place, data, end in zip(self._places, self._datas, told, strict=False):
+        exact = fits_orjson(response)
+        # Documents that the sandbox did not come to are not in the response.
+        for place, data, end in zip(self._places, self._datas, reported, strict=False):
             try:
                 ends[place] = self._read(self._batch.documents[place], data, end, exact)
             except (StageError, ValueError, TypeError, RecursionError):
@@ -138,7 +138,7 @@ class Prepared:
     def _read(
         self, before: Document, old: dict[str, Any], end: Any, exact: bool
     ) -> Document | None:
-        """How a document ended, which was parsed as `old`. Raises what a wrong answer raises."""
+        """How a document ended, which was parsed as `old`. Raises what a wrong response raises."""
         log: Sequence[str] = ()
         state: Mapping[str, Any] = {}
         metadata = before.metadata

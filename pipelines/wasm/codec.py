@@ -39,11 +39,11 @@ def byte_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def split(answer: str, kind: str, most: int = HEADER_BYTES) -> tuple[dict[str, Any], str]:
-    """The header of an answer, and what follows it. `kind` is that of the error if it is wrong."""
-    if answer.startswith("{}\n"):
-        return {}, answer[3:]
-    head, _, rest = answer.partition("\n")
+def split(response: str, kind: str, most: int = HEADER_BYTES) -> tuple[dict[str, Any], str]:
+    """The header of a response, and what follows it. `kind` is that of the error if it is wrong."""
+    if response.startswith("{}\n"):
+        return {}, response[3:]
+    head, _, rest = response.partition("\n")
     if byte_length(head) > most:
         raise StageError(
             "output_too_large",
@@ -90,7 +90,7 @@ def read(
     limits: Limits,
     log: tuple[str, ...],
 ) -> Reply:
-    """The reply in an answer without error. `before` is the call's payload, parsed.
+    """The reply in a response without error. `before` is the call's payload, parsed.
 
     Raises `StageError` of kind "invalid_result" or "output_too_large".
     """
@@ -146,15 +146,15 @@ def _declared(
     text: str, call: Call, projection: Projection, before: dict[str, Any], limit: int
 ) -> tuple[str, dict[str, Any], bool]:
     """The payload with what a UDF that was given a part of it answered, and whether it differs."""
-    answer = read_payload(text, limit)
+    response = read_payload(text, limit)
     untouched = call.payload, before, False
     apply = _edited if projection.of_hits else _merged
-    if projection.of_hits and not answer:
+    if projection.of_hits and not response:
         return untouched
     try:
-        data, changed = apply(before, answer, projection, limit)
-        if changed and projection.of_hits and answer.keys() == {"order"}:
-            moved = reordered(call.payload, hits_of(before), answer["order"])
+        data, changed = apply(before, response, projection, limit)
+        if changed and projection.of_hits and response.keys() == {"order"}:
+            moved = reordered(call.payload, hits_of(before), response["order"])
             if moved is not None:
                 return moved, data, True
         written = _written(data, "its result").decode() if changed else ""
@@ -173,9 +173,9 @@ def _declared(
 
 
 def _edited(
-    response: dict[str, Any], answer: dict[str, Any], projection: Projection, limit: int
+    response: dict[str, Any], returned: dict[str, Any], projection: Projection, limit: int
 ) -> tuple[dict[str, Any], bool]:
-    edits = read_edits(answer, len(hits_of(response)))
+    edits = read_edits(returned, len(hits_of(response)))
     if edits.path_bytes > limit:
         reason = f"its edits have {edits.path_bytes} bytes of paths alone, its limit is {limit}"
         raise StageError("output_too_large", reason)
@@ -183,9 +183,9 @@ def _edited(
 
 
 def _merged(
-    document: dict[str, Any], answer: dict[str, Any], projection: Projection, limit: int
+    document: dict[str, Any], response: dict[str, Any], projection: Projection, limit: int
 ) -> tuple[dict[str, Any], bool]:
-    new = projection.merged(document, answer)
+    new = projection.merged(document, response)
     return new, not same(document, new)
 
 

@@ -21,7 +21,7 @@ class TextCall(Protocol):
 
 
 class TooLongError(Exception):
-    """An answer of so many bytes was left where it was: taking it over would take its time."""
+    """A response of so many bytes was left where it was: taking it over would take its time."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"an answer of {size} bytes")
@@ -38,7 +38,7 @@ _NEEDED = (
 
 
 class _Text(Structure):
-    """A text as the C functions see it: what is given belongs to Python, an answer to them."""
+    """A text as the C functions see it: what is given belongs to Python, a response to them."""
 
     _fields_ = (("size", c_size_t), ("data", c_void_p))
 
@@ -80,10 +80,10 @@ def text_call(store: Store, function: Func) -> TextCall:
 
 def _public(store: Store, function: Func) -> TextCall:
     def call(*texts: str, most: int) -> str:
-        answer = str(function(store, *texts))
-        if len(answer) > most:
-            raise TooLongError(len(answer))
-        return answer
+        response = str(function(store, *texts))
+        if len(response) > most:
+            raise TooLongError(len(response))
+        return response
 
     return call
 
@@ -94,7 +94,7 @@ def _below(store: Store, function: Func, count: int, ffi: Any, enter: Any) -> Te
     for each in given:
         each.kind = ffi.WASMTIME_COMPONENT_STRING
     texts = [_Given.from_buffer(each, value.of.offset) for each in given]
-    answer = _Text.from_buffer(result, value.of.offset)
+    response = _Text.from_buffer(result, value.of.offset)
     function_ref, result_ref, string_ref = (
         byref(function._func),
         byref(result),
@@ -115,9 +115,9 @@ def _below(store: Store, function: Func, count: int, ffi: Any, enter: Any) -> Te
         if failure:
             enter(lambda: failure)
         try:
-            if answer.size > most:
-                raise TooLongError(answer.size)
-            return string_at(answer.data, answer.size).decode() if answer.size else ""
+            if response.size > most:
+                raise TooLongError(response.size)
+            return string_at(response.data, response.size).decode() if response.size else ""
         finally:
             free(string_ref)
 

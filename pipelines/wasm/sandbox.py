@@ -78,8 +78,8 @@ class Sandbox:
                 timeout_ms = limits.timeout_ms
             most = HEADER_BYTES + limits.output_bytes
             text = _encode(call, given, limits)
-            answer = self._enter(self._run, log, timeout_ms, text, most=most)
-            header, text = reply.split(answer, "invalid_result")
+            response = self._enter(self._run, log, timeout_ms, text, most=most)
+            header, text = reply.split(response, "invalid_result")
             if failure := reply.guest_error(header):
                 raise self._failure(*failure)
             return reply.read(header, text, call, before, limits, tuple(log.lines))
@@ -104,8 +104,8 @@ class Sandbox:
             prepared = Prepared(batch, limits)
             self.runs += 1
             text, most = prepared.text(), HEADER_BYTES + prepared.most_bytes
-            answer = self._enter(self._run, RunLog(0), limits.timeout_ms, text, most=most)
-            header, lines = reply.split(answer, "invalid_result")
+            response = self._enter(self._run, RunLog(0), limits.timeout_ms, text, most=most)
+            header, lines = reply.split(response, "invalid_result")
             if failure := reply.guest_error(header):
                 raise self._failure(*failure)
             self.alive = "memory" not in header
@@ -163,8 +163,8 @@ class Sandbox:
     ) -> dict[str, Any]:
         """The header, of `most` bytes, of what an export answers to the source and `given`."""
         source = self.package.source
-        answer = self._enter(self._export(name), log, timeout_ms, source, given, most=most + 1)
-        header, _ = reply.split(answer, "load", most)
+        response = self._enter(self._export(name), log, timeout_ms, source, given, most=most + 1)
+        header, _ = reply.split(response, "load", most)
         if failure := reply.guest_error(header):
             raise self._failure(*failure)
         return header
@@ -175,9 +175,9 @@ class Sandbox:
         With a `phase` only those count that a pipeline of it may call.
         """
         run = self.faults if phase is None else (phase, "udf_main")
-        told = "; ".join(fault for name, fault in self.faults.items() if name in run)
-        if told:
-            raise StageError("load", self._named(told))
+        reported = "; ".join(fault for name, fault in self.faults.items() if name in run)
+        if reported:
+            raise StageError("load", self._named(reported))
 
     def _require(self, phase: str) -> None:
         if phase not in self.entries and "udf_main" not in self.entries:

@@ -18,7 +18,7 @@ from pipelines.jsontext.json_text import parse, refuse_repeated, write
 from proxy.admin.body import json_body
 from proxy.formats.convert import content_type, from_json
 from proxy.formats.filter_path import FilterPath
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.query_string import QueryString
 from proxy.protocol.parameters import Parameters, read_parameters
 from proxy.server.admin_token import check_token
@@ -77,12 +77,12 @@ class AdminCall:
             return _read_json(body)
         return await asyncio.to_thread(_read_json, body)
 
-    def answer(self, data: Any, status: int = 200) -> web.StreamResponse:
+    def respond(self, data: Any, status: int = 200) -> web.StreamResponse:
         """`data` in the form that the caller wants it in (see `parameters.COMMON`)."""
         return self._respond(status, self._written(data))
 
-    async def answer_large(self, data: Any) -> web.StreamResponse:
-        """`answer`, with the work done off the event loop."""
+    async def respond_large(self, data: Any) -> web.StreamResponse:
+        """`respond`, with the work done off the event loop."""
         return self._respond(200, await asyncio.to_thread(self._written, data))
 
     def _written(self, data: Any) -> bytes:
@@ -103,7 +103,7 @@ class AdminCall:
 def _read_json(body: bytes) -> Any:
     body = body.removeprefix(codecs.BOM_UTF8)
     if not body.strip():
-        raise ErrorAnswer(400, "parse_exception", "the body is empty; send a JSON object")
+        raise ErrorResponse(400, "parse_exception", "the body is empty; send a JSON object")
     try:
         value = orjson.loads(body)
         # What cannot be written again (nested too deeply) must not be taken in.
@@ -111,12 +111,12 @@ def _read_json(body: bytes) -> Any:
         refuse_repeated(body.decode(), value)
     except (ValueError, TypeError) as error:
         reason = f"the body is not usable JSON: {error}"
-        raise ErrorAnswer(400, "parse_exception", reason) from error
+        raise ErrorResponse(400, "parse_exception", reason) from error
     return value
 
 
 def _shaped(body: bytes, wanted: FilterPath | None, *, indent: bool) -> bytes:
-    """An answer less what is not wanted, and indented; as it is where it is nested too deeply."""
+    """A response less what is not wanted, and indented; as it is where it is nested too deeply."""
     try:
         value = parse(body.decode())
         if wanted:
@@ -169,7 +169,7 @@ class Admin:
             return await route.handler(AdminCall(exchange, names, parameters))
         if allowed:
             methods = ", ".join(sorted(allowed))
-            raise ErrorAnswer(
+            raise ErrorResponse(
                 405,
                 "method_not_allowed_exception",
                 f"[{path}] does not take {exchange.method}; it takes {methods}",
@@ -179,7 +179,7 @@ class Admin:
         reason = f"no administration call at [{path}]; there are {known}"
         if len(segments) > 1 and segments[0] != "_querymill" and segments[1].startswith("_"):
             reason = f"{reason}; [{segments[1][:100]}] is no name: it {NAME_RULE}"
-        raise ErrorAnswer(404, "resource_not_found_exception", reason)
+        raise ErrorResponse(404, "resource_not_found_exception", reason)
 
     def _parameters(self, route: Route, raw: str) -> dict[str, Any]:
         elsewhere: dict[str, list[str]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from proxy.formats.convert import FormatError, to_json
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.media_type import media_type
 from proxy.server.exchange import Exchange
 from proxy.traffic.request_body import inflated
@@ -39,8 +39,8 @@ _SHOWN: Final = 200
 async def json_body(exchange: Exchange, limit: int) -> bytes:
     """The body without its Content-Encoding, as JSON; YAML and CBOR are turned into it.
 
-    Raises `ErrorAnswer`: 415 for any other media type, 400 for a body that is not valid in its own
-    or has binary data, which would be taken for text, and 413 above `limit` bytes.
+    Raises `ErrorResponse`: 415 for any other media type, 400 for a body that is not valid in its
+    own or has binary data, which would be taken for text, and 413 above `limit` bytes.
     """
     content_type = exchange.headers.get("Content-Type", "")
     kind = media_type(content_type)
@@ -53,13 +53,13 @@ async def json_body(exchange: Exchange, limit: int) -> bytes:
     try:
         return await asyncio.to_thread(to_json, body, format, binary=False)
     except FormatError as error:
-        raise ErrorAnswer(400, "parse_exception", str(error)) from error
+        raise ErrorResponse(400, "parse_exception", str(error)) from error
 
 
-def unsupported(content_type: str, besides: str = "") -> ErrorAnswer:
+def unsupported(content_type: str, besides: str = "") -> ErrorResponse:
     """A 415 that names the media type and those that are taken, `besides` first."""
     reason = (
         f"Content-Type header [{content_type[:_SHOWN]}] is not supported; send {besides}"
         "application/json, application/yaml or application/cbor"
     )
-    return ErrorAnswer(415, "media_type_header_exception", reason)
+    return ErrorResponse(415, "media_type_header_exception", reason)

@@ -28,11 +28,11 @@ from proxy.backend.client import Backend
 from proxy.config.execute_settings import ExecuteSettings
 from proxy.control.definitions import Definitions
 from proxy.control.inspection import Inspector
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.protocol.reserved import INDEX
 from proxy.protocol.store_guard import check_body, check_names
 from proxy.server.request_id import new_id
-from proxy.traffic.request_body import parse_answer
+from proxy.traffic.request_body import parse_response
 from proxy.traffic.selection import Selector
 
 _ENDED: Final = ("failed", "rejected", "dropped")
@@ -235,12 +235,12 @@ class ExecuteCalls:
                     f"the answer is larger than {self._limits.execute_max_answer} characters "
                     "(execute_max_answer); give fewer [inputs], or call it without ?verbose"
                 )
-                raise ErrorAnswer(413, "content_too_long_exception", reason)
+                raise ErrorResponse(413, "content_too_long_exception", reason)
             results.append(shown)
         if not body.several:
-            return call.answer(results[0])
+            return call.respond(results[0])
         took_ms = round((time.monotonic() - began) * 1000, 3)
-        return call.answer({"took_ms": took_ms, "count": len(results), "results": results})
+        return call.respond({"took_ms": took_ms, "count": len(results), "results": results})
 
     async def _run(
         self, call: AdminCall, attempt: _Attempt, given: Payload, *, validate: bool
@@ -259,8 +259,8 @@ class ExecuteCalls:
                 valid = await validation(self._backend, body.index, output, call.credentials)
             refused = valid is not None and not valid["valid"]
             if output is not None and plan.result and not refused:
-                answered = body.response or await self._search(call, body, output)
-                output = await attempt.through(plan.result, "result", answered, output.text)
+                found = body.response or await self._search(call, body, output)
+                output = await attempt.through(plan.result, "result", found, output.text)
         else:
             text = body.request.text if body.request is not None else "{}"
             output = await attempt.through(plan.result, "result", given, text)
@@ -294,25 +294,25 @@ class ExecuteCalls:
             raise DefinitionError("id", "required: the document to read from [index]")
         _check_index(body)
         path = f"{_path(body.index)}/_source/{quote(body.id, safe='')}"
-        answer = await self._backend.call("GET", path, headers=call.credentials)
-        answer.require(200)
-        return await parse_answer(answer.body, "document")
+        response = await self._backend.call("GET", path, headers=call.credentials)
+        response.require(200)
+        return await parse_response(response.body, "document")
 
     async def _search(self, call: AdminCall, body: TrialBody, request: Payload) -> Payload:
-        """The backend's answer to a search, before any pipeline."""
+        """The backend's response to a search, before any pipeline."""
         if not body.index:
             raise DefinitionError("index", "required, unless [response] is what was answered")
         _check_index(body)
         check_body(request.text.encode())
-        answer = await self._backend.call(
+        response = await self._backend.call(
             "POST",
             f"{_path(body.index)}/_search",
             request.text.encode(),
             headers=call.credentials,
             retry=True,
         )
-        answer.require(200)
-        return await parse_answer(answer.body, "search response")
+        response.require(200)
+        return await parse_response(response.body, "search response")
 
 
 def _plan(body: TrialBody, pipelines: Sequence[CompiledPipeline], *, alone: bool) -> _Plan:
@@ -337,7 +337,7 @@ def _plan(body: TrialBody, pipelines: Sequence[CompiledPipeline], *, alone: bool
 def _check_validate(plan: _Plan) -> None:
     if plan.begins != "query":
         reason = "[validate] asks the backend about a search request; no query pipeline is run here"
-        raise ErrorAnswer(400, "illegal_argument_exception", reason)
+        raise ErrorResponse(400, "illegal_argument_exception", reason)
     if not plan.body.index:
         raise DefinitionError("index", "required with [validate]: where the request would be sent")
     _check_index(plan.body)
@@ -355,7 +355,7 @@ def _path(index: str) -> str:
 
 
 def _size(run: Run) -> int:
-    """About how much of a run is in the answer."""
+    """About how much of a run is in the response."""
     traced = sum(len(run.payload.text) * 2 for stage in run.stages if stage.before is not None)
     return len(run.payload.text) + traced
 
@@ -372,16 +372,16 @@ def _shown(
     if plan.alone:
         return shown[0]
     runs = [run for run, _ in attempt.runs]
-    answer: dict[str, Any] = {"outcome": outcome_of(runs), "took_ms": took_ms}
+    response: dict[str, Any] = {"outcome": outcome_of(runs), "took_ms": took_ms}
     if request is not None:
-        answer["request"] = text_of(request)
+        response["request"] = text_of(request)
     if output is not None and output is not request:
-        answer["output"] = text_of(output)
+        response["output"] = text_of(output)
     elif output is not None:
-        answer["output"] = answer["request"]
-    answer["metadata"] = nested(attempt.metadata)
+        response["output"] = response["request"]
+    response["metadata"] = nested(attempt.metadata)
     if runs and runs[-1].error is not None and output is None:
-        answer["error"] = shown_error(runs[-1].error)
-    answer["warnings"] = list(plan.warnings)
-    answer["pipelines"] = shown
-    return answer
+        response["error"] = shown_error(runs[-1].error)
+    response["warnings"] = list(plan.warnings)
+    response["pipelines"] = shown
+    return response

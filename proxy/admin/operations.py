@@ -23,14 +23,14 @@ class OperationsCalls:
 
     async def livez(self, call: AdminCall) -> web.StreamResponse:
         """200 as long as the process answers."""
-        return call.answer({"status": "alive", "version": __version__})
+        return call.respond({"status": "alive", "version": __version__})
 
     async def readyz(self, call: AdminCall) -> web.StreamResponse:
         """200 once definitions are loaded; 503 with the reason until then."""
         if self._definitions.ready.is_set():
             # A store that cannot be read any more is told, but what is known goes on running.
-            return call.answer({"status": "ready", "warning": self._definitions.warning or None})
-        return call.answer({"status": "starting", "reason": self._definitions.problem}, 503)
+            return call.respond({"status": "ready", "warning": self._definitions.warning or None})
+        return call.respond({"status": "starting", "reason": self._definitions.problem}, 503)
 
     async def metrics(self, call: AdminCall) -> web.StreamResponse:
         """The figures of all workers, as Prometheus reads them."""

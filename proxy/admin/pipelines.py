@@ -30,7 +30,7 @@ class PipelineCalls:
             create=call.flag("create"),
             if_revision=call.number("if_revision"),
         )
-        return call.answer(
+        return call.respond(
             {
                 "acknowledged": True,
                 "name": definition.name,
@@ -43,7 +43,7 @@ class PipelineCalls:
     async def get(self, call: AdminCall) -> web.StreamResponse:
         await self._definitions.store.check_access(call.credentials)
         pipeline = self._registry.get(call.name)
-        return call.answer({**pipeline.definition.shown, "revision": pipeline.revision})
+        return call.respond({**pipeline.definition.shown, "revision": pipeline.revision})
 
     async def list(self, call: AdminCall) -> web.StreamResponse:
         await self._definitions.store.check_access(call.credentials)
@@ -60,20 +60,20 @@ class PipelineCalls:
             }
             for pipeline in self._registry.all(call.parameters["type"])
         ]
-        return call.answer({"count": len(listed), "pipelines": listed})
+        return call.respond({"count": len(listed), "pipelines": listed})
 
     async def delete(self, call: AdminCall) -> web.StreamResponse:
         await self._definitions.delete_pipeline(
             call.name, call.credentials, force=call.flag("force")
         )
-        return call.answer({"acknowledged": True, "name": call.name})
+        return call.respond({"acknowledged": True, "name": call.name})
 
     async def stats(self, call: AdminCall) -> web.StreamResponse:
         """What a pipeline did, over all workers."""
         await self._definitions.store.check_access(call.credentials)
         pipeline = self._registry.get(call.name)
         figures = await self._gather()
-        return call.answer(
+        return call.respond(
             {
                 "name": pipeline.name,
                 "version": pipeline.definition.version,

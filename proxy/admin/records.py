@@ -6,7 +6,7 @@ from aiohttp import web
 
 from proxy.admin import AdminCall
 from proxy.control.definitions import Definitions
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 
 
 class RecordCalls:
@@ -19,7 +19,7 @@ class RecordCalls:
         await self._definitions.store.check_access(call.credentials)
         mirror = self._definitions.mirror
         faults = sorted(self._definitions.faults.items())
-        return call.answer(
+        return call.respond(
             {
                 "records": len(mirror.entries),
                 "bytes": mirror.bytes,
@@ -33,6 +33,6 @@ class RecordCalls:
         id = call.text("id")
         if id is None:
             reason = "[id] is required: that of a record which GET /_querymill/store shows"
-            raise ErrorAnswer(400, "illegal_argument_exception", reason)
+            raise ErrorResponse(400, "illegal_argument_exception", reason)
         await self._definitions.delete_unreadable(id, call.credentials)
-        return call.answer({"acknowledged": True, "id": id})
+        return call.respond({"acknowledged": True, "id": id})

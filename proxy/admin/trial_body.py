@@ -17,7 +17,7 @@ from pipelines.jsontext.slices import elements, members
 from pipelines.payload import Payload
 from pipelines.trial import GivenUdf
 from proxy.config.execute_settings import ExecuteSettings
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 
 _KEYS: Final = ("input", "inputs", "request", "response", "index", "id", "udfs")
 _INLINE_KEYS: Final = (*_KEYS, "pipeline", "pipelines")
@@ -43,7 +43,7 @@ class TrialBody:
 
 
 def read_trial(body: bytes, limits: ExecuteSettings, *, inline: bool) -> TrialBody:
-    """Raises `DefinitionError`, `ErrorAnswer`. Takes a while for what is large."""
+    """Raises `DefinitionError`, `ErrorResponse`. Takes a while for what is large."""
     value, texts = _parsed(body)
     fields = Fields(value, "", _INLINE_KEYS if inline else _KEYS)
     one = fields.object("input", default=None)
@@ -78,17 +78,17 @@ def _parsed(body: bytes) -> tuple[Any, dict[str, str]]:
     """The body, and the text of each of its members."""
     body = body.removeprefix(codecs.BOM_UTF8)
     if not body.strip():
-        raise ErrorAnswer(400, "parse_exception", "the body is empty; send a JSON object")
+        raise ErrorResponse(400, "parse_exception", "the body is empty; send a JSON object")
     try:
         value = orjson.loads(body)
         text = body.decode()
         refuse_repeated(text, value)
         if not isinstance(value, dict):
             return value, {}
-        return value, {span.key: text[span.start : span.end] for span in members(text)}
+        return value, {part.key: text[part.start : part.end] for part in members(text)}
     except ValueError as error:
         reason = f"the body is not usable JSON: {error}"
-        raise ErrorAnswer(400, "parse_exception", reason) from error
+        raise ErrorResponse(400, "parse_exception", reason) from error
 
 
 def _payload(fields: Fields, key: str, texts: Mapping[str, str]) -> Payload | None:
@@ -102,8 +102,8 @@ def _payloads(values: list[Any], text: str) -> tuple[Payload, ...]:
             reason = f"must be an object, not {json_type(value)}"
             raise DefinitionError(f"inputs[{position}]", reason)
     return tuple(
-        Payload(text[span.start : span.end], value)
-        for span, value in zip(elements(text), values, strict=True)
+        Payload(text[part.start : part.end], value)
+        for part, value in zip(elements(text), values, strict=True)
     )
 
 

@@ -53,7 +53,7 @@ class UdfCalls:
             read_package, call.name, body, format=format, version=version
         )
         created = await self._definitions.put_udf(package, call.credentials)
-        return call.answer(
+        return call.respond(
             {
                 "acknowledged": True,
                 "name": package.name,
@@ -68,7 +68,7 @@ class UdfCalls:
         body = await asyncio.to_thread(package_json, await self._definitions.package(found))
         # The store keeps it without the name, which is in its id.
         head = orjson.dumps({"name": found.name})
-        return await call.answer_large(orjson.Fragment(b"%b,%b" % (head[:-1], body[1:])))
+        return await call.respond_large(orjson.Fragment(b"%b,%b" % (head[:-1], body[1:])))
 
     async def list(self, call: AdminCall) -> web.StreamResponse:
         await self._definitions.store.check_access(call.credentials)
@@ -82,7 +82,7 @@ class UdfCalls:
             }
             for name in self._udfs.names()
         ]
-        return call.answer({"count": len(listed), "udfs": listed})
+        return call.respond({"count": len(listed), "udfs": listed})
 
     async def versions(self, call: AdminCall) -> web.StreamResponse:
         await self._definitions.store.check_access(call.credentials)
@@ -90,10 +90,10 @@ class UdfCalls:
         if not versions:
             raise missing_udf(call.name)
         latest = self._udfs.latest(call.name)
-        return call.answer({"name": call.name, "latest": latest, "versions": versions})
+        return call.respond({"name": call.name, "latest": latest, "versions": versions})
 
     async def delete(self, call: AdminCall) -> web.StreamResponse:
         deleted = await self._definitions.delete_udf(
             call.name, call.text("version"), call.credentials, force=call.flag("force")
         )
-        return call.answer({"acknowledged": True, "name": call.name, "versions": deleted})
+        return call.respond({"acknowledged": True, "name": call.name, "versions": deleted})

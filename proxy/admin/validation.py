@@ -28,16 +28,20 @@ async def validation(
     text = request.text
     if _WITHOUT.isdisjoint(request.data):
         text = with_member(text, "terminate_after", "1")
-    answer = await backend.call(
+    response = await backend.call(
         "POST",
         f"/{quote(index, safe=',*')}/_search?allow_partial_search_results=false",
         text.encode(),
         headers=credentials,
         retry=True,
     )
-    if answer.status in _LATER:
-        answer.require(200)
-    if answer.status == 200:
+    if response.status in _LATER:
+        response.require(200)
+    if response.status == 200:
         return {"valid": True}
-    error = answer.data.get("error") if isinstance(answer.data, dict) else None
-    return {"valid": False, "status": answer.status, "error": error or answer.body.decode()[:1000]}
+    error = response.data.get("error") if isinstance(response.data, dict) else None
+    return {
+        "valid": False,
+        "status": response.status,
+        "error": error or response.body.decode()[:1000],
+    }

@@ -19,26 +19,26 @@ from pipelines.wasm import Runtime
 from pipelines.wasm.pool import SandboxPool
 from proxy.admin import Admin
 from proxy.admin.routes import admin_routes
-from proxy.app.endpoints import endpoint_answers
+from proxy.app.endpoints import endpoint_handlers
 from proxy.backend.client import Backend
 from proxy.backend.product import BackendInfo
 from proxy.backend.resolver import Resolver
 from proxy.config.settings import Settings
 from proxy.control.cluster_store import ClusterStore
 from proxy.control.definitions import Definitions
-from proxy.control.sync import KeepUp
-from proxy.handlers.indices import IndexTraffic
+from proxy.control.sync import Sync
+from proxy.handlers.indices import IndicesHandler
 from proxy.http.headers import ADMIN_TOKEN
 from proxy.server.admission import Admission, AdmissionLimits
 from proxy.server.server import ProxyServer
 from proxy.store.store import Store
 from proxy.tasks import Tasks
 from proxy.telemetry.aggregate import Peers
-from proxy.telemetry.give_back import GiveBack
+from proxy.telemetry.memory_trimmer import MemoryTrimmer
 from proxy.telemetry.metrics import Metrics
 from proxy.traffic.lookups import Lookups
 from proxy.traffic.relay import Relay
-from proxy.traffic.router import Traffic
+from proxy.traffic.router import Router
 from proxy.traffic.selection import Selector
 from proxy.traffic.templates import Templates
 from proxy.upstream.client import Upstream
@@ -120,7 +120,7 @@ async def open_proxy(
         stack.push_async_callback(tasks.close)
         await definitions.look()
         tasks.start("follow the store", definitions.follow())
-        tasks.start("give memory back", GiveBack().run())
+        tasks.start("give memory back", MemoryTrimmer().run())
         resolver = Resolver(own, changed=place.notices.announcer("names"))
         stack.push_async_callback(resolver.close)
         selector = Selector(registry, resolver, settings.on_conflict)
@@ -138,16 +138,16 @@ async def open_proxy(
         relay = Relay(upstream, BackendInfo(upstream), compat=settings.compat == "auto")
         limit = LogLimit(settings.log_lines_per_second, settings.log_bytes_per_second)
         run_logs = RunLogs(stats, limit)
-        stack.callback(run_logs.tell)
-        tasks.start("tell what the log left out", _tell(run_logs))
+        stack.callback(run_logs.report)
+        tasks.start("tell what the log left out", _report(run_logs))
         executor = Executor(stats, run_logs)
         # The admin token is for the proxy alone, whatever the settings say.
         visible = frozenset(name.lower() for name in settings.pipeline_headers)
         visible -= {ADMIN_TOKEN.lower()}
         templates = Templates(backend)
-        keep_up = KeepUp(place.notices, definitions, resolver)
-        indices = IndexTraffic(relay, own, definitions, resolver, token=settings.admin_token)
-        answers = endpoint_answers(
+        catch_up = Sync(place.notices, definitions, resolver)
+        indices = IndicesHandler(relay, own, definitions, resolver, token=settings.admin_token)
+        handlers = endpoint_handlers(
             settings,
             relay=relay,
             selector=selector,
@@ -160,14 +160,14 @@ async def open_proxy(
             templates=templates,
             visible=visible,
         )
-        traffic = Traffic(
+        traffic = Router(
             relay,
-            answers,
+            handlers,
             selector,
             resolver,
             admission,
             Lookups(selector, templates, max_body=settings.max_request_bytes),
-            keep_up,
+            catch_up,
             metrics.count_request,
             indices.removed,
             max_body=settings.max_request_bytes,
@@ -182,13 +182,13 @@ async def open_proxy(
             settings,
             traffic=traffic,
             admin=admin,
-            keep_up=keep_up,
+            catch_up=catch_up,
             place=place,
         )
         yield await stack.enter_async_context(server)
 
 
-async def _tell(run_logs: RunLogs) -> None:
+async def _report(run_logs: RunLogs) -> None:
     while True:
         await asyncio.sleep(_TELL_SECONDS)
-        run_logs.tell()
+        run_logs.report()

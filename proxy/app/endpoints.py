@@ -9,29 +9,29 @@ from pipelines.execution.executor import Executor
 from pipelines.registry import Registry
 from proxy.backend.client import Backend
 from proxy.config.settings import Settings
-from proxy.handlers.async_search import AsyncSearchTraffic
-from proxy.handlers.bulk import BulkTraffic
-from proxy.handlers.dead_letter import Failures
-from proxy.handlers.document import DocumentTraffic
-from proxy.handlers.get import ReadTraffic
-from proxy.handlers.indices import IndexTraffic
-from proxy.handlers.msearch import MsearchTraffic
-from proxy.handlers.nodes import Sniffing
-from proxy.handlers.point_in_time import PointTraffic
-from proxy.handlers.query_only import QueryTraffic
-from proxy.handlers.scroll import ScrollTraffic
-from proxy.handlers.search import SearchTraffic
+from proxy.handlers.async_search import AsyncSearchHandler
+from proxy.handlers.bulk import BulkHandler
+from proxy.handlers.dead_letter import DeadLetters
+from proxy.handlers.document import DocumentHandler
+from proxy.handlers.get import GetHandler
+from proxy.handlers.indices import IndicesHandler
+from proxy.handlers.msearch import MsearchHandler
+from proxy.handlers.nodes import NodesHandler
+from proxy.handlers.point_in_time import PointInTimeHandler
+from proxy.handlers.query_only import QueryOnlyHandler
+from proxy.handlers.scroll import ScrollHandler
+from proxy.handlers.search import SearchHandler
 from proxy.handlers.update import Updates
 from proxy.protocol.endpoints import Operation
 from proxy.protocol.given_ids import GivenIds
 from proxy.protocol.resume_id import Cursors
 from proxy.traffic.relay import Relay
-from proxy.traffic.router import Answer
+from proxy.traffic.router import Handler
 from proxy.traffic.selection import Selector
 from proxy.traffic.templates import Templates
 
 
-def endpoint_answers(
+def endpoint_handlers(
     settings: Settings,
     *,
     relay: Relay,
@@ -41,46 +41,46 @@ def endpoint_answers(
     registry: Registry,
     backend: Backend,
     secret: Callable[[], bytes],
-    indices: IndexTraffic,
+    indices: IndicesHandler,
     templates: Templates,
     visible: frozenset[str],
-) -> Mapping[Operation, Answer]:
+) -> Mapping[Operation, Handler]:
     """The handlers of a proxy with these parts; `secret` signs the ids that clients are given."""
     largest = settings.max_transform_bytes
-    updates, failures = Updates(backend), Failures(backend)
+    updates, dead_letters = Updates(backend), DeadLetters(backend)
     cursors = Cursors(secret)
     given = GivenIds(cursors)
-    scroll = ScrollTraffic(relay, selector, executor, registry, cursors, given, visible=visible)
-    search = SearchTraffic(
+    scroll = ScrollHandler(relay, selector, executor, registry, cursors, given, visible=visible)
+    search = SearchHandler(
         relay, selector, executor, templates, scroll, max_bytes=largest, visible=visible
     )
-    documents = DocumentTraffic(
+    documents = DocumentHandler(
         relay,
         selector,
         executor,
         updates,
-        failures,
+        dead_letters,
         backend,
         max_bytes=largest,
         visible=visible,
     )
-    bulk = BulkTraffic(
+    bulk = BulkHandler(
         relay,
         selector,
         executor,
         batches,
         updates,
-        failures,
+        dead_letters,
         max_bytes=largest,
         max_bulk_bytes=settings.max_request_bytes,
         visible=visible,
     )
-    reads = ReadTraffic(relay, selector, executor, visible=visible)
-    points = PointTraffic(relay, selector, scroll, cursors, given)
-    async_search = AsyncSearchTraffic(
+    reads = GetHandler(relay, selector, executor, visible=visible)
+    points = PointInTimeHandler(relay, selector, scroll, cursors, given)
+    async_search = AsyncSearchHandler(
         relay, selector, executor, cursors, scroll, max_bytes=largest, visible=visible
     )
-    msearch = MsearchTraffic(
+    msearch = MsearchHandler(
         relay,
         selector,
         executor,
@@ -89,8 +89,8 @@ def endpoint_answers(
         max_bytes=settings.max_request_bytes,
         visible=visible,
     )
-    queries = QueryTraffic(relay, selector, executor, max_bytes=largest, visible=visible)
-    sniffing = Sniffing(relay, settings.public_address)
+    queries = QueryOnlyHandler(relay, selector, executor, max_bytes=largest, visible=visible)
+    nodes = NodesHandler(relay, settings.public_address)
     return {
         Operation.SEARCH: search,
         Operation.DOCUMENT: documents.one,
@@ -122,6 +122,6 @@ def endpoint_answers(
         Operation.EXPLAIN: queries,
         Operation.VALIDATE: queries,
         Operation.BY_QUERY: queries,
-        Operation.NODES: sniffing.nodes,
-        Operation.CAT_NODES: sniffing.cat,
+        Operation.NODES: nodes.nodes,
+        Operation.CAT_NODES: nodes.cat,
     }

@@ -27,7 +27,7 @@ Ready = Callable[[ProxyServer], None]
 def run(
     read: Callable[[], Settings],
     set_logs: Callable[[Settings], None],
-    told: TextIO,
+    stream: TextIO,
     ready: Ready,
 ) -> None:
     """Serve until SIGINT or SIGTERM, then finish what is in flight; `ready` is told once serving.
@@ -42,16 +42,16 @@ def run(
         set_logs(settings)
         refuse_own_backend(settings)
         # The workers find it in the cache: no engine may exist in a process that forks.
-        build_runtime(settings, told)
+        build_runtime(settings, stream)
         supervise(read, set_logs, settings, ready)
 
 
-def open_runtime(settings: Settings, told: TextIO) -> Runtime:
+def open_runtime(settings: Settings, stream: TextIO) -> Runtime:
     """Open the sandbox runtime, built first where it has to be. Raises what `build_runtime` does"""
-    return Runtime(build_runtime(settings, told))
+    return Runtime(build_runtime(settings, stream))
 
 
-def build_runtime(settings: Settings, told: TextIO) -> Path:
+def build_runtime(settings: Settings, stream: TextIO) -> Path:
     """Return the sandbox runtime's file, telling how far it is where it has to be built first.
 
     A terminal gets a line that goes when it is done, anything else a line a step, which is a log
@@ -59,31 +59,31 @@ def build_runtime(settings: Settings, told: TextIO) -> Path:
     """
     if settings.log_format == "json":
         return build(_each_step(_log.info), settings.cache_dir)
-    if not told.isatty():
-        return build(_each_step(partial(_as_line, told)), settings.cache_dir)
+    if not stream.isatty():
+        return build(_each_step(partial(_as_line, stream)), settings.cache_dir)
     try:
-        return build(partial(_on_one_line, told), settings.cache_dir)
+        return build(partial(_on_one_line, stream), settings.cache_dir)
     finally:
-        told.write(_START_OF_LINE)
+        stream.write(_START_OF_LINE)
 
 
-def _as_line(told: TextIO, text: str) -> None:
-    told.write(f"{text}\n")
-    told.flush()
+def _as_line(stream: TextIO, text: str) -> None:
+    stream.write(f"{text}\n")
+    stream.flush()
 
 
-def _on_one_line(told: TextIO, phase: str, fraction: float) -> None:
-    told.write(f"{_START_OF_LINE}sandbox: {phase} {fraction:4.0%}")
-    told.flush()
+def _on_one_line(stream: TextIO, phase: str, fraction: float) -> None:
+    stream.write(f"{_START_OF_LINE}sandbox: {phase} {fraction:4.0%}")
+    stream.flush()
 
 
-def _each_step(tell: Callable[[str], object]) -> Callable[[str, float], None]:
-    told: set[str] = set()
+def _each_step(report: Callable[[str], object]) -> Callable[[str, float], None]:
+    reported: set[str] = set()
 
     def progress(phase: str, fraction: float) -> None:
         # A step that is told only as done was not needed: its result is in the cache.
-        if phase not in told and fraction < 1:
-            told.add(phase)
-            tell(phase)
+        if phase not in reported and fraction < 1:
+            reported.add(phase)
+            report(phase)
 
     return progress

@@ -29,7 +29,7 @@ from proxy.app.own_backend import refuse_own_backend
 from proxy.app.plan import Plan
 from proxy.app.worker import HEARTBEAT_SECONDS, ProxyWorker
 from proxy.config.settings import Address, Settings, SettingsError
-from proxy.server.door import BACKLOG, listen_on
+from proxy.server.listener import BACKLOG, listen_on
 from proxy.server.server import ProxyServer
 from proxy.telemetry.aggregate import fold, salvage
 from proxy.workers.board import SLOTS

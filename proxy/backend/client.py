@@ -11,16 +11,16 @@ import orjson
 from multidict import CIMultiDict
 
 from pipelines.jsontext.pieces import loads
-from proxy.http.errors import ErrorAnswer, envelope
+from proxy.http.errors import ErrorResponse, envelope
 from proxy.upstream.client import Upstream, UpstreamRequest
 from proxy.upstream.request_head import HeadTooLargeError
 
-ANSWER_MAX = 200 * 1024 * 1024
+RESPONSE_MAX = 200 * 1024 * 1024
 # Above this, parsing would hold up the event loop for longer than a millisecond or so.
 PARSE_INLINE = 256 * 1024
 
 
-class BackendRefusedError(ErrorAnswer):
+class BackendRefusedError(ErrorResponse):
     """The backend answered a call of the proxy's with an error, which the client gets to see."""
 
     def __init__(self, status: int, raw: bytes) -> None:
@@ -34,7 +34,7 @@ class BackendRefusedError(ErrorAnswer):
 
 
 @dataclass(frozen=True, slots=True)
-class BackendAnswer:
+class BackendResponse:
     """A status, and the parsed JSON body (None where it is empty or not JSON)."""
 
     status: int
@@ -63,12 +63,12 @@ class Backend:
         *,
         headers: Mapping[str, str] | None = None,
         retry: bool = False,
-        most: int = ANSWER_MAX,
-    ) -> BackendAnswer:
+        most: int = RESPONSE_MAX,
+    ) -> BackendResponse:
         """One call. `headers` (the caller's credentials) replace the proxy's own, if given.
 
         `target` is the raw path and query. Raises the errors of `Upstream.send`, and
-        `UpstreamTooLarge` for an answer of more than `most` bytes.
+        `UpstreamTooLarge` for a response of more than `most` bytes.
         """
         sent = CIMultiDict(self._own if headers is None else headers)
         sent["Accept"] = "application/json"
@@ -87,8 +87,8 @@ class Backend:
             # What the backend itself answers to that, and callers know what to do about.
             status, raw = 400, envelope(400, "too_long_frame_exception", str(error))
         if len(raw) <= PARSE_INLINE:
-            return BackendAnswer(status, _parsed(raw), raw)
-        return BackendAnswer(status, await asyncio.to_thread(_parsed, raw), raw)
+            return BackendResponse(status, _parsed(raw), raw)
+        return BackendResponse(status, await asyncio.to_thread(_parsed, raw), raw)
 
 
 def _parsed(raw: bytes) -> Any:

@@ -37,18 +37,18 @@ class NameQueue(Generic[T]):
 
     async def ask(self, name: str) -> T:
         """What a name means. Raises what `ask` raised, or said of this name."""
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((name, answer))
+        response: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((name, response))
         self._send()
-        return await answer
+        return await response
 
     def _send(self) -> None:
         while self._waiting and self._calls < CALLS:
             batch: dict[str, list[asyncio.Future[T]]] = {}
             while self._waiting and len(batch) < NAMES:
-                name, answer = self._waiting.popleft()
-                if not answer.done():
-                    batch.setdefault(name, []).append(answer)
+                name, response = self._waiting.popleft()
+                if not response.done():
+                    batch.setdefault(name, []).append(response)
             if batch:
                 self._calls += 1
                 self._tasks.start("resolve names", self._call(batch))
@@ -57,21 +57,21 @@ class NameQueue(Generic[T]):
         try:
             found = await self._ask(tuple(batch))
         except Exception as error:
-            for answer in _open(batch.values()):
-                answer.set_exception(error)
+            for response in _open(batch.values()):
+                response.set_exception(error)
         except asyncio.CancelledError:
             # All is over: nobody sends what still waits.
-            for answer in _open([*batch.values(), [each for _, each in self._waiting]]):
-                answer.cancel()
+            for response in _open([*batch.values(), [each for _, each in self._waiting]]):
+                response.cancel()
             raise
         else:
-            for name, answers in batch.items():
+            for name, responses in batch.items():
                 meaning = found[name]
-                for answer in _open([answers]):
+                for response in _open([responses]):
                     if isinstance(meaning, Exception):
-                        answer.set_exception(meaning)
+                        response.set_exception(meaning)
                     else:
-                        answer.set_result(meaning)
+                        response.set_result(meaning)
         self._calls -= 1
         self._send()
 

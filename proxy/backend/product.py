@@ -21,7 +21,7 @@ Distribution = Literal["opensearch", "elasticsearch", "unknown"]
 # A cluster changes its product in an upgrade only; a look every so often costs nothing.
 FRESH_SECONDS: Final = 300.0
 RETRY_SECONDS: Final = 1.0
-_ANSWER_LIMIT: Final = 64 * 1024
+_RESPONSE_LIMIT: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class BackendInfo:
         )
         try:
             with await self._upstream.send(request) as response:
-                body = await response.read(_ANSWER_LIMIT)
+                body = await response.read(_RESPONSE_LIMIT)
                 product = product_of(response.status, response.headers, body)
         except UpstreamError as exc:
             _log.info("backend product not known yet", reason=str(exc))
@@ -87,8 +87,8 @@ class BackendInfo:
 def product_of(status: int, headers: Headers, body: bytes) -> Product | None:
     """Return the product that answers ``GET /`` like this, or None where that says nothing.
 
-    Elasticsearch names itself in a header on every answer, also on 401 and 405; OpenSearch never
-    does, so an answer that refuses without the header is taken for OpenSearch. From 500 on nobody
+    Elasticsearch names itself in a header on every response, also on 401 and 405; OpenSearch never
+    does, so a response that refuses without the header is taken for OpenSearch. From 500 on nobody
     can tell.
     """
     version = _version(body) if status == 200 else {}

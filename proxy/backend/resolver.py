@@ -50,7 +50,7 @@ class Concrete:
 
 
 class Resolver:
-    """Resolves expressions against the backend; answers are kept for a few seconds.
+    """Resolves expressions against the backend; responses are kept for a few seconds.
 
     `names_changed` is for when a change of indices or aliases passes through here; `changed` is
     called then.
@@ -131,23 +131,23 @@ class Resolver:
             await asyncio.wait([running])
             if not running.cancelled():
                 return running.result()
-        answer = self._asking[key] = asyncio.get_running_loop().create_future()
+        response = self._asking[key] = asyncio.get_running_loop().create_future()
         forgotten = self._forgotten
         try:
             resolved = await self._ask(names, expand)
         except (UpstreamError, BackendRefusedError) as error:
-            answer.set_exception(error)
+            response.set_exception(error)
             # Seen, whether somebody waits or not.
-            answer.exception()
+            response.exception()
             raise
         else:
-            answer.set_result(resolved)
+            response.set_result(resolved)
             if forgotten == self._forgotten:
                 self._keep(key, resolved)
             return resolved
         finally:
-            answer.cancel()
-            if self._asking.get(key) is answer:
+            response.cancel()
+            if self._asking.get(key) is response:
                 del self._asking[key]
 
     def _keep(self, key: Key, resolved: tuple[Concrete, ...]) -> None:
@@ -172,28 +172,28 @@ class Resolver:
                 return {names[0]: await self._ask_alone(names, None)}
             except BackendRefusedError as error:
                 return {names[0]: error}
-        answer = await self._backend.call("GET", resolve_target(names, None), retry=True)
-        if answer.status == 200 and isinstance(answer.data, dict):
-            parts = _parted(answer.data, names)
+        response = await self._backend.call("GET", resolve_target(names, None), retry=True)
+        if response.status == 200 and isinstance(response.data, dict):
+            parts = _parted(response.data, names)
             if parts is not None:
                 return {name: _meaning((name,), part) for name, part in parts.items()}
-        elif answer.status not in _OF_A_NAME:
-            answer.require(200)
+        elif response.status not in _OF_A_NAME:
+            response.require(200)
         half = len(names) // 2
         return await self._ask_several(names[:half]) | await self._ask_several(names[half:])
 
     async def _ask_alone(self, names: tuple[str, ...], expand: str | None) -> tuple[Concrete, ...]:
-        answer = await self._backend.call("GET", resolve_target(names, expand), retry=True)
-        if answer.status in (400, 404) and len(names) > 1:
+        response = await self._backend.call("GET", resolve_target(names, expand), retry=True)
+        if response.status in (400, 404) and len(names) > 1:
             # One name that does not exist keeps the backend from saying what the others mean.
             half = len(names) // 2
             first = await self._ask_alone(names[:half], expand)
             return first + await self._ask_alone(names[half:], expand)
-        if answer.status in (400, 404) or not isinstance(answer.data, dict):
+        if response.status in (400, 404) or not isinstance(response.data, dict):
             # A name that does not exist, or is none; the backend will say so itself.
-            return _missing(_literal(names)) if answer.status == 404 else _literal(names)
-        answer.require(200)
-        return _meaning(names, answer.data)
+            return _missing(_literal(names)) if response.status == 404 else _literal(names)
+        response.require(200)
+        return _meaning(names, response.data)
 
 
 def resolve_target(names: tuple[str, ...], expand: str | None) -> str:
@@ -210,11 +210,11 @@ def _literal(names: tuple[str, ...]) -> tuple[Concrete, ...]:
 
 
 def _meaning(names: tuple[str, ...], data: dict[str, Any]) -> tuple[Concrete, ...]:
-    """What an answer says that names mean; those it does not have stand for themselves."""
+    """What a response says that names mean; those it does not have stand for themselves."""
     known = _concretes(data)
     # What date math means is answered under the name it comes to.
     written = {name for name in names if "*" not in name and not (known and name[:1] == "<")}
-    missing = written - _answered(data)
+    missing = written - _named_in(data)
     rest = tuple(each for each in _literal(names) if each.name in missing)
     return tuple(known) + _missing(rest)
 
@@ -225,7 +225,7 @@ def _missing(concretes: tuple[Concrete, ...]) -> tuple[Concrete, ...]:
 
 
 def _parted(data: dict[str, Any], names: tuple[str, ...]) -> dict[str, dict[str, Any]] | None:
-    """The part of an answer that each plain name would have had alone; None if there is more."""
+    """The part of a response that each plain name would have had alone; None if there is more."""
     parts: dict[str, dict[str, Any]] = {name: {kind: [] for kind in _KINDS} for name in names}
     for kind in _KINDS:
         for entry in data.get(kind, []):
@@ -252,5 +252,5 @@ def _concretes(data: dict[str, Any]) -> list[Concrete]:
     return concretes
 
 
-def _answered(data: dict[str, Any]) -> set[str]:
+def _named_in(data: dict[str, Any]) -> set[str]:
     return {entry["name"] for kind in _KINDS for entry in data.get(kind, [])}

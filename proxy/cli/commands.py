@@ -24,7 +24,7 @@ from proxy.cli.failure import Failure
 from proxy.config.option import Setting
 from proxy.config.settings import SETTINGS, Settings, SettingsError, load
 from proxy.config.sources import CONFIG_VARIABLE, check_variables, peek
-from proxy.server.door import ListenError
+from proxy.server.listener import ListenError
 from proxy.server.server import ProxyServer
 from proxy.telemetry import logs
 from proxy.workers.stop_signals import leaving_on_signals

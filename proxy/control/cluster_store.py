@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import orjson
 
-from proxy.backend.client import Backend, BackendAnswer, BackendRefusedError
+from proxy.backend.client import Backend, BackendRefusedError, BackendResponse
 from proxy.control.numbered import Fingerprint, find_changes
 from proxy.protocol.reserved import INDEX
 from proxy.store.errors import (
@@ -78,11 +78,11 @@ class ClusterStore:
                 "updated": {"max": {"field": "updated"}},
             },
         }
-        answer = await self._search(body)
-        self._exists = answer.status != 404
+        response = await self._search(body)
+        self._exists = response.status != 404
         if not self._exists:
             return Fingerprint()
-        data = answer.require(200)
+        data = response.require(200)
         found = {name: each["value"] for name, each in data["aggregations"].items()}
         return Fingerprint(
             records=data["hits"]["total"]["value"],
@@ -128,13 +128,13 @@ class ClusterStore:
         ids = [entry.id for entry in piece]
         fault = ""
         try:
-            answer = await self._backend.call(
+            response = await self._backend.call(
                 "POST", f"/{INDEX}/_mget", {"ids": ids}, retry=True, most=BODY_MAX
             )
-            if answer.status == 404:
+            if response.status == 404:
                 return [Body(None) for _ in piece]
-            if answer.status != 200 or answer.data is not None:
-                docs = answer.require(200)["docs"]
+            if response.status != 200 or response.data is not None:
+                docs = response.require(200)["docs"]
                 return [_body(entry, doc) for entry, doc in zip(piece, docs, strict=True)]
             fault = "it cannot be parsed as JSON"
         except UpstreamTooLarge:
@@ -147,7 +147,7 @@ class ClusterStore:
     async def _page(
         self, after: int, size: int, *, source: list[str] | bool
     ) -> list[dict[str, Any]] | None:
-        """Hits in the order they were written; None where the answer cannot be parsed."""
+        """Hits in the order they were written; None where the response cannot be parsed."""
         query = {
             "size": size,
             "query": {"range": {"_seq_no": {"gt": after}}},
@@ -155,32 +155,32 @@ class ClusterStore:
             "seq_no_primary_term": True,
             "_source": source,
         }
-        answer = await self._search(query)
-        if answer.status == 404:
+        response = await self._search(query)
+        if response.status == 404:
             return []
-        if answer.status == 200 and answer.data is None:
+        if response.status == 200 and response.data is None:
             return None
-        hits: list[dict[str, Any]] = answer.require(200)["hits"]["hits"]
+        hits: list[dict[str, Any]] = response.require(200)["hits"]["hits"]
         return hits
 
     async def _entry(self, hit: dict[str, Any]) -> Entry:
         path = f"{_path(hit['_id'])}?_source_includes={','.join(HEAD)}"
-        answer = await self._backend.call("GET", path)
-        if answer.status != 200 or answer.data is None:
+        response = await self._backend.call("GET", path)
+        if response.status != 200 or response.data is None:
             return replace(_read(hit), fault="it cannot be parsed as JSON")
-        return _read(answer.data)
+        return _read(response.data)
 
-    async def _search(self, body: dict[str, Any]) -> BackendAnswer:
+    async def _search(self, body: dict[str, Any]) -> BackendResponse:
         return await self._backend.call("POST", f"/{INDEX}/_search", body, retry=True)
 
     async def check_access(self, credentials: Credentials) -> None:
         """Raise `StoreRefused` if these credentials may not read the store."""
         with _store_errors():
-            answer = await self._backend.call(
+            response = await self._backend.call(
                 "POST", f"/{INDEX}/_search", {"size": 0}, headers=credentials, retry=True
             )
-            if answer.status != 404:
-                answer.require(200)
+            if response.status != 404:
+                response.require(200)
 
     # Writing
 
@@ -202,22 +202,22 @@ class ClusterStore:
         with _store_errors():
             if not self._exists:
                 await self._make_index(credentials)
-            answer = await self._backend.call(
+            response = await self._backend.call(
                 "PUT", f"{_path(key.id)}?refresh=true&{lock}", document, headers=credentials
             )
-            if answer.status == 409:
+            if response.status == 409:
                 raise StoreConflict(key.kind, key.name)
-            return _read({**answer.require(200, 201), "_id": key.id, "_source": head})
+            return _read({**response.require(200, 201), "_id": key.id, "_source": head})
 
     async def delete(self, entry: Entry, credentials: Credentials) -> None:
         """Delete a record; one that is gone already is fine."""
         with _store_errors():
-            answer = await self._backend.call(
+            response = await self._backend.call(
                 "DELETE", f"{_path(entry.id)}?refresh=true&{_lock(entry)}", headers=credentials
             )
-            if answer.status == 409:
+            if response.status == 409:
                 raise StoreConflict(entry.kind, entry.name)
-            answer.require(200, 404)
+            response.require(200, 404)
 
     async def _make_index(self, credentials: Credentials) -> None:
         made = await self._backend.call("PUT", f"/{INDEX}", _SETTINGS, headers=credentials)
@@ -279,5 +279,5 @@ def _store_errors(hint: str = "") -> Iterator[None]:
     except UpstreamError as error:
         raise StoreUnavailable(str(error)) from error
     except BackendRefusedError as error:
-        told = f"{error} ({hint})" if hint and error.status in (401, 403) else str(error)
-        raise StoreRefused(told, error) from error
+        reported = f"{error} ({hint})" if hint and error.status in (401, 403) else str(error)
+        raise StoreRefused(reported, error) from error

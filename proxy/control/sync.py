@@ -9,7 +9,7 @@ from proxy.control.definitions import Definitions
 from proxy.workers.board import Notices
 
 
-class KeepUp:
+class Sync:
     """Reads the store again, or forgets what names mean, when another worker has changed them."""
 
     def __init__(self, notices: Notices, definitions: Definitions, resolver: Resolver) -> None:

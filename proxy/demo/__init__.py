@@ -3,8 +3,8 @@
 material   the files under examples/: pipelines with their UDFs, products, showcases
 showcase   a search or a document, and what a pipeline is expected to make of it
 session    the demo's Elasticsearch client, which knows the proxy and nothing else
-answer     what a search found, or what became of a document
-shown      a showcase with its answers before and after, and what was not as expected
+response   what a search found, or what became of a document
+shown      a showcase with its responses before and after, and what was not as expected
 change     the lines that tell one from the other, for the terminal, plain text and Markdown
 
 material -> session: index, upload, show -> shown -> change -> terminal, text or README

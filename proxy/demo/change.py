@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from proxy.demo.answer import Answer, Hit, Shown
+from proxy.demo.response import Hit, Response, Shown
 
 Mark = Literal["head", "plain", "new", "moved", "note", "error"]
 
@@ -42,21 +42,21 @@ def request_text(shown: Shown) -> str:
     return json.dumps(sent, ensure_ascii=False)
 
 
-def _search(before: Answer, after: Answer) -> Change:
+def _search(before: Response, after: Response) -> Change:
     was = {hit.id: place for place, hit in enumerate(before.hits, 1)}
     # Whether a hit is new can be told only where all hits before are known.
     known = len(before.hits) == before.total
     more = after.total - before.total
     head = _headline(after, f" ({more:+})" if more else "")
     lines = [_ranked(place, hit, was, known) for place, hit in enumerate(after.hits, 1)]
-    told = lines[:_TOP]
+    reported = lines[:_TOP]
     later = next((line for line in lines[_TOP:] if line.mark == "new"), None)
-    if later is not None and not any(line.mark == "new" for line in told):
-        told.append(later)
+    if later is not None and not any(line.mark == "new" for line in reported):
+        reported.append(later)
     left = [Line(f"{place}. {_titled(hit)}") for place, hit in enumerate(before.hits[:_TOP], 1)]
     return Change(
         (_headline(before), *left, *_failure(before)),
-        (head, *told, *_notes(after), *_failure(after)),
+        (head, *reported, *_notes(after), *_failure(after)),
     )
 
 
@@ -72,17 +72,17 @@ def _titled(hit: Hit) -> str:
     return f"{hit.id} {hit.title}"
 
 
-def _headline(answer: Answer, more: str = "") -> Line:
-    if answer.error:
-        return Line(f"{answer.status} refused", "head")
-    return Line(f"{answer.total} hits{more}", "head")
+def _headline(response: Response, more: str = "") -> Line:
+    if response.error:
+        return Line(f"{response.status} refused", "head")
+    return Line(f"{response.total} hits{more}", "head")
 
 
-def _notes(answer: Answer) -> list[Line]:
+def _notes(response: Response) -> list[Line]:
     """What the pipelines told the client."""
     return [
         Line(f"told: {name}: {json.dumps(_brief(value), ensure_ascii=False)}", "note")
-        for name, value in answer.metadata.items()
+        for name, value in response.metadata.items()
     ]
 
 
@@ -93,12 +93,12 @@ def _brief(value: Any) -> Any:
     return {name: member for name, member in value.items() if not isinstance(member, dict | list)}
 
 
-def _failure(answer: Answer) -> list[Line]:
+def _failure(response: Response) -> list[Line]:
     """A refusal's reasons, one a line."""
-    return [Line(part, "error") for part in answer.error.split("; ") if part]
+    return [Line(part, "error") for part in response.error.split("; ") if part]
 
 
-def _document(before: Answer, after: Answer) -> Change:
+def _document(before: Response, after: Response) -> Change:
     sent = before.document or {}
     gained = [
         Line(f"{name}: {json.dumps(value, ensure_ascii=False)} (new)", "new")
@@ -112,6 +112,6 @@ def _document(before: Answer, after: Answer) -> Change:
     )
 
 
-def _stored(answer: Answer) -> Line:
-    what = "refused, nothing stored" if answer.document is None else "stored"
-    return Line(f"{answer.status} {what}", "head")
+def _stored(response: Response) -> Line:
+    what = "refused, nothing stored" if response.document is None else "stored"
+    return Line(f"{response.status} {what}", "head")

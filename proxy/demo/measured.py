@@ -8,9 +8,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
-from proxy.demo.answer import Shown
 from proxy.demo.change import Line, change_of, request_text
 from proxy.demo.errors import DemoError
+from proxy.demo.response import Shown
 
 BEGIN: Final = "<!-- measured:begin -->"
 END: Final = "<!-- measured:end -->"

@@ -16,9 +16,9 @@ from pipelines.wasm import Runtime
 from proxy.app.assembly import open_proxy
 from proxy.app.serve import open_runtime
 from proxy.config.settings import Settings, load
-from proxy.demo.answer import Shown
 from proxy.demo.material import EXAMPLES, Material, load_material
 from proxy.demo.measured import write_measured
+from proxy.demo.response import Shown
 from proxy.demo.screen import Screen
 from proxy.demo.session import Session
 from proxy.embedded import ClusterOptions, EmbeddedCluster, exit_on_signals, progress_on

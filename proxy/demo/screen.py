@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from proxy.demo.answer import Shown
 from proxy.demo.change import Line, Mark, change_of, request_text
 from proxy.demo.hint import HINTS
+from proxy.demo.response import Shown
 
 _STYLES: dict[Mark, str] = {
     "head": "bold",

@@ -10,9 +10,9 @@ from urllib.parse import quote
 from elasticsearch import ApiError, AsyncElasticsearch, TransportError
 from elasticsearch.helpers import BulkIndexError, async_bulk
 
-from proxy.demo.answer import Answer, Hit, Shown, judge
 from proxy.demo.errors import DemoError
 from proxy.demo.material import INDEX, Example, Material, Showcase
+from proxy.demo.response import Hit, Response, Shown, judge
 
 _JSON: Final = {"Accept": "application/json", "Content-Type": "application/json"}
 _TIMEOUT: Final = 60.0
@@ -69,13 +69,13 @@ class Session:
             raise DemoError(f"showcase {showcase.id}: no answer: {error}") from error
         return judge(showcase, before, after)
 
-    async def _search(self, showcase: Showcase, pipelines: str) -> Answer:
+    async def _search(self, showcase: Showcase, pipelines: str) -> Response:
         path = f"/{INDEX}/_search?pipeline={quote(pipelines, safe=',')}"
         try:
             found = await self._call("POST", path, showcase.body)
         except ApiError as error:
             return _refused(error)
-        return Answer(
+        return Response(
             status=200,
             total=found["hits"]["total"]["value"],
             hits=tuple(
@@ -85,7 +85,7 @@ class Session:
             metadata=found.get("_pipeline_metadata", {}),
         )
 
-    async def _write(self, showcase: Showcase, pipelines: str) -> Answer:
+    async def _write(self, showcase: Showcase, pipelines: str) -> Response:
         """Write the document, look at what is stored, and leave nothing behind of the first."""
         before = pipelines == "_none"
         key = f"{showcase.body['sku']}{'-before' if before else ''}"
@@ -102,7 +102,7 @@ class Session:
         document = await self._stored(path)
         if before:
             await self._call("DELETE", f"{path}?refresh=true")
-        return Answer(status=written.meta.status, document=document)
+        return Response(status=written.meta.status, document=document)
 
     async def _stored(self, path: str) -> Mapping[str, Any] | None:
         try:
@@ -115,8 +115,8 @@ class Session:
 
     async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         headers = _JSON if body is not None else {"Accept": "application/json"}
-        answer = await self._client.perform_request(method, path, headers=headers, body=body)
-        return answer.body
+        response = await self._client.perform_request(method, path, headers=headers, body=body)
+        return response.body
 
 
 def _actions(material: Material) -> Iterator[dict[str, Any]]:
@@ -124,8 +124,8 @@ def _actions(material: Material) -> Iterator[dict[str, Any]]:
         yield {"_index": INDEX, "_id": product["sku"], "_source": product}
 
 
-def _refused(error: ApiError, document: Mapping[str, Any] | None = None) -> Answer:
+def _refused(error: ApiError, document: Mapping[str, Any] | None = None) -> Response:
     body = error.body
     cause = body.get("error") if isinstance(body, dict) else None
     reason = cause.get("reason") if isinstance(cause, dict) else None
-    return Answer(status=error.status_code, error=str(reason or error), document=document)
+    return Response(status=error.status_code, error=str(reason or error), document=document)

@@ -153,7 +153,7 @@ class EmbeddedCluster:
         )
 
     def _ended(self, what: str, node: Node) -> EmbeddedError:
-        code = "its guardian was killed" if node.exit_code is None else _told(node.exit_code)
+        code = "its guardian was killed" if node.exit_code is None else _reported(node.exit_code)
         kept = ""
         if self._layout is not None and self.options.data_dir is not None:
             kept = f"\nthe whole log is in {self._layout.console}"
@@ -163,5 +163,5 @@ class EmbeddedCluster:
         )
 
 
-def _told(code: int) -> str:
+def _reported(code: int) -> str:
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -49,7 +49,7 @@ class Distribution:
     sha256: checksums of the archives this release was tested with, by version; the checksum of
         any other version is asked of the repository.
     java_variable: the environment variable of its own that names a Java home.
-    usual_start: seconds to the first answer on a small machine, for the progress bar.
+    usual_start: seconds to the first response on a small machine, for the progress bar.
     bundled_java: whether it runs on the bundled runtime.
     """
 

@@ -67,9 +67,9 @@ def _guard(order: dict[str, Any], wake: int, asked: list[int]) -> int:
             start_new_session=True,
         )
     except OSError as error:
-        _tell({"failed": str(error)})
+        _report({"failed": str(error)})
         return 1
-    _tell({"pid": node.pid})
+    _report({"pid": node.pid})
     _watch(node, order["caller"], wake, asked)
     _end_group(node.pid, order["grace"])
     return 0
@@ -84,16 +84,16 @@ def _watch(node: subprocess.Popen[bytes], caller: int, wake: int, asked: list[in
     watched = _process_handle(caller)
     if watched is not None:
         poll.register(watched, select.POLLIN)
-    told = False
+    reported = False
     while not asked:
         if watched is None and os.getppid() != caller:
             return
         for source, _ in poll.poll(_LOOK_MS if watched is None else None):
             if source == wake:
                 os.read(wake, 4096)
-                if not told and (code := _exit_code(node.pid)) is not None:
-                    told = True
-                    _tell({"exit": code})
+                if not reported and (code := _exit_code(node.pid)) is not None:
+                    reported = True
+                    _report({"exit": code})
             elif source == watched or not os.read(0, 4096):
                 return
 
@@ -154,7 +154,7 @@ def _alive(group: int) -> bool:
     return True
 
 
-def _tell(event: dict[str, Any]) -> None:
+def _report(event: dict[str, Any]) -> None:
     try:
         os.write(1, json.dumps(event).encode() + b"\n")
     except BrokenPipeError:

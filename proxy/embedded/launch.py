@@ -63,7 +63,7 @@ def _opensearch(
     """Java itself with the options its own parser makes of jvm.options.
 
     The shell launcher does the same after three more runs of Java, a third of the time to the
-    first answer on a small machine, and needs bash.
+    first response on a small machine, and needs bash.
     """
     home = installation.home
     java = str(installation.java.command)

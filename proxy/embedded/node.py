@@ -99,8 +99,10 @@ class Node:
                 text = file.read().decode(errors="replace")
         except FileNotFoundError:
             return ""
-        told = [line for line in text.splitlines() if not line.lstrip().startswith(("at ", "..."))]
-        return "\n".join(told[-lines:])
+        reported = [
+            line for line in text.splitlines() if not line.lstrip().startswith(("at ", "..."))
+        ]
+        return "\n".join(reported[-lines:])
 
     def _order(self, order: dict[str, object]) -> int:
         message = memoryview(json.dumps(order).encode() + b"\n")

@@ -67,7 +67,7 @@ def bound_port(ports_file: Path) -> int | None:
 
 
 def health(port: int, timeout: float) -> str:
-    """The cluster's health: `green`, `yellow` or `red`, or why there is no answer.
+    """The cluster's health: `green`, `yellow` or `red`, or why there is no response.
 
     Every primary shard is there from `yellow` on. `locked` is a backend that is up and wants
     credentials, which only settings of the caller's own can bring about.
@@ -75,12 +75,12 @@ def health(port: int, timeout: float) -> str:
     connection = http.client.HTTPConnection(HOST, port, timeout=timeout)
     try:
         connection.request("GET", "/_cluster/health")
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status == 401:
+        response = connection.getresponse()
+        body = response.read()
+        if response.status == 401:
             return "locked"
-        if answer.status != 200:
-            return f"HTTP {answer.status}"
+        if response.status != 200:
+            return f"HTTP {response.status}"
         status = json.loads(body)["status"]
         return str(status)
     except (OSError, http.client.HTTPException, ValueError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""The backend's `filter_path`: which parts of an answer are written at all. Pure.
+"""The backend's `filter_path`: which parts of a response are written at all. Pure.
 
 The grammar: paths by comma, names by dot, ``*`` for any part of a name, ``**`` for any names (one
 at least), ``\\`` before a dot that belongs to a name. A path that begins with ``-`` excludes; where
@@ -67,16 +67,16 @@ class FilterPath:
     def __bool__(self) -> bool:
         return bool(self.included or self.excluded)
 
-    def apply(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """What is left of an answer; parts that are left whole are shared with it.
+    def apply(self, response: dict[str, Any]) -> dict[str, Any]:
+        """What is left of a response; parts that are left whole are shared with it.
 
         Raises `RecursionError` where it is nested too deeply.
         """
         if self.included:
-            answer = _included(answer, self.included)
+            response = _included(response, self.included)
         if self.excluded:
-            answer = _less(answer, self.excluded, self.keep_empty)
-        return answer
+            response = _less(response, self.excluded, self.keep_empty)
+        return response
 
 
 def _compiled(paths: Iterable[str], elasticsearch: bool) -> tuple[_Path, ...]:

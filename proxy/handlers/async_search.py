@@ -11,9 +11,9 @@ import orjson
 from aiohttp import web
 
 from pipelines.execution.executor import Executor
-from pipelines.jsontext.slices import Span, members, replaced
+from pipelines.jsontext.slices import Slice, members, replaced
 from pipelines.payload import Payload
-from proxy.handlers.scroll import ANSWER_MAX, ScrollTraffic
+from proxy.handlers.scroll import RESPONSE_MAX, ScrollHandler
 from proxy.http.headers import request_headers
 from proxy.http.media_type import is_json
 from proxy.protocol.resume_id import Cursors, Memory
@@ -26,10 +26,10 @@ from proxy.traffic.request_body import (
     PARSE_INLINE,
     UnreadableError,
     new_body_headers,
-    parse_answer,
+    parse_response,
     read_json_body,
 )
-from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
 from proxy.traffic.search_payload import merged_request
 from proxy.traffic.selection import Chosen, Selector
@@ -38,16 +38,16 @@ from proxy.upstream.client import UpstreamResponse
 # These ids stand in paths: whatever lets the backend's request lines (4 KB) through has to take
 # them. The rest is for the backend's own id and the parameters.
 REMEMBERED_MAX: Final = 3 * 1024
-# Elasticsearch tells the id in the head of its answers as well.
+# Elasticsearch tells the id in the head of its responses as well.
 ID_FIELD: Final = "X-Elasticsearch-Async-Id"
 # Parameters that a plain search does not have.
 _OWN: Final = frozenset({"wait_for_completion_timeout", "keep_on_completion", "keep_alive"})
 
 
-class AsyncSearchTraffic:
-    """Answers the calls of asynchronous searches. Without pipelines they are relayed untouched.
+class AsyncSearchHandler:
+    """Handles the calls of asynchronous searches. Without pipelines they are relayed untouched.
 
-    Every answer that has a ``response`` is seen by the result pipelines, partial ones too, each
+    Every response that has a ``response`` is seen by the result pipelines, partial ones too, each
     time with the state that the query pipelines left.
     """
 
@@ -57,7 +57,7 @@ class AsyncSearchTraffic:
         selector: Selector,
         executor: Executor,
         cursors: Cursors,
-        scroll: ScrollTraffic,
+        scroll: ScrollHandler,
         *,
         max_bytes: int,
         visible: frozenset[str],
@@ -71,7 +71,7 @@ class AsyncSearchTraffic:
         self._visible = visible
 
     async def submit(self, exchange: Exchange, target: Target) -> web.StreamResponse:
-        """Begin a search; its first answer may have results already."""
+        """Begin a search; its first response may have results already."""
         asked, query = self._selector.names.of(exchange, target.query, searches=True)
         opened, point = await self._scroll.opened(exchange, target, self._max_bytes)
         if self._selector.has_pipelines:
@@ -100,7 +100,7 @@ class AsyncSearchTraffic:
         try:
             rewritten = await runs.run(selection.query, "query", request)
             wrapped = bool(selection.result or runs.metadata or point or guarded)
-            form = await AnswerForm.of(exchange, query, self._relay)
+            form = await ResponseForm.of(exchange, query, self._relay)
             if wrapped:
                 form.check()
                 memory = self._memory(names, selection.result, runs, rewritten.text)
@@ -124,22 +124,22 @@ class AsyncSearchTraffic:
                     body=request.encode(),
                 )
 
-            response, answered = await Attempt(
+            response, accepted = await Attempt(
                 pipelines=selection.query,
                 original=request,
                 rewritten=rewritten,
                 send=send,
                 probe=probe,
-            ).answer(runs)
+            ).respond(runs)
         finally:
             runs.accepted()
         with response:
             if not wrapped:
-                response.headers.extend(runs.answer_headers())
-                return await self._relay.answer(exchange, response)
-            if answered is not rewritten:
-                memory = self._memory(names, selection.result, runs, answered.text)
-            return await self._answer(exchange, response, form, runs, selection.result, memory)
+                response.headers.extend(runs.response_headers())
+                return await self._relay.respond(exchange, response)
+            if accepted is not rewritten:
+                memory = self._memory(names, selection.result, runs, accepted.text)
+            return await self._respond(exchange, response, form, runs, selection.result, memory)
 
     async def result(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """What a search has found so far, with the pipelines it was begun with."""
@@ -174,7 +174,7 @@ class AsyncSearchTraffic:
         runs: Runs,
         chosen: Chosen,
     ) -> web.StreamResponse:
-        form = await AnswerForm.of(exchange, target.query, self._relay)
+        form = await ResponseForm.of(exchange, target.query, self._relay)
         form.check()
         query, headers = form.ask(target.query, request_headers(exchange.raw_headers))
         with await self._relay.send(
@@ -183,44 +183,44 @@ class AsyncSearchTraffic:
             headers=headers,
             body=await request_body(exchange),
         ) as response:
-            return await self._answer(exchange, response, form, runs, chosen, memory)
+            return await self._respond(exchange, response, form, runs, chosen, memory)
 
-    async def _answer(
+    async def _respond(
         self,
         exchange: Exchange,
         response: UpstreamResponse,
-        form: AnswerForm,
+        form: ResponseForm,
         runs: Runs,
         chosen: Chosen,
         memory: Memory,
     ) -> web.StreamResponse:
-        """The backend's answer, whatever its status: a search that failed can have results too."""
+        """The backend's response, whatever its status: a failed search can have results too."""
         if own := response.headers.get(ID_FIELD):
             response.headers[ID_FIELD] = self._cursors.wrap(own, memory)
         if not is_json(response.headers.get("Content-Type", "")):
             if response.status == 200:
                 runs.skipped(chosen, "the answer is not JSON")
-            response.headers.extend(runs.answer_headers())
-            return await self._relay.answer(exchange, response)
-        raw = await response.read(ANSWER_MAX)
+            response.headers.extend(runs.response_headers())
+            return await self._relay.respond(exchange, response)
+        raw = await response.read(RESPONSE_MAX)
         try:
             text = raw.decode()
-            spans = await _located(text)
+            parts = await _located(text)
         except ValueError as error:
             runs.skipped(chosen, f"the answer is not valid JSON: {error}")
             fields = response.headers.copy()
             fields.popall("Content-Length", None)
-            fields.extend(runs.answer_headers())
+            fields.extend(runs.response_headers())
             return exchange.respond(response.status, fields, raw, reason=response.reason)
-        changes: list[tuple[Span, str]] = []
-        if own_id := spans.get("id"):
+        changes: list[tuple[Slice, str]] = []
+        if own_id := parts.get("id"):
             changes += self._wrapped(text, own_id, memory)
-        found = spans.get("response")
+        found = parts.get("response")
         if found is not None and text[found.start] == "{":
             inner = await self._transformed(text[found.start : found.end], runs, chosen, memory)
             changes.append((found, inner))
         return await form.respond(
-            exchange, response, replaced(text, changes), runs.answer_headers()
+            exchange, response, replaced(text, changes), runs.response_headers()
         )
 
     async def _transformed(self, text: str, runs: Runs, chosen: Chosen, memory: Memory) -> str:
@@ -231,23 +231,23 @@ class AsyncSearchTraffic:
             runs.skipped(chosen, f"the response is larger than {self._max_bytes} bytes")
             return runs.with_metadata(text)
         try:
-            payload = await parse_answer(text.encode(), "search response")
+            payload = await parse_response(text.encode(), "search response")
         except UnreadableError as error:
             runs.skipped(chosen, error.reason)
             return runs.with_metadata(text)
         result = await runs.run(chosen, "result", payload, request=memory.request)
         return runs.with_metadata(result.text)
 
-    def _wrapped(self, text: str, span: Span, memory: Memory) -> list[tuple[Span, str]]:
-        value = orjson.loads(text[span.start : span.end])
+    def _wrapped(self, text: str, part: Slice, memory: Memory) -> list[tuple[Slice, str]]:
+        value = orjson.loads(text[part.start : part.end])
         if not isinstance(value, str):
             return []
-        return [(span, orjson.dumps(self._cursors.wrap(value, memory)).decode())]
+        return [(part, orjson.dumps(self._cursors.wrap(value, memory)).decode())]
 
     def _memory(self, names: tuple[str, ...], chosen: Chosen, runs: Runs, request: str) -> Memory:
-        """What later answers have to know, as far as it fits into an id.
+        """What later responses have to know, as far as it fits into an id.
 
-        Raises `ErrorAnswer` (413) where it does not fit and a final pipeline would miss it.
+        Raises `ErrorResponse` (413) where it does not fit and a final pipeline would miss it.
         """
         memory = Memory(
             names=names,
@@ -266,7 +266,7 @@ class AsyncSearchTraffic:
     async def _pass(self, exchange: Exchange, target: str | None = None) -> web.StreamResponse:
         body = await request_body(exchange)
         with await self._relay.send(exchange, target=target, body=body) as response:
-            return await self._relay.answer(exchange, response)
+            return await self._relay.respond(exchange, response)
 
 
 def _search_path(target: Target) -> str:
@@ -281,10 +281,10 @@ def _target_of(target: Target, backend_id: str) -> str:
     return target.query.after(f"{path}/{quote(backend_id, safe='=')}")
 
 
-async def _located(text: str) -> dict[str, Span]:
+async def _located(text: str) -> dict[str, Slice]:
     """Where the members of a JSON object lie. Raises `ValueError` for a text that is none."""
     if len(text) > PARSE_INLINE:
         found = await asyncio.to_thread(members, text)
     else:
         found = members(text)
-    return {span.key: span for span in found}
+    return {part.key: part for part in found}

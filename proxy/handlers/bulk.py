@@ -1,4 +1,4 @@
-"""`_bulk` with document pipelines: item by item; order and count of the answer stay."""
+"""`_bulk` with document pipelines: item by item; order and count of the response stay."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pipelines.payload import Payload
 from proxy.formats.convert import has_lines
 from proxy.handlers.bulk_batches import BulkBatches
 from proxy.handlers.bulk_sending import BulkSending
-from proxy.handlers.dead_letter import Failures
-from proxy.handlers.document import item_answer, item_error, noop, pipeline_left
+from proxy.handlers.dead_letter import DeadLetters
+from proxy.handlers.document import item_error, item_response, noop, pipeline_left
 from proxy.handlers.update import Updates
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.protocol.bulk_body import (
     BulkGroup,
     BulkItem,
@@ -59,7 +59,7 @@ class _Bulk:
 
     @classmethod
     def read(cls, body: bytes, index: str) -> _Bulk:
-        """Raises `BulkSyntaxError`, and `ErrorAnswer` where an item names the store."""
+        """Raises `BulkSyntaxError`, and `ErrorResponse` where an item names the store."""
         items = read_bulk(body)
         check_names({name for item in items if isinstance(name := item.meta.get("_index"), str)})
         for item in items:
@@ -68,8 +68,8 @@ class _Bulk:
         return cls(items, grouped(items, index))
 
 
-class BulkTraffic:
-    """Answers `_bulk`. Without document pipelines anywhere it is relayed untouched."""
+class BulkHandler:
+    """Handles `_bulk`. Without document pipelines anywhere it is relayed untouched."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class BulkTraffic:
         executor: Executor,
         batches: Batches,
         updates: Updates,
-        failures: Failures,
+        dead_letters: DeadLetters,
         *,
         max_bytes: int,
         max_bulk_bytes: int,
@@ -90,7 +90,7 @@ class BulkTraffic:
         self._executor = executor
         self._batches = BulkBatches(batches, max_bytes=max_bytes)
         self._updates = updates
-        self._failures = failures
+        self._dead_letters = dead_letters
         self._max_bytes = max_bytes
         self._max_bulk_bytes = max_bulk_bytes
         self._visible = visible
@@ -130,7 +130,7 @@ class BulkTraffic:
         await asyncio.to_thread(check_store, body, exchange.headers.get("Content-Type", ""))
         raw = await exchange.body(self._max_bulk_bytes) if exchange.has_body else None
         with await self._relay.send(exchange, body=raw) as response:
-            return await self._relay.answer(exchange, response)
+            return await self._relay.respond(exchange, response)
 
     async def _unread(
         self,
@@ -145,7 +145,7 @@ class BulkTraffic:
         names, lines = target.names, has_lines(exchange.headers.get("Content-Type", ""))
         if await self._selector.finals_may_run(names, body, phases, lines=lines):
             reason = f"{error.reason}; final pipelines have to read it"
-            raise ErrorAnswer(error.status, error.type, reason)
+            raise ErrorResponse(error.status, error.type, reason)
         return await self._as_it_came(exchange, target, header, body, error.reason)
 
     async def _broken(
@@ -157,13 +157,13 @@ class BulkTraffic:
             names = await asyncio.to_thread(indices_in, body, target.names)
             if len(names) > NAMES_MAX or await self._selector.finals(names, "document"):
                 reason += "; final pipelines have to read it"
-                raise ErrorAnswer(400, "illegal_argument_exception", reason)
+                raise ErrorResponse(400, "illegal_argument_exception", reason)
         return await self._as_it_came(exchange, target, header, body, reason)
 
     async def _as_it_came(
         self, exchange: Exchange, target: Target, header: Asked | None, body: bytes, reason: str
     ) -> web.StreamResponse:
-        """The answer to a body that no pipeline is given, which is told where one would be."""
+        """The response to a body that no pipeline is given, which is told where one would be."""
         await asyncio.to_thread(check_store, body, exchange.headers.get("Content-Type", ""))
         runs = self._runs(exchange, target.index)
         query, asked = target.query, target.query.get("pipeline")
@@ -231,11 +231,11 @@ class BulkTraffic:
                             done[place] = done[place].without_pipeline(rest)
                     for place in members.unread:
                         done[place] = await self._left_out(done[place], index, chosen, runs)
-                except (ErrorAnswer, PipelineError, UpstreamError) as error:
-                    answer = item_answer(error, runs.request_id)
+                except (ErrorResponse, PipelineError, UpstreamError) as error:
+                    response = item_response(error, runs.request_id)
                     for place in places:
                         item = done[place]
-                        done[place] = item.answered(item_error(index, item.id, answer))
+                        done[place] = item.with_response(item_error(index, item.id, response))
 
         await _at_once(work, len(bulk.groups))
         return [(key[0], bulk.groups[key], chosen) for key, chosen in found.items() if chosen]
@@ -249,8 +249,8 @@ class BulkTraffic:
             chosen += tuple(pipeline for pipeline in more if pipeline not in chosen)
         try:
             runs.unread(chosen, UnreadableError(item.unread))
-        except ErrorAnswer as error:
-            return item.answered(item_error(index, item.id, error))
+        except ErrorResponse as error:
+            return item.with_response(item_error(index, item.id, error))
         return item
 
     async def _run_item(
@@ -260,12 +260,12 @@ class BulkTraffic:
         try:
             return await self._process(item, index, chosen, runs, exchange)
         except DroppedError:
-            return item.answered({**noop(index, item.id), "status": 200})
+            return item.with_response({**noop(index, item.id), "status": 200})
         except RunFailedError as failure:
             return await self._settled(item, index, failure, exchange)
-        except (ErrorAnswer, PipelineError, UpstreamError) as error:
-            answer = item_answer(error, exchange.request_id)
-            return item.answered(item_error(index, item.id, answer))
+        except (ErrorResponse, PipelineError, UpstreamError) as error:
+            response = item_response(error, exchange.request_id)
+            return item.with_response(item_error(index, item.id, response))
         finally:
             all_runs.take(runs)
 
@@ -297,25 +297,25 @@ class BulkTraffic:
         if merged.kind == "missing":
             return item
         if merged.kind == "noop":
-            told = {**merged.stamp, "status": 200}
-            return item.answered({**noop(index, item.id), **told})
+            reported = {**merged.stamp, "status": 200}
+            return item.with_response({**noop(index, item.id), **reported})
         return item.as_write(merged.kind, merged.source, merged.seq_no, merged.primary_term)
 
     async def _settled(
         self, item: BulkItem, index: str, failure: RunFailedError, exchange: Exchange
     ) -> BulkItem:
         try:
-            told = await self._failures.settle(
+            reported = await self._dead_letters.settle(
                 failure,
                 index=index,
                 document_id=item.id,
                 document=item.source or b"",
                 credentials=credentials_of(exchange),
             )
-        except (ErrorAnswer, UpstreamError) as error:
-            answer = item_answer(error, exchange.request_id)
-            return item.answered(item_error(index, item.id, answer))
-        return item.answered({**noop(index, item.id), **told, "status": 200})
+        except (ErrorResponse, UpstreamError) as error:
+            response = item_response(error, exchange.request_id)
+            return item.with_response(item_error(index, item.id, response))
+        return item.with_response({**noop(index, item.id), **reported, "status": 200})
 
     def _runs(self, exchange: Exchange, index: str) -> Runs:
         return Runs.of(exchange, self._executor, index=index, visible=self._visible)
@@ -335,5 +335,5 @@ def _parse(item: BulkItem, limit: int) -> Payload:
     source: Any = item.source or b""
     if len(source) > limit:
         reason = f"line {item.line + 1}: the document is larger than {limit} bytes"
-        raise ErrorAnswer(413, "content_too_long_exception", reason)
+        raise ErrorResponse(413, "content_too_long_exception", reason)
     return parse_now(source.rstrip(b"\r"), f"document in line {item.line + 1}")

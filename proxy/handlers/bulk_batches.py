@@ -10,10 +10,10 @@ from pipelines.errors import DroppedError, RejectedError
 from pipelines.execution.batch import Batches, BatchRun
 from pipelines.wasm import Document
 from proxy.handlers.document import item_error, noop
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.protocol.bulk_body import BulkItem
 from proxy.server.request_id import new_id
-from proxy.traffic.runs import Runs, answer_of
+from proxy.traffic.runs import Runs, response_of
 from proxy.traffic.selection import Chosen
 
 BATCH_BYTES: Final = 256 * 1024
@@ -113,12 +113,12 @@ def _settle(
         elif end is None:
             left.append(place)
         elif isinstance(end, DroppedError):
-            items[place] = item.answered({**noop(index, item.id), "status": 200})
+            items[place] = item.with_response({**noop(index, item.id), "status": 200})
         else:
             items[place] = _refused(item, index, end, run.ids[number])
 
 
 def _refused(item: BulkItem, index: str, error: RejectedError, id: str) -> BulkItem:
-    answer = answer_of(error, id)
-    assert isinstance(answer, ErrorAnswer)
-    return item.answered(item_error(index, item.id, answer))
+    response = response_of(error, id)
+    assert isinstance(response, ErrorResponse)
+    return item.with_response(item_error(index, item.id, response))

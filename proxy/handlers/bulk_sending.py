@@ -1,4 +1,4 @@
-"""What is left of a bulk goes to the backend, and its answer to the client with our items in it."""
+"""Sends what is left of a bulk to the backend, and its response with our items to the client."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Final
 
 from aiohttp import web
 
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
 from proxy.http.query_string import QueryString
-from proxy.protocol.bulk_body import BulkItem, merge_answer, write_bulk
+from proxy.protocol.bulk_body import BulkItem, merge_response, write_bulk
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import new_body_headers
-from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
 
-ANSWER_MAX: Final = 200 * 1024 * 1024
+RESPONSE_MAX: Final = 200 * 1024 * 1024
 # More items are put together off the event loop.
 WRITE_INLINE: Final = 5_000
 NO_REQUESTS: Final = b"no requests added"
-"""In the answer of both backends to a call of several requests that has none, if all else of it is
-as it should be."""
+"""In the response of both backends to a call of several requests that has none, if all else of it
+is as it should be."""
 
 
 class BulkSending:
@@ -51,10 +51,10 @@ class BulkSending:
             with await self._relay.send(
                 exchange, target=query.after(target.path), headers=headers, body=sent
             ) as response:
-                for name, value in runs.answer_headers():
+                for name, value in runs.response_headers():
                     response.add(name, value)
-                return await self._relay.answer(exchange, response)
-        form = await AnswerForm.of(exchange, query, self._relay)
+                return await self._relay.respond(exchange, response)
+        form = await ResponseForm.of(exchange, query, self._relay)
         form.check()
         # Items are put in by their place, which a filter would lose.
         asked, headers = form.ask(query, headers)
@@ -63,21 +63,21 @@ class BulkSending:
             with await self._relay.send(
                 exchange, target=asked.after(target.path), headers=headers, body=b"\n"
             ) as response:
-                raw = await response.read(ANSWER_MAX)
+                raw = await response.read(RESPONSE_MAX)
                 if NO_REQUESTS not in raw:
-                    return await form.respond(exchange, response, raw, runs.answer_headers())
-            answer = merge_answer(done, '{"took":0,"errors":false,"items":[]}')
-            body, given = await form.write(exchange, answer, 200)
-            fields = Headers([*runs.answer_headers(), *given.items()])
+                    return await form.respond(exchange, response, raw, runs.response_headers())
+            alone = merge_response(done, '{"took":0,"errors":false,"items":[]}')
+            body, given = await form.write(exchange, alone, 200)
+            fields = Headers([*runs.response_headers(), *given.items()])
             return exchange.respond_json(200, body, fields)
         with await self._relay.send(
             exchange, target=asked.after(target.path), headers=headers, body=sent
         ) as response:
-            raw = await response.read(ANSWER_MAX)
+            raw = await response.read(RESPONSE_MAX)
             merged: str | bytes = raw
             if response.status == 200:
                 merged = await asyncio.to_thread(_merged, done, raw)
-            return await form.respond(exchange, response, merged, runs.answer_headers())
+            return await form.respond(exchange, response, merged, runs.response_headers())
 
 
 async def _written(items: list[BulkItem]) -> bytes:
@@ -87,9 +87,9 @@ async def _written(items: list[BulkItem]) -> bytes:
 
 
 def _merged(items: list[BulkItem], raw: bytes) -> str:
-    """The backend's answer with our items in their places; what it said of the others stays."""
+    """The backend's response with our items in their places; what it said of the others stays."""
     try:
-        return merge_answer(items, raw.decode(errors="replace"))
+        return merge_response(items, raw.decode(errors="replace"))
     except ValueError as error:
         reason = f"the backend's answer to the bulk cannot be understood: {error}"
-        raise ErrorAnswer(500, "proxy_exception", reason) from error
+        raise ErrorResponse(500, "proxy_exception", reason) from error

@@ -12,7 +12,7 @@ from proxy.backend.client import Backend
 from proxy.traffic.runs import RunFailedError
 
 
-class Failures:
+class DeadLetters:
     """Applies the `on_error` of document pipelines. A final one always fails its document."""
 
     def __init__(self, backend: Backend) -> None:
@@ -51,6 +51,6 @@ class Failures:
             "document": document.decode("utf-8", "replace"),
         }
         target = f"/{quote(definition.dead_letter_index, safe='')}/_doc"
-        answer = await self._backend.call("POST", target, letter, headers=credentials)
-        stored = answer.require(200, 201)
+        response = await self._backend.call("POST", target, letter, headers=credentials)
+        stored = response.require(200, 201)
         return {"dead_letter": {"_index": stored["_index"], "_id": stored["_id"]}}

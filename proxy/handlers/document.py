@@ -13,13 +13,13 @@ from pipelines.errors import DroppedError
 from pipelines.execution.executor import Executor
 from pipelines.payload import Payload
 from proxy.backend.client import Backend
-from proxy.handlers.dead_letter import Failures
+from proxy.handlers.dead_letter import DeadLetters
 from proxy.handlers.update import Merged, Updates
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
 from proxy.http.query_string import QueryString
 from proxy.protocol.target import Target
-from proxy.server.errors import answer_for
+from proxy.server.errors import response_for
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay, request_body
 from proxy.traffic.request_body import (
@@ -29,7 +29,7 @@ from proxy.traffic.request_body import (
     parse,
     read_json_body,
 )
-from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import RunFailedError, Runs
 from proxy.traffic.selection import Chosen, Selector
 
@@ -39,8 +39,8 @@ MERGE_TRIES = 3
 _WRITE_PARAMETERS = ("refresh", "routing", "timeout", "wait_for_active_shards", "require_alias")
 
 
-class DocumentTraffic:
-    """Answers `_doc`, `_create` and `_update`. Without pipelines they are relayed untouched."""
+class DocumentHandler:
+    """Handles `_doc`, `_create` and `_update`. Without pipelines they are relayed untouched."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class DocumentTraffic:
         selector: Selector,
         executor: Executor,
         updates: Updates,
-        failures: Failures,
+        dead_letters: DeadLetters,
         backend: Backend,
         *,
         max_bytes: int,
@@ -58,7 +58,7 @@ class DocumentTraffic:
         self._selector = selector
         self._executor = executor
         self._updates = updates
-        self._failures = failures
+        self._dead_letters = dead_letters
         self._backend = backend
         self._max_bytes = max_bytes
         self._visible = visible
@@ -146,33 +146,33 @@ class DocumentTraffic:
         with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, body=body
         ) as response:
-            for name, value in runs.answer_headers():
+            for name, value in runs.response_headers():
                 response.add(name, value)
-            return await self._relay.answer(exchange, response)
+            return await self._relay.respond(exchange, response)
 
     async def _left_out(
-        self, exchange: Exchange, target: Target, runs: Runs, told: dict[str, Any]
+        self, exchange: Exchange, target: Target, runs: Runs, reported: dict[str, Any]
     ) -> web.StreamResponse:
-        form = await AnswerForm.of(exchange, target.query, self._relay)
+        form = await ResponseForm.of(exchange, target.query, self._relay)
         if form.format == "smile":
             form = replace(form, format="json")
-        body = orjson.dumps({**noop(target.index, target.id), **told})
+        body = orjson.dumps({**noop(target.index, target.id), **reported})
         written, fields = await form.write(exchange, body, 200)
         return exchange.respond_json(
-            200, written, Headers([*fields.items(), *runs.answer_headers()])
+            200, written, Headers([*fields.items(), *runs.response_headers()])
         )
 
     async def _settled(
         self, exchange: Exchange, target: Target, runs: Runs, failure: RunFailedError, body: bytes
     ) -> web.StreamResponse:
-        told = await self._failures.settle(
+        reported = await self._dead_letters.settle(
             failure,
             index=target.index,
             document_id=target.id,
             document=body,
             credentials=credentials_of(exchange),
         )
-        return await self._left_out(exchange, target, runs, told)
+        return await self._left_out(exchange, target, runs, reported)
 
     async def _merge(
         self,
@@ -203,16 +203,16 @@ class DocumentTraffic:
                 return await self._send(exchange, target, runs, query, headers, body)
             if merged.kind == "noop":
                 return await self._left_out(exchange, target, runs, merged.stamp)
-            answer = await self._backend.call(
+            response = await self._backend.call(
                 "PUT",
                 _write_target(target, query, merged),
                 merged.source.encode(),
                 headers=credentials_of(exchange),
             )
-            if answer.status == 409 and tries > 0 and "if_seq_no" not in query.names():
+            if response.status == 409 and tries > 0 and "if_seq_no" not in query.names():
                 continue
-            fields = Headers(runs.answer_headers())
-            return exchange.respond_json(answer.status, answer.body, fields)
+            fields = Headers(runs.response_headers())
+            return exchange.respond_json(response.status, response.body, fields)
 
 
 def _tries(query: QueryString) -> int:
@@ -243,7 +243,7 @@ def pipeline_left(query: QueryString, asked: str | None, rest: str | None) -> Qu
 
 
 def noop(index: str, document_id: object) -> dict[str, Any]:
-    """The answer to a document that is left out, as the backend gives it for its own pipelines."""
+    """The response to a document that is left out, as the backend's own pipelines get it."""
     return {
         "_index": index,
         "_id": document_id if document_id is not None else "auto-generated",
@@ -253,19 +253,19 @@ def noop(index: str, document_id: object) -> dict[str, Any]:
     }
 
 
-def item_error(index: str, document_id: object, answer: ErrorAnswer) -> dict[str, Any]:
-    """The answer to an item of a bulk that failed."""
+def item_error(index: str, document_id: object, response: ErrorResponse) -> dict[str, Any]:
+    """The response to an item of a bulk that failed."""
     return {
         "_index": index,
         "_id": document_id,
-        "status": answer.status,
-        "error": {"type": answer.type, "reason": answer.reason, **answer.extra},
+        "status": response.status,
+        "error": {"type": response.type, "reason": response.reason, **response.extra},
     }
 
 
-def item_answer(error: Exception, request_id: str) -> ErrorAnswer:
-    """`answer_for` an item of a bulk: a 500 only where sending the item again may help."""
+def item_response(error: Exception, request_id: str) -> ErrorResponse:
+    """`response_for` an item of a bulk: a 500 only where sending the item again may help."""
     if isinstance(error, RunFailedError) and (status := error.item_status) < 500:
         # The log has the run.
-        return ErrorAnswer(status, error.type, error.reason, extra=error.extra)
-    return answer_for(error, request_id)
+        return ErrorResponse(status, error.type, error.reason, extra=error.extra)
+    return response_for(error, request_id)

@@ -13,21 +13,21 @@ from aiohttp import web
 from pipelines.errors import PipelineError
 from pipelines.execution.executor import CompiledPipeline, Executor
 from pipelines.jsontext.json_text import write
-from pipelines.jsontext.slices import Span, elements, member, members, replaced
-from proxy.http.errors import ErrorAnswer
+from pipelines.jsontext.slices import Slice, elements, member, members, replaced
+from proxy.http.errors import ErrorResponse
 from proxy.http.headers import request_headers
 from proxy.http.media_type import is_json
 from proxy.protocol.target import Operation, Target
-from proxy.server.errors import answer_for
+from proxy.server.errors import response_for
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay, request_body
-from proxy.traffic.request_body import PARSE_INLINE, UnreadableError, located, parse_answer
-from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.request_body import PARSE_INLINE, UnreadableError, located, parse_response
+from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
 from proxy.traffic.selection import Chosen, Selector, bypass_refused
 from proxy.upstream.client import UpstreamResponse
 
-ANSWER_MAX = 200 * 1024 * 1024
+RESPONSE_MAX = 200 * 1024 * 1024
 CONCURRENCY = 8
 _AROUND: Final = (
     b'{"took":0,"timed_out":false,"_shards":{"total":1,"successful":1,"skipped":0,"failed":0},'
@@ -36,8 +36,8 @@ _AROUND: Final = (
 _REQUEST = '{"query":{"match_all":{}}}'
 
 
-class ReadTraffic:
-    """Answers `GET _doc`, `_source` and `_mget`. Without such pipelines they are relayed."""
+class GetHandler:
+    """Handles `GET _doc`, `_source` and `_mget`. Without such pipelines they are relayed."""
 
     def __init__(
         self, relay: Relay, selector: Selector, executor: Executor, *, visible: frozenset[str]
@@ -56,9 +56,9 @@ class ReadTraffic:
             with await self._relay.send(
                 exchange, target=query.after(target.path), body=body
             ) as response:
-                return await self._relay.answer(exchange, response)
+                return await self._relay.respond(exchange, response)
         bare = target.operation is Operation.GET_SOURCE
-        form = await AnswerForm.of(exchange, query, self._relay)
+        form = await ResponseForm.of(exchange, query, self._relay)
         if bare:
             # The backend gives a source whole, whatever its `filter_path`.
             form = replace(form, filters=None)
@@ -78,7 +78,7 @@ class ReadTraffic:
                 runs.skipped(chosen, "the document is not answered as JSON")
             if response.status != 200 or not readable:
                 return await self._unread(exchange, response, form)
-            raw = await response.read(ANSWER_MAX)
+            raw = await response.read(RESPONSE_MAX)
             text = raw.decode(errors="surrogateescape")
             hit = _source_hit(target, text) if bare else text
             try:
@@ -87,30 +87,30 @@ class ReadTraffic:
                 if not form.is_plain:
                     return await self._again(exchange, target, runs)
                 result = hit
-            told = runs.answer_headers()
+            reported = runs.response_headers()
             if result is None:
                 gone = _not_found(target, bare)
-                return await form.respond(exchange, response, gone, told, status=404)
+                return await form.respond(exchange, response, gone, reported, status=404)
             kept = raw if result == hit else _part(result, "_source") if bare else result
-            return await form.respond(exchange, response, kept, told)
+            return await form.respond(exchange, response, kept, reported)
 
     async def _again(self, exchange: Exchange, target: Target, runs: Runs) -> web.StreamResponse:
-        """The backend's own answer, in the form that the client asked for."""
+        """The backend's own response, in the form that the client asked for."""
         query = target.query.without({"pipeline"})
         body = await exchange.body(exchange.max_body) if exchange.has_body else None
         with await self._relay.send(
             exchange, target=query.after(target.path), body=body, retry=True
         ) as response:
-            response.headers.extend(runs.answer_headers())
-            return await self._relay.answer(exchange, response)
+            response.headers.extend(runs.response_headers())
+            return await self._relay.respond(exchange, response)
 
     async def _unread(
-        self, exchange: Exchange, response: UpstreamResponse, form: AnswerForm
+        self, exchange: Exchange, response: UpstreamResponse, form: ResponseForm
     ) -> web.StreamResponse:
-        """An answer that no pipeline is for, or can read."""
+        """A response that no pipeline is for, or can read."""
         if form.is_plain and exchange.method != "HEAD":
-            return await self._relay.answer(exchange, response)
-        return await form.respond(exchange, response, await response.read(ANSWER_MAX))
+            return await self._relay.respond(exchange, response)
+        return await form.respond(exchange, response, await response.read(RESPONSE_MAX))
 
     async def many(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``_mget``: every document by the pipelines of its own index."""
@@ -120,8 +120,8 @@ class ReadTraffic:
             with await self._relay.send(
                 exchange, target=query.after(target.path), body=body
             ) as response:
-                return await self._relay.answer(exchange, response)
-        form = await AnswerForm.of(exchange, query, self._relay)
+                return await self._relay.respond(exchange, response)
+        form = await ResponseForm.of(exchange, query, self._relay)
         form.check()
         query, headers = form.ask(query, request_headers(exchange.raw_headers))
         with await self._relay.send(
@@ -130,39 +130,39 @@ class ReadTraffic:
             readable = is_json(response.headers.get("Content-Type", ""))
             if response.status != 200 or not readable:
                 return await self._unread(exchange, response, form)
-            raw = await response.read(ANSWER_MAX)
+            raw = await response.read(RESPONSE_MAX)
             runs = self._runs(exchange, target.index)
             text, whole = await self._documents(raw, runs)
             changes = await self._each(exchange, target, text, whole, runs) if whole else []
             made = replaced(text, changes) if changes else raw
             if not changes and not form.is_plain and runs.warnings:
                 return await self._again(exchange, target, runs)
-            return await form.respond(exchange, response, made, runs.answer_headers())
+            return await form.respond(exchange, response, made, runs.response_headers())
 
-    async def _documents(self, raw: bytes, runs: Runs) -> tuple[str, Span | None]:
-        """An answer's text and where its documents lie; None where they cannot be told apart."""
+    async def _documents(self, raw: bytes, runs: Runs) -> tuple[str, Slice | None]:
+        """A response's text and where its documents lie; None where they cannot be told apart."""
         try:
             if len(raw) > PARSE_INLINE:
                 return await asyncio.to_thread(located, raw, "docs")
             return located(raw, "docs")
         except UnreadableError as error:
             if self._selector.guarded("result"):
-                raise ErrorAnswer(500, "pipeline_execution_exception", error.reason) from error
+                raise ErrorResponse(500, "pipeline_execution_exception", error.reason) from error
             runs.warnings.add(f"no pipeline ran: {error.reason}")
             return "", None
 
     async def _each(
-        self, exchange: Exchange, target: Target, text: str, whole: Span, runs: Runs
-    ) -> list[tuple[Span, str]]:
-        changes: list[tuple[Span, str]] = []
+        self, exchange: Exchange, target: Target, text: str, whole: Slice, runs: Runs
+    ) -> list[tuple[Slice, str]]:
+        changes: list[tuple[Slice, str]] = []
         waiting = iter(elements(text, whole.start))
 
         async def work() -> None:
-            for span in waiting:
-                document = text[span.start : span.end]
+            for part in waiting:
+                document = text[part.start : part.end]
                 new = await self._one_of_many(exchange, target, document, runs)
                 if new != document:
-                    changes.append((span, new))
+                    changes.append((part, new))
 
         async with asyncio.TaskGroup() as group:
             for number in range(CONCURRENCY):
@@ -171,7 +171,7 @@ class ReadTraffic:
 
     async def _one_of_many(self, exchange: Exchange, target: Target, text: str, runs: Runs) -> str:
         # Its source may be more than a parser can hold.
-        parts = {span.key: span for span in members(text)}
+        parts = {part.key: part for part in members(text)}
         found, named, identified = (parts.get(key) for key in ("found", "_index", "_id"))
         if found is None or named is None or text[found.start : found.end] != "true":
             return text
@@ -183,9 +183,9 @@ class ReadTraffic:
             result = await self._run(own, chosen, text)
         except UnreadableError:
             return text
-        except (ErrorAnswer, PipelineError) as error:
-            answer = orjson.loads(answer_for(error, own.request_id).body())["error"]
-            return write({"_index": index, "_id": doc_id, "error": answer})
+        except (ErrorResponse, PipelineError) as error:
+            response = orjson.loads(response_for(error, own.request_id).body())["error"]
+            return write({"_index": index, "_id": doc_id, "error": response})
         finally:
             runs.take(own)
         if result is None:
@@ -201,7 +201,7 @@ class ReadTraffic:
     async def _chosen(self, names: tuple[str, ...], exchange: Exchange, target: Target) -> Chosen:
         """The result pipelines that apply to a read by id.
 
-        Raises `ErrorAnswer`: 400 for one that is named and does not apply, 403 for a final one.
+        Raises `ErrorResponse`: 400 for one that is named and does not apply, 403 for a final one.
         """
         asked, _ = self._selector.names.of(exchange, target.query)
         selection = await self._selector.for_search(names, asked, phases=("result",))
@@ -213,7 +213,7 @@ class ReadTraffic:
                 raise bypass_refused(pipeline, target.path)
             elif asked is not None and not asked.by_header:
                 reason = f"[{pipeline.name}] does not apply to reads by id (applies_to)"
-                raise ErrorAnswer(400, "illegal_argument_exception", reason)
+                raise ErrorResponse(400, "illegal_argument_exception", reason)
         return tuple(chosen)
 
     async def _run(self, runs: Runs, chosen: Chosen, hit: str) -> str | None:
@@ -225,7 +225,7 @@ class ReadTraffic:
             return hit
         try:
             hit_bytes = hit.encode(errors="surrogateescape")
-            payload = await parse_answer(_AROUND % hit_bytes, "document")
+            payload = await parse_response(_AROUND % hit_bytes, "document")
         except UnreadableError as error:
             runs.skipped(chosen, error.reason)
             raise
@@ -247,8 +247,8 @@ def _source_hit(target: Target, source: str) -> str:
 
 
 def _part(text: str, name: str) -> str:
-    span = member(text, name)
-    return text[span.start : span.end] if span else "{}"
+    part = member(text, name)
+    return text[part.start : part.end] if part else "{}"
 
 
 def _not_found(target: Target, bare: bool) -> str:
@@ -257,4 +257,4 @@ def _not_found(target: Target, bare: bool) -> str:
         gone: dict[str, Any] = {"_index": target.index, "_id": target.id, "found": False}
         return orjson.dumps(gone).decode()
     reason = f"Document not found [{target.index}]/[{target.id}]"
-    return ErrorAnswer(404, "resource_not_found_exception", reason).body().decode()
+    return ErrorResponse(404, "resource_not_found_exception", reason).body().decode()

@@ -17,7 +17,7 @@ from proxy.backend.resolver import ALL, Resolver
 from proxy.control.definitions import Definitions
 from proxy.handlers.search_default import SearchDefault, Turn
 from proxy.handlers.shown_settings import ShownSettings
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.media_type import is_json
 from proxy.http.query_string import is_true
 from proxy.protocol.index_settings import (
@@ -32,7 +32,7 @@ from proxy.protocol.reach import LEFT_OUT
 from proxy.protocol.store_guard import check_patterns
 from proxy.protocol.target import Target, expressions
 from proxy.server.admin_token import check_token
-from proxy.server.errors import answer_for
+from proxy.server.errors import response_for
 from proxy.server.exchange import Exchange
 from proxy.store.errors import StoreError
 from proxy.traffic.relay import Relay
@@ -43,7 +43,7 @@ from proxy.traffic.request_body import (
     parse,
     read_json_body,
 )
-from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.response_format import ResponseForm
 from proxy.upstream.errors import UpstreamError
 
 BODY_MAX = 16 * 1024 * 1024
@@ -56,7 +56,7 @@ _log = structlog.get_logger("proxy.handlers.indices")
 Settings = dict[str, str | None]
 
 
-class IndexTraffic:
+class IndicesHandler:
     """Keeps attachments in step with what clients do to indices."""
 
     def __init__(
@@ -92,10 +92,10 @@ class IndexTraffic:
 
     async def delete(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``DELETE`` of indices, data streams: what was attached goes with those that are gone."""
-        answer = await self._relay(exchange)
+        response = await self._relay(exchange)
         self._resolver.names_changed()
         await self._detach(exchange, target.names or _streams(target.values.get("name", "")))
-        return answer
+        return response
 
     async def removed(self, exchange: Exchange, body: bytes) -> None:
         """After ``POST /_aliases`` with this body, whose actions can delete indices as well."""
@@ -126,24 +126,24 @@ class IndexTraffic:
         if not ours and turn.is_theirs_alone and turn.theirs:
             return await self._relay_read(exchange)
         self._check(ours | turn.ours, exchange, target)
-        form = await AnswerForm.of(exchange, target.query, self._relay)
+        form = await ResponseForm.of(exchange, target.query, self._relay)
         form.check()
         if rest:
             sent = {"settings": rest} if wrapped else rest
-            answer = await self._forward(exchange, sent)
-            if answer.status != 200:
-                return answer
+            response = await self._forward(exchange, sent)
+            if response.status != 200:
+                return response
         else:
             read_parameters(target.query, PUT_PARAMETERS, call=f"PUT {target.path}", elsewhere={})
             names = await self._existing(exchange, target, names)
             done, fields = await form.write(exchange, '{"acknowledged":true}', 200)
-            answer = exchange.respond_json(200, done, fields)
+            response = exchange.respond_json(200, done, fields)
         credentials = credentials_of(exchange)
         await self._definitions.attach(names, ours, credentials, keep=keep)
         changed = [name for name in names if name not in turn.kept]
         await self._definitions.attach(changed, turn.ours, credentials, keep=keep)
         await self._mark(turn.marks, credentials)
-        return answer
+        return response
 
     async def _create(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         body = await self._json(exchange)
@@ -156,11 +156,11 @@ class IndexTraffic:
                 # The backend's to judge, and to take.
                 rest[SEARCH_DEFAULT] = ours.pop(SEARCH_DEFAULT)
         if body is None or not ours:
-            answer = await self._relay_read(exchange)
+            response = await self._relay_read(exchange)
         else:
             self._check(ours, exchange, target)
-            answer = await self._forward(exchange, {**body, "settings": rest})
-        if answer.status == 200 and (ours or not self._idle):
+            response = await self._forward(exchange, {**body, "settings": rest})
+        if response.status == 200 and (ours or not self._idle):
             names = await self._dated(list(target.names))
             clears, marks = await self._search_default.created(
                 exchange, target, names, ours=SEARCH_DEFAULT in ours
@@ -169,7 +169,7 @@ class IndexTraffic:
                 await self._search_default.clear(exchange, names)
             await self._definitions.attach(names, ours, credentials_of(exchange))
             await self._mark(marks, credentials_of(exchange))
-        return answer
+        return response
 
     async def _settings_elsewhere(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         self._resolver.names_changed()
@@ -187,9 +187,9 @@ class IndexTraffic:
                 for name, value in ours.items():
                     if name != SEARCH_DEFAULT or self._registry.find(value or "") is not None:
                         raise _not_here(name, path, body or {}, target)
-        answer = await self._relay_read(exchange)
+        response = await self._relay_read(exchange)
         self._resolver.names_changed()
-        return answer
+        return response
 
     def _attached(self, names: Iterable[str], settings: Collection[str]) -> list[str]:
         """Those of the settings that are set on one of these very expressions."""
@@ -210,7 +210,7 @@ class IndexTraffic:
                 self._registry.check_attachment(setting, value)
         excluded = [name for name in target.names if name.startswith("-") and name != LEFT_OUT]
         if excluded:
-            raise ErrorAnswer(
+            raise ErrorResponse(
                 400,
                 "illegal_argument_exception",
                 f"[{excluded[0]}]: pipelines cannot be attached to a pattern less some names;"
@@ -246,15 +246,15 @@ class IndexTraffic:
         missing = set()
         for part in [[name] for name in plain] if lenient else [plain] if plain else []:
             path = f"/{quote(','.join(part), safe=',*')}/_settings/index.uuid"
-            answer = await self._backend.call(
+            response = await self._backend.call(
                 "GET",
                 options_of(target.query).without({"ignore_unavailable"}).after(path),
                 headers=credentials_of(exchange),
             )
-            if lenient and answer.status == 404 and not is_pattern(part[0]):
+            if lenient and response.status == 404 and not is_pattern(part[0]):
                 missing.update(part)
             else:
-                answer.require(200)
+                response.require(200)
         return [name for name in names if name not in missing]
 
     async def _detach(self, exchange: Exchange, names: tuple[str, ...]) -> None:
@@ -263,7 +263,7 @@ class IndexTraffic:
             gone = await self._gone(names)
             if gone:
                 await self._definitions.detach_all(gone, credentials_of(exchange))
-        except (ErrorAnswer, PipelineError, StoreError, UpstreamError) as error:
+        except (ErrorResponse, PipelineError, StoreError, UpstreamError) as error:
             # The indices are deleted all the same, and that is what was asked.
             _log.warning("attachments stay", target=exchange.raw_path, reason=str(error))
 
@@ -278,12 +278,12 @@ class IndexTraffic:
         if not meant:
             return []
         expression = quote(meant[0], safe="") if len(meant) == 1 else "*"
-        answer = await self._backend.call(
+        response = await self._backend.call(
             "GET", f"/_resolve/index/{expression}?expand_wildcards=all"
         )
-        if answer.status == 404:
+        if response.status == 404:
             return meant if len(meant) == 1 else []
-        found = answer.require(200)
+        found = response.require(200)
         there = {
             each["name"] for kind in ("indices", "aliases", "data_streams") for each in found[kind]
         }
@@ -292,7 +292,7 @@ class IndexTraffic:
     async def _json(self, exchange: Exchange) -> dict[str, Any] | None:
         """The body as a JSON object; None where it is none, which is the backend's to judge.
 
-        Raises `ErrorAnswer` where it is none and names a pipeline of ours: the backend reads more
+        Raises `ErrorResponse` where it is none and names a pipeline of ours: the backend reads more
         than we do, such as SMILE, and would keep that name as its own.
         """
         if not exchange.has_body:
@@ -300,7 +300,7 @@ class IndexTraffic:
         try:
             body = await read_json_body(exchange, BODY_MAX)
             return (await parse(body, "body of settings")).data if body else None
-        except ErrorAnswer:
+        except ErrorResponse:
             raw = await inflated(exchange, BODY_MAX)
             if b"_pipeline" in raw and any(p.name.encode() in raw for p in self._registry.all()):
                 raise
@@ -310,27 +310,27 @@ class IndexTraffic:
         """Pass on a request whose body has been read: as it came."""
         body = await exchange.body(exchange.max_body) if exchange.has_body else None
         with await self._relay.send(exchange, body=body) as response:
-            return await self._relay.answer(exchange, response)
+            return await self._relay.respond(exchange, response)
 
     async def _forward(self, exchange: Exchange, body: Mapping[str, Any]) -> web.StreamResponse:
         with await self._relay.send(
             exchange, headers=new_body_headers(exchange), body=orjson.dumps(body)
         ) as response:
-            return await self._relay.answer(exchange, response)
+            return await self._relay.respond(exchange, response)
 
     async def _in_form(
         self, exchange: Exchange, target: Target, work: Awaitable[web.StreamResponse]
     ) -> web.StreamResponse:
-        """The answer of `work`; an error that blames the client is in the client's form too."""
+        """The response of `work`; an error that blames the client is in the client's form too."""
         try:
             return await work
-        except (ErrorAnswer, PipelineError) as error:
-            answer = answer_for(error)
-            form = await AnswerForm.of(exchange, target.query, self._relay)
-            if answer.status >= 500 or form.format == "smile" or exchange.answer is not None:
+        except (ErrorResponse, PipelineError) as error:
+            response = response_for(error)
+            form = await ResponseForm.of(exchange, target.query, self._relay)
+            if response.status >= 500 or form.format == "smile" or exchange.response is not None:
                 raise
-            body, fields = await form.write(exchange, answer.body().decode(), answer.status)
-            return exchange.respond_json(answer.status, body, {**answer.headers, **fields})
+            body, fields = await form.write(exchange, response.body().decode(), response.status)
+            return exchange.respond_json(response.status, body, {**response.headers, **fields})
 
 
 def _streams(name: str) -> tuple[str, ...]:
@@ -352,11 +352,11 @@ def _removed_by(body: bytes) -> tuple[str, ...]:
     return tuple(part for text in texts if isinstance(text, str) for part in expressions(text))
 
 
-def _not_here(name: str, path: str, body: Mapping[str, Any], target: Target) -> ErrorAnswer:
+def _not_here(name: str, path: str, body: Mapping[str, Any], target: Target) -> ErrorResponse:
     patterns = body.get("index_patterns")
     where = ",".join(map(str, patterns)) if isinstance(patterns, list) else str(patterns or "")
     where = where or target.values.get("target", "") or "{index}"
-    return ErrorAnswer(
+    return ErrorResponse(
         400,
         "illegal_argument_exception",
         f"{path}: [{name}] is a setting of Querymill's, which the backend does not keep in a"

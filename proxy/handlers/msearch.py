@@ -13,11 +13,11 @@ from pipelines.jsontext.json_text import write
 from pipelines.jsontext.slices import member, replaced
 from proxy.formats.convert import has_lines
 from proxy.handlers.bulk_sending import NO_REQUESTS
-from proxy.handlers.msearch_reading import NAMES_MAX, MsearchReading, answers_in, names_in_lines
+from proxy.handlers.msearch_reading import NAMES_MAX, MsearchReading, names_in_lines, responses_in
 from proxy.handlers.msearch_refusals import MsearchRefusals
-from proxy.handlers.msearch_work import ANSWER_MAX, Work, each, failure_of, needs_work, together
-from proxy.handlers.scroll import ScrollTraffic
-from proxy.http.errors import ErrorAnswer
+from proxy.handlers.msearch_work import RESPONSE_MAX, Work, each, failure_of, needs_work, together
+from proxy.handlers.scroll import ScrollHandler
+from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
 from proxy.protocol.lenient_json import is_whole, may_hold
 from proxy.protocol.msearch_body import MsearchItem, MsearchSyntaxError, write_msearch
@@ -32,10 +32,10 @@ from proxy.traffic.request_body import (
     inflated,
     new_body_headers,
     parse,
-    parse_answer,
+    parse_response,
     read_json_body,
 )
-from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
 from proxy.traffic.selection import READ, Chosen, Selection, Selector
 from proxy.traffic.templates import Templates
@@ -43,8 +43,8 @@ from proxy.traffic.templates import Templates
 _EMPTY = '{"took":0,"responses":[]}'
 
 
-class MsearchTraffic:
-    """Answers `_msearch` and `_msearch/template`. Without pipelines they are relayed untouched."""
+class MsearchHandler:
+    """Handles `_msearch` and `_msearch/template`. Without pipelines they are relayed untouched."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class MsearchTraffic:
         selector: Selector,
         executor: Executor,
         templates: Templates,
-        scroll: ScrollTraffic,
+        scroll: ScrollHandler,
         *,
         max_bytes: int,
         visible: frozenset[str],
@@ -102,18 +102,18 @@ class MsearchTraffic:
         return self._selector.has_pipelines and may_hold(body, b"pipeline")
 
     async def _untouched(
-        self, exchange: Exchange, target: Target, body: bytes, told: Runs | None = None
+        self, exchange: Exchange, target: Target, body: bytes, reported: Runs | None = None
     ) -> web.StreamResponse:
-        """The backend's answer to a request that goes on as it came, but for the store."""
+        """The backend's response to a request that goes on as it came, but for the store."""
         narrowed = await self._reading.without_store(body, exchange, target)
         raw = await exchange.body(self._max_bytes) if exchange.has_body else None
         headers = None if narrowed is None else new_body_headers(exchange)
         with await self._relay.send(
             exchange, target=target.line, headers=headers, body=narrowed or raw
         ) as response:
-            if told is not None:
-                response.headers.extend(told.answer_headers())
-            return await self._relay.answer(exchange, response)
+            if reported is not None:
+                response.headers.extend(reported.response_headers())
+            return await self._relay.respond(exchange, response)
 
     async def _unread(
         self,
@@ -127,21 +127,21 @@ class MsearchTraffic:
         names, lines = target.names, has_lines(exchange.headers.get("Content-Type", ""))
         if await self._selector.finals_may_run(names, body, READ, lines=lines):
             reason = f"{error.reason}; final pipelines have to read it"
-            raise ErrorAnswer(error.status, error.type, reason)
+            raise ErrorResponse(error.status, error.type, reason)
         runs = Runs.of(exchange, self._executor, index=target.index, visible=self._visible)
         if asked is not None or await self._selector.may_run(names, body, READ):
             runs.warnings.add(f"no pipeline ran: {error.reason}")
         return await self._untouched(exchange, target, body, runs)
 
     async def _check_finals(self, target: Target, body: bytes, reason: str) -> None:
-        """Raise `ErrorAnswer` where lines that cannot be told apart could miss a final pipeline."""
+        """Raise `ErrorResponse` where unreadable lines could miss a final pipeline."""
         for phase in READ:
             if not self._selector.guarded(phase):
                 continue
             names = await asyncio.to_thread(names_in_lines, body, target.names)
             if len(names) > NAMES_MAX or await self._selector.finals(names, phase, "all"):
                 reason += "; final pipelines have to read it"
-                raise ErrorAnswer(400, "illegal_argument_exception", reason)
+                raise ErrorResponse(400, "illegal_argument_exception", reason)
 
     async def _prepare(
         self,
@@ -157,7 +157,7 @@ class MsearchTraffic:
                 text = await self._templates.render(item.body, exchange)
                 opened, rendered = item.with_body(text), True
             opened, memory = self._opened(opened)
-        except (ErrorAnswer, PipelineError, UnicodeDecodeError) as error:
+        except (ErrorResponse, PipelineError, UnicodeDecodeError) as error:
             failure = failure_of(error, exchange.request_id)
         if item.pipeline is not None:
             asked = Asked(item.pipeline)
@@ -185,7 +185,7 @@ class MsearchTraffic:
                 chosen = (*work.selection.query, *work.selection.result)
                 runs.unread(chosen, UnreadableError(item.unread))
                 work.selection = Selection(warnings=work.selection.warnings)
-        except (ErrorAnswer, PipelineError) as error:
+        except (ErrorResponse, PipelineError) as error:
             work.failure = work.failure or failure_of(error, exchange.request_id)
         runs.warnings.extend(work.selection.warnings)
         if item.pipeline is not None:
@@ -230,7 +230,7 @@ class MsearchTraffic:
         except UnreadableError as error:
             self._pass_item(work, error, exchange, templated)
             return
-        except (ErrorAnswer, PipelineError) as error:
+        except (ErrorResponse, PipelineError) as error:
             work.failure = failure_of(error, exchange.request_id)
             return
         if work.sent.changed:
@@ -245,8 +245,8 @@ class MsearchTraffic:
                 # In place of the template there is nothing to be sent.
                 raise error.refused or error
             work.runs.unread(work.selection.query, error)
-        except ErrorAnswer as answer:
-            work.failure = failure_of(answer, exchange.request_id)
+        except ErrorResponse as response:
+            work.failure = failure_of(response, exchange.request_id)
 
     async def _send(
         self, exchange: Exchange, target: Target, works: list[Work], templated: bool
@@ -264,14 +264,14 @@ class MsearchTraffic:
         path = target.path.removesuffix("/template") if templated else target.path
         wanted = any(w.failure or w.memory or w.selection.result or w.runs.metadata for w in works)
         wanted = wanted or any(work.alone is not None for work in works)
-        form = await AnswerForm.of(exchange, query, self._relay)
+        form = await ResponseForm.of(exchange, query, self._relay)
         changed = any(work.runs.changed for work in works) and form.format != "smile"
         if not (wanted or changed or templated):
             with await self._relay.send(
                 exchange, target=query.after(path), headers=headers, body=sent, retry=True
             ) as response:
-                response.headers.extend(together(works).answer_headers())
-                return await self._relay.answer(exchange, response)
+                response.headers.extend(together(works).response_headers())
+                return await self._relay.respond(exchange, response)
         form.check()
         query, headers = form.ask(query, headers)
         if not sent:
@@ -279,18 +279,18 @@ class MsearchTraffic:
             with await self._relay.send(
                 exchange, target=query.after(path), headers=headers, body=b"\n", retry=True
             ) as response:
-                raw = await response.read(ANSWER_MAX)
+                raw = await response.read(RESPONSE_MAX)
                 if NO_REQUESTS not in raw:
-                    told = together(works).answer_headers()
-                    return await form.respond(exchange, response, raw, told)
+                    reported = together(works).response_headers()
+                    return await form.respond(exchange, response, raw, reported)
             local = await self._finish(_EMPTY.encode(), works)
             body, given = await form.write(exchange, local, 200)
-            fields = Headers([*together(works).answer_headers(), *given.items()])
+            fields = Headers([*together(works).response_headers(), *given.items()])
             return exchange.respond_json(200, body, fields)
         with await self._relay.send(
             exchange, target=query.after(path), headers=headers, body=sent, retry=True
         ) as response:
-            raw = await response.read(ANSWER_MAX)
+            raw = await response.read(RESPONSE_MAX)
             refusals = MsearchRefusals(self._relay, exchange, query.after(path), headers)
             again, raw = await refusals.fall_back(works, response, raw, templated=templated)
             if not again and templated and response.status == 400:
@@ -299,31 +299,31 @@ class MsearchTraffic:
                 made: str | bytes = raw
                 if response.status == 200 and needs_work(works):
                     made = await self._finish(raw, works)
-                told = together(works).answer_headers()
-                return await form.respond(exchange, response, made, told)
+                reported = together(works).response_headers()
+                return await form.respond(exchange, response, made, reported)
         return await self._send(exchange, target, works, templated)
 
     async def _finish(self, raw: bytes, works: list[Work]) -> str | bytes:
-        """Result pipelines over the backend's answers, and our own answers in their places."""
+        """Result pipelines over the backend's responses, and our own responses in their places."""
         try:
             if len(raw) > PARSE_INLINE:
-                text, whole, spans = await asyncio.to_thread(answers_in, raw)
+                text, whole, parts = await asyncio.to_thread(responses_in, raw)
             else:
-                text, whole, spans = answers_in(raw)
+                text, whole, parts = responses_in(raw)
         except UnreadableError as error:
             for work in works:
                 work.runs.skipped(work.selection.result, error.reason)
             return raw
-        remaining = iter([text[s.start : s.end] for s in spans])
-        answers: list[str] = []
+        remaining = iter([text[s.start : s.end] for s in parts])
+        responses: list[str] = []
         for work in works:
-            # One that was sent again by itself has an answer in the first place as well.
+            # One that was sent again by itself has a response in the first place as well.
             given = next(remaining) if work.item.local is None else ""
             if work.failure is not None:
-                answers.append(write(work.failure))
+                responses.append(write(work.failure))
             else:
-                answers.append(await self._result(work.alone or given, work))
-        finished = replaced(text, [(whole, f"[{','.join(answers)}]")])
+                responses.append(await self._result(work.alone or given, work))
+        finished = replaced(text, [(whole, f"[{','.join(responses)}]")])
         return raw if finished == text else finished
 
     async def _result(self, text: str, work: Work) -> str:
@@ -334,14 +334,14 @@ class MsearchTraffic:
         try:
             if chosen:
                 text = await self._transformed(text, chosen, work)
-        except (ErrorAnswer, PipelineError) as error:
+        except (ErrorResponse, PipelineError) as error:
             return write(failure_of(error, work.runs.request_id))
         text = work.runs.with_metadata(text)
         return self._scroll.rewrap(text, work.memory) if work.memory else text
 
     async def _transformed(self, text: str, chosen: Chosen, work: Work) -> str:
         try:
-            payload = await parse_answer(text.encode(), "search response")
+            payload = await parse_response(text.encode(), "search response")
         except UnreadableError as error:
             work.runs.skipped(chosen, error.reason)
             return text

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from itertools import islice
 
-from pipelines.jsontext.slices import Span, elements
+from pipelines.jsontext.slices import Slice, elements
 from proxy.formats.convert import format_of
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.protocol.lenient_json import decoded, is_whole
 from proxy.protocol.msearch_body import MsearchItem, MsearchSyntaxError, read_msearch, write_msearch
 from proxy.protocol.reach import ALL, check_name, expands_hidden, narrowed, reaches_store, refusal
@@ -95,11 +95,11 @@ def _narrowed(item: MsearchItem, target: Target) -> MsearchItem:
     return item.with_names([*("*" if name == ALL else name for name in names), *more])
 
 
-def answers_in(raw: bytes) -> tuple[str, Span, list[Span]]:
-    """The text of an answer, where its answers lie, and each. Raises `UnreadableError`."""
+def responses_in(raw: bytes) -> tuple[str, Slice, list[Slice]]:
+    """The text of a response, where its responses lie, and each. Raises `UnreadableError`."""
     text, whole = located(raw, "responses")
     if whole is None:
-        raise ErrorAnswer(500, "proxy_exception", "the backend's answer has no [responses]")
+        raise ErrorResponse(500, "proxy_exception", "the backend's answer has no [responses]")
     return text, whole, elements(text, whole.start)
 
 

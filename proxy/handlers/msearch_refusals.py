@@ -11,8 +11,15 @@ import orjson
 from pipelines.errors import PipelineError
 from pipelines.jsontext.slices import elements, member
 from pipelines.payload import Payload
-from proxy.handlers.msearch_work import ANSWER_MAX, Work, each, failure_of, is_refused, judged_items
-from proxy.http.errors import ErrorAnswer
+from proxy.handlers.msearch_work import (
+    RESPONSE_MAX,
+    Work,
+    each,
+    failure_of,
+    is_refused,
+    judged_items,
+)
+from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers
 from proxy.http.media_type import is_json
 from proxy.protocol.msearch_body import MsearchItem, write_msearch
@@ -38,7 +45,7 @@ class MsearchRefusals:
         """Send again, each by itself, what query pipelines changed and the backend refuses.
 
         Gives whether the others have to be sent again too, as it refused them all for one, and its
-        answer to all of them. Where that refuses a search as the client wrote it, it stays.
+        response to all of them. Where that refuses a search as the client wrote it, it stays.
         """
         changed = [work for work in works if work.runs.changed]
         if response.status == 200:
@@ -49,9 +56,9 @@ class MsearchRefusals:
         await each(changed, self._send_alone)
         if response.status == 200:
             return False, raw
-        answers = [work.refused for work in changed if work.refused]
+        responses = [work.refused for work in changed if work.refused]
         # Of templates the backend refuses only those it cannot read.
-        return (False, answers[0]) if answers and not templated else (bool(changed), raw)
+        return (False, responses[0]) if responses and not templated else (bool(changed), raw)
 
     async def _send_alone(self, work: Work) -> None:
         async def send(request: Payload) -> UpstreamResponse:
@@ -67,9 +74,9 @@ class MsearchRefusals:
                 probe=lambda text: send(Payload(text, {})),
                 looked_at=frozenset({200, 400}),
                 refuses=is_refused,
-            ).answer(work.runs)
+            ).respond(work.runs)
             with response:
-                text = (await response.read(ANSWER_MAX)).decode()
+                text = (await response.read(RESPONSE_MAX)).decode()
             whole = member(text, "responses") if response.status == 200 else None
             if whole is None:
                 work.failure = orjson.loads(text)
@@ -77,7 +84,7 @@ class MsearchRefusals:
                 return
             (only,) = elements(text, whole.start)
             work.alone = text[only.start : only.end]
-        except (ErrorAnswer, PipelineError, UpstreamError) as error:
+        except (ErrorResponse, PipelineError, UpstreamError) as error:
             work.failure = failure_of(error, self.exchange.request_id)
 
     async def single_out(self, works: list[Work]) -> bool:
@@ -89,13 +96,13 @@ class MsearchRefusals:
         refused: list[tuple[Work, dict[str, Any]]] = []
         for work in left:
             with await self._send(work.item) as response:
-                raw = await response.read(ANSWER_MAX)
+                raw = await response.read(RESPONSE_MAX)
                 if response.status == 400 and is_json(response.headers.get("Content-Type", "")):
                     refused.append((work, orjson.loads(raw)))
         if not refused or len(refused) == len(left):
             return False
-        for work, answer in refused:
-            work.failure = answer
+        for work, failure in refused:
+            work.failure = failure
         return True
 
     async def _send(self, item: MsearchItem) -> UpstreamResponse:

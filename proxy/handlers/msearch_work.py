@@ -13,14 +13,14 @@ import orjson
 from pipelines.payload import Payload
 from proxy.protocol.msearch_body import MsearchItem
 from proxy.protocol.resume_id import Memory
-from proxy.server.errors import answer_for
+from proxy.server.errors import response_for
 from proxy.traffic.failed_shards import failed_shards_of
 from proxy.traffic.runs import Runs
 from proxy.traffic.selection import Selection
 
 # Items that are under way at once; more would only wait for the same sandboxes.
 CONCURRENCY = 8
-ANSWER_MAX = 200 * 1024 * 1024
+RESPONSE_MAX = 200 * 1024 * 1024
 _NOTHING = Payload("{}", {})
 
 
@@ -29,8 +29,8 @@ class Work:
     """An item with its pipelines and runs.
 
     `request` is the search it brings, `sent` the one that query pipelines made of it. `alone` is
-    the answer to an item that had to be sent by itself, `refused` one that refuses it as the client
-    wrote it.
+    the response to an item that had to be sent by itself, `refused` one that refuses it as the
+    client wrote it.
     """
 
     item: MsearchItem
@@ -47,7 +47,7 @@ class Work:
 
 
 def needs_work(works: list[Work]) -> bool:
-    """Whether an answer is another than the backend gave."""
+    """Whether a response is another than the backend gave."""
     return any(
         work.failure is not None
         or work.alone is not None
@@ -63,23 +63,23 @@ _SOME_FAILED: Final = re.compile(rb'"failed":(?!0[,}])')
 
 
 def judged_items(raw: bytes, works: list[Work]) -> list[Work]:
-    """The items with an answer of 400; others are told of shards that failed on what changed."""
+    """The items with a response of 400; others are told of shards that failed on what changed."""
     if _REFUSED not in raw and _SOME_FAILED.search(raw) is None:
         return []
-    answers = orjson.loads(raw)["responses"]
+    responses = orjson.loads(raw)["responses"]
     sent = [work for work in works if work.item.local is None]
     refused: list[Work] = []
-    for work, answer in zip(sent, answers, strict=True):
-        if answer.get("status") == 400:
+    for work, response in zip(sent, responses, strict=True):
+        if response.get("status") == 400:
             refused.append(work)
-        elif work.runs.changed and (failed := failed_shards_of(answer)) is not None:
+        elif work.runs.changed and (failed := failed_shards_of(response)) is not None:
             work.runs.failed_in_part(failed)
     return refused
 
 
-def is_refused(answer: Any) -> bool:
+def is_refused(response: Any) -> bool:
     """Whether the only search of an msearch was refused."""
-    responses = answer.get("responses") if isinstance(answer, dict) else None
+    responses = response.get("responses") if isinstance(response, dict) else None
     return bool(responses and responses[0].get("status") == 400)
 
 
@@ -103,6 +103,6 @@ def together(works: list[Work]) -> Runs:
 
 
 def failure_of(error: Exception, request_id: str) -> dict[str, Any]:
-    """An item's answer to an error, as the backend gives it."""
-    answered: dict[str, Any] = orjson.loads(answer_for(error, request_id).body())
-    return answered
+    """An item's response to an error, as the backend gives it."""
+    shown: dict[str, Any] = orjson.loads(response_for(error, request_id).body())
+    return shown

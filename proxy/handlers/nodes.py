@@ -2,7 +2,7 @@
 
 A client that sniffs sends its later requests to the addresses it is told; those of the backend's
 nodes would lead it past the proxy, and no pipeline would run. Only these addresses change in the
-answers; everything else stays as the backend wrote it.
+responses; everything else stays as the backend wrote it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Final
 import orjson
 from aiohttp import web
 
-from pipelines.jsontext.slices import Span, elements, member, members, replaced
+from pipelines.jsontext.slices import Slice, elements, member, members, replaced
 from proxy.config.option import Address
 from proxy.formats.convert import format_of, from_json, to_json
 from proxy.http.encoding import accepts_gzip, deflate, inflate
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.headers import request_headers
 from proxy.http.media_type import is_json
 from proxy.protocol.target import Target
@@ -28,22 +28,22 @@ from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import PARSE_INLINE
 
-# The answers of some thousand nodes.
+# The responses of some thousand nodes.
 NODES_MAX: Final = 100 * 1024 * 1024
 # What a cluster tells of its nodes beside their addresses.
 _STATISTICS: Final = frozenset({"stats", "usage", "hot_threads", "hotthreads"})
 # The names of the column of `_cat/nodes`.
 COLUMNS: Final = frozenset({"http", "http_address"})
 _CELL: Final = re.compile(r"(?<!\S)(?:\[[^\s\[\]]+\]|[0-9.]+):[0-9]{1,5}(?!\S)", re.ASCII)
-# What stands in the way of an address in an answer that is not read here, as SMILE is not.
+# What stands in the way of an address in a response that is not read here, as SMILE is not.
 _NAMED: Final = re.compile(rb"(?:publish|bound)_address")
 _NAMED_IN_CAT: Final = re.compile(rb"(?<![a-z_])http(?:_address)?(?![a-z_])")
 _HOST: Final = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+)(?::([0-9]*))?")
 _HEADING: Final = re.compile(r"(?<!\S)http(?:_address)?(?!\S)")
 
 
-class Sniffing:
-    """Answers the calls that list the addresses at which nodes serve HTTP.
+class NodesHandler:
+    """Handles the calls that list the addresses at which nodes serve HTTP.
 
     Every node's is `public`, else that by which the client reached the proxy.
     """
@@ -56,7 +56,7 @@ class Sniffing:
         """``_nodes`` and what is below it, but for statistics."""
         if not _STATISTICS.isdisjoint(target.segments):
             return await self._relay(exchange)
-        return await self._answer(exchange, target, with_node_addresses, _NAMED)
+        return await self._respond(exchange, target, with_node_addresses, _NAMED)
 
     async def cat(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``_cat/nodes``, which has an address only where its column is named."""
@@ -64,9 +64,9 @@ class Sniffing:
         named = any(name.strip() in COLUMNS or "*" in name for name in columns)
         if not named or target.query.get("help") is not None:
             return await self._relay(exchange)
-        return await self._answer(exchange, target, with_cat_addresses, _NAMED_IN_CAT)
+        return await self._respond(exchange, target, with_cat_addresses, _NAMED_IN_CAT)
 
-    async def _answer(
+    async def _respond(
         self,
         exchange: Exchange,
         target: Target,
@@ -80,9 +80,9 @@ class Sniffing:
             headers["Accept-Encoding"] = "gzip"
         with await self._relay.send(exchange, headers=headers, body=body) as response:
             if response.status != 200:
-                return await self._relay.answer(exchange, response)
+                return await self._relay.respond(exchange, response)
             raw = await response.read(NODES_MAX)
-            told = _Told(
+            rewrite = _Rewrite(
                 response.headers.get("Content-Type", ""),
                 response.headers.get("Content-Encoding", ""),
                 change,
@@ -90,15 +90,15 @@ class Sniffing:
                 self._public or reached_at(exchange.headers, exchange.socket),
             )
             if len(raw) > PARSE_INLINE:
-                new = await asyncio.to_thread(told.changed, raw)
+                new = await asyncio.to_thread(rewrite.changed, raw)
             else:
-                new = told.changed(raw)
+                new = rewrite.changed(raw)
             return exchange.relay(response.status, response.fields, new, reason=response.reason)
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """How an answer is told: its type and coding, and what is changed in it to `address`."""
+class _Rewrite:
+    """How a response is told: its type and coding, and what is changed in it to `address`."""
 
     kind: str
     coding: str
@@ -107,9 +107,9 @@ class _Told:
     address: str
 
     def changed(self, raw: bytes) -> bytes:
-        """The answer with its addresses changed; one that has none is the very same bytes.
+        """The response with its addresses changed; one that has none is the very same bytes.
 
-        Raises `ErrorAnswer` (406) for one that has some and cannot be read here.
+        Raises `ErrorResponse` (406) for one that has some and cannot be read here.
         """
         plain = inflate(raw, self.coding, NODES_MAX)
         try:
@@ -117,7 +117,7 @@ class _Told:
         except ValueError:
             new = None
         if new is None and self.named.search(plain):
-            raise ErrorAnswer(
+            raise ErrorResponse(
                 406,
                 "media_type_header_exception",
                 f"addresses of nodes cannot be given as [{self.kind}]; ask for application/json,"
@@ -154,19 +154,19 @@ def reached_at(headers: Mapping[str, str], socket: tuple[str, int]) -> str:
 
 def with_node_addresses(text: str, address: str) -> str:
     """The JSON of `_nodes` with `address` for that of every node."""
-    changes: list[tuple[Span, str]] = []
+    changes: list[tuple[Slice, str]] = []
     new = orjson.dumps(address).decode()
     nodes = member(text, "nodes")
     for node in members(text, nodes.start) if nodes else ():
         http = member(text, "http", node.start)
-        for span in members(text, http.start) if http else ():
-            if span.key == "publish_address":
-                changes.append((span, new))
-            elif span.key == "bound_address":
+        for part in members(text, http.start) if http else ():
+            if part.key == "publish_address":
+                changes.append((part, new))
+            elif part.key == "bound_address":
                 # One is left, where the first stood.
-                bound = elements(text, span.start) if text[span.start] == "[" else [span]
+                bound = elements(text, part.start) if text[part.start] == "[" else [part]
                 if bound:
-                    changes.append((Span(bound[0].start, bound[-1].end), new))
+                    changes.append((Slice(bound[0].start, bound[-1].end), new))
     return replaced(text, changes)
 
 

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import orjson
 from aiohttp import web
 
-from pipelines.jsontext.slices import Span, elements, member, replaced
-from proxy.handlers.scroll import ANSWER_MAX, BODY_MAX, ID_MEMBERS, ScrollTraffic, is_text
-from proxy.http.errors import ErrorAnswer
+from pipelines.jsontext.slices import Slice, elements, member, replaced
+from proxy.handlers.scroll import BODY_MAX, ID_MEMBERS, RESPONSE_MAX, ScrollHandler, is_text
+from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
 from proxy.http.media_type import is_json
 from proxy.protocol.given_ids import GivenIds
@@ -23,18 +23,18 @@ from proxy.protocol.target import Operation, Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay, request_body
 from proxy.traffic.request_body import inflated, new_body_headers, read_json_body
-from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.selection import Selector
 
 
-class PointTraffic:
-    """Answers the calls that open, close and list points in time, and those that close scrolls."""
+class PointInTimeHandler:
+    """Handles the calls that open, close and list points in time, and those that close scrolls."""
 
     def __init__(
         self,
         relay: Relay,
         selector: Selector,
-        scroll: ScrollTraffic,
+        scroll: ScrollHandler,
         cursors: Cursors,
         given: GivenIds,
     ) -> None:
@@ -49,16 +49,16 @@ class PointTraffic:
         body = await request_body(exchange)
         if self._selector.idle:
             with await self._relay.send(exchange, body=body) as response:
-                return await self._relay.answer(exchange, response)
-        form = await AnswerForm.of(exchange, target.query, self._relay)
+                return await self._relay.respond(exchange, response)
+        form = await ResponseForm.of(exchange, target.query, self._relay)
         form.check()
         query, headers = form.ask(target.query, request_headers(exchange.raw_headers))
         with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, body=body
         ) as response:
             if not is_json(response.headers.get("Content-Type", "")):
-                return await self._relay.answer(exchange, response)
-            raw = await response.read(ANSWER_MAX)
+                return await self._relay.respond(exchange, response)
+            raw = await response.read(RESPONSE_MAX)
             if response.status != 200:
                 return await form.respond(exchange, response, raw)
             memory = Memory(names=target.names)
@@ -92,8 +92,8 @@ class PointTraffic:
                     headers.popall("Accept", None)
                     headers.extend({"Accept": accepted} if accepted else {})
         goal = replace(target, path=path, query=query)
-        answers_ids = bool(asked) and target.operation is Operation.CLOSE_PIT
-        find = asked.get if answers_ids else None
+        carries_ids = bool(asked) and target.operation is Operation.CLOSE_PIT
+        find = asked.get if carries_ids else None
         return await self._ask(exchange, goal, headers, sent, find)
 
     async def all(self, exchange: Exchange, target: Target) -> web.StreamResponse:
@@ -111,20 +111,20 @@ class PointTraffic:
         body: bytes | None,
         find: Callable[[str], str | None] | None,
     ) -> web.StreamResponse:
-        """Send a request; `find` gives the client's id for one in the answer, None: it has none."""
-        form = replace(await AnswerForm.of(exchange, target.query, self._relay), filters=None)
+        """Send a request; `find` gives the client's id of one in the response, if it has one."""
+        form = replace(await ResponseForm.of(exchange, target.query, self._relay), filters=None)
         if find is None or form.format == "smile":
             # Where nothing was changed, the request goes on as it came.
             changed = target.query.after(target.path)
             with await self._relay.send(
                 exchange, target=changed, headers=headers, body=body
             ) as response:
-                return await self._relay.answer(exchange, response)
+                return await self._relay.respond(exchange, response)
         query, headers = form.ask(target.query, headers)
         with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, body=body
         ) as response:
-            raw = await response.read(ANSWER_MAX)
+            raw = await response.read(RESPONSE_MAX)
             if response.status == 200 and is_json(response.headers.get("Content-Type", "")):
                 raw = _with_ids(raw.decode(), find).encode()
             if form.is_plain and not form.gzip:
@@ -151,42 +151,42 @@ class PointTraffic:
             return body
         return replaced(body, changes)
 
-    def _ids_in(self, body: str, asked: dict[str, str]) -> list[tuple[Span, str]]:
-        changes: list[tuple[Span, str]] = []
+    def _ids_in(self, body: str, asked: dict[str, str]) -> list[tuple[Slice, str]]:
+        changes: list[tuple[Slice, str]] = []
         for name in ID_MEMBERS:
             whole = member(body, name)
             if whole is None:
                 continue
-            spans = elements(body, whole.start) if body[whole.start] == "[" else [whole]
-            for span in spans:
-                value = _value(body, span)
+            parts = elements(body, whole.start) if body[whole.start] == "[" else [whole]
+            for part in parts:
+                value = _value(body, part)
                 if isinstance(value, str):
                     own = self._own_id(value, asked)
-                    changes.append((span, orjson.dumps(own).decode()))
+                    changes.append((part, orjson.dumps(own).decode()))
         return changes
 
 
 def _with_ids(text: str, find: Callable[[str], str | None]) -> str:
-    """An answer that names points in time, with the ids that clients have for them."""
+    """A response that names points in time, with the ids that clients have for them."""
     pits = member(text, "pits")
-    changes: list[tuple[Span, str]] = []
+    changes: list[tuple[Slice, str]] = []
     for pit in elements(text, pits.start) if pits else ():
-        span = member(text, "pit_id", pit.start)
-        backend_id = _value(text, span)
-        if span is not None and isinstance(backend_id, str) and (known := find(backend_id)):
-            changes.append((span, orjson.dumps(known).decode()))
+        part = member(text, "pit_id", pit.start)
+        backend_id = _value(text, part)
+        if part is not None and isinstance(backend_id, str) and (known := find(backend_id)):
+            changes.append((part, orjson.dumps(known).decode()))
     return replaced(text, changes)
 
 
-def _value(text: str, span: Span | None) -> Any:
-    return orjson.loads(text[span.start : span.end]) if span else None
+def _value(text: str, part: Slice | None) -> Any:
+    return orjson.loads(text[part.start : part.end]) if part else None
 
 
 async def _readable(exchange: Exchange) -> str | None:
     """The body as text, YAML and CBOR as JSON, where there may be an id of ours in it; else None.
 
-    Raises `ErrorAnswer` where one is in a body that cannot be read: 406 for SMILE, 400 for one that
-    is broken.
+    Raises `ErrorResponse` where one is in a body that cannot be read: 406 for SMILE, 400 for one
+    that is broken.
     """
     if not exchange.has_body:
         return None
@@ -197,7 +197,7 @@ async def _readable(exchange: Exchange) -> str | None:
         return body.decode("utf-8", "replace") if ours or b"\\u" in body else None
     try:
         return (await read_json_body(exchange, BODY_MAX)).decode("utf-8", "replace")
-    except ErrorAnswer:
+    except ErrorResponse:
         if ours:
             raise
         return None

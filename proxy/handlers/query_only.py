@@ -25,7 +25,7 @@ from proxy.traffic.selection import Chosen, Selection, Selector
 from proxy.upstream.client import UpstreamResponse
 
 
-class QueryTraffic:
+class QueryOnlyHandler:
     """Runs query pipelines on requests whose only part for them is the query clause."""
 
     def __init__(
@@ -56,7 +56,7 @@ class QueryTraffic:
             with await self._relay.send(
                 exchange, target=query.after(target.path), body=body
             ) as response:
-                return await self._relay.answer(exchange, response)
+                return await self._relay.respond(exchange, response)
         return await self._run(exchange, target, query, selection)
 
     def _asked(self, exchange: Exchange, target: Target) -> tuple[Asked | None, QueryString]:
@@ -145,13 +145,13 @@ class QueryTraffic:
                 probe=probe,
                 looked_at=frozenset({200, 400}) if judged else frozenset({400}),
                 refuses=_is_invalid,
-            ).answer(runs)
+            ).respond(runs)
         finally:
             runs.accepted()
         with response:
-            for name, value in runs.answer_headers():
+            for name, value in runs.response_headers():
                 response.add(name, value)
-            return await self._relay.answer(exchange, response)
+            return await self._relay.respond(exchange, response)
 
 
 def _strict(pipelines: Chosen) -> Chosen:
@@ -159,9 +159,9 @@ def _strict(pipelines: Chosen) -> Chosen:
     return tuple(replace(pipeline, final=True) for pipeline in pipelines)
 
 
-def _is_invalid(answer: Any) -> bool:
+def _is_invalid(response: Any) -> bool:
     """Whether `_validate/query` says that the query is not valid."""
-    return isinstance(answer, dict) and answer.get("valid") is False
+    return isinstance(response, dict) and response.get("valid") is False
 
 
 def _clause(source: str, given: dict[str, Any], merged: dict[str, Any]) -> str:

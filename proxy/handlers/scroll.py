@@ -11,10 +11,10 @@ import orjson
 from aiohttp import web
 
 from pipelines.execution.executor import Executor
-from pipelines.jsontext.slices import Span, member, replaced
+from pipelines.jsontext.slices import Slice, member, replaced
 from pipelines.registry import Registry
 from proxy.formats.convert import format_of
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.headers import request_headers
 from proxy.http.media_type import is_json
 from proxy.protocol.given_ids import GivenIds
@@ -27,22 +27,22 @@ from proxy.traffic.request_body import (
     UnreadableError,
     inflated,
     new_body_headers,
-    parse_answer,
+    parse_response,
     read_json_body,
 )
-from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
 from proxy.traffic.selection import Chosen, Selection, Selector
 
 BODY_MAX = 16 * 1024 * 1024
-ANSWER_MAX = 100 * 1024 * 1024
+RESPONSE_MAX = 100 * 1024 * 1024
 Render = Callable[[bytes, Exchange], Awaitable[str]]
 # The members and parameters that hold ids, by the spelling of either backend.
 ID_MEMBERS = ("scroll_id", "pit_id", "id")
 
 
-class ScrollTraffic:
-    """Answers `_search/scroll`, and tells of searches what their ids remember."""
+class ScrollHandler:
+    """Handles `_search/scroll`, and tells of searches what their ids remember."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class ScrollTraffic:
         if memory is None:
             self.refuse_unknown(target)
             return await self._pass(exchange, target)
-        form = await AnswerForm.of(exchange, target.query, self._relay)
+        form = await ResponseForm.of(exchange, target.query, self._relay)
         form.check()
         headers = new_body_headers(exchange) if body else request_headers(exchange.raw_headers)
         query, headers = form.ask(target.query, headers)
@@ -92,12 +92,12 @@ class ScrollTraffic:
                 if response.status == 200:
                     runs.skipped(chosen, "the page is not answered as JSON")
                 if form.is_plain:
-                    return await self._relay.answer(exchange, response)
-                return await form.respond(exchange, response, await response.read(ANSWER_MAX))
-            raw = await response.read(ANSWER_MAX)
+                    return await self._relay.respond(exchange, response)
+                return await form.respond(exchange, response, await response.read(RESPONSE_MAX))
+            raw = await response.read(RESPONSE_MAX)
             text, read = raw.decode(errors="surrogateescape"), True
             try:
-                payload = await parse_answer(raw, "page")
+                payload = await parse_response(raw, "page")
                 result = await runs.run(chosen, "result", payload, request=memory.request)
                 text = result.text
             except UnreadableError as error:
@@ -109,7 +109,7 @@ class ScrollTraffic:
                 # Where its parts cannot be told apart, the next page has no pipelines.
                 text = self.rewrap(text, self.fitted(kept, CURSOR_MAX, runs, "pages"))
             page = text if read else text.encode(errors="surrogateescape")
-            return await form.respond(exchange, response, page, runs.answer_headers())
+            return await form.respond(exchange, response, page, runs.response_headers())
 
     # For the first page, which is a search
 
@@ -129,28 +129,28 @@ class ScrollTraffic:
     def fitted(self, memory: Memory, limit: int, runs: Runs, what: str) -> Memory:
         """What an id of at most `limit` characters can remember; the client is told of the rest.
 
-        Raises `ErrorAnswer` (413) where a final pipeline would miss it.
+        Raises `ErrorResponse` (413) where a final pipeline would miss it.
         """
         fitting, left_out = self._cursors.fitted(memory, limit)
         for part in left_out:
             reason = f"the {part} of this search is too large to be kept in its id"
             if memory.final:
                 hint = f"; the final pipeline [{memory.final[0]}] needs it, use a plain _search"
-                raise ErrorAnswer(413, "content_too_long_exception", reason + hint)
+                raise ErrorResponse(413, "content_too_long_exception", reason + hint)
             runs.warnings.add(f"{reason}; pipelines do not see it on later {what}")
         return fitting
 
     def rewrap(self, text: str, memory: Memory) -> str:
-        """An answer with the ids in it wrapped."""
-        changes: list[tuple[Span, str]] = []
+        """A response with the ids in it wrapped."""
+        changes: list[tuple[Slice, str]] = []
         for name in ("_scroll_id", *ID_MEMBERS):
-            span = member(text, name)
-            if span is None:
+            part = member(text, name)
+            if part is None:
                 continue
-            value = orjson.loads(text[span.start : span.end])
+            value = orjson.loads(text[part.start : part.end])
             if isinstance(value, str) and not value.startswith(PREFIX):
                 wrapped = self._cursors.wrap(value, memory)
-                changes.append((span, orjson.dumps(wrapped).decode()))
+                changes.append((part, orjson.dumps(wrapped).decode()))
         return replaced(text, changes)
 
     async def opened(
@@ -160,7 +160,7 @@ class ScrollTraffic:
 
         `render` makes a search of a template.
 
-        None where it is no search of a point in time that was opened here. Raises `ErrorAnswer`
+        None where it is no search of a point in time that was opened here. Raises `ErrorResponse`
         as `open_search` does.
         """
         if target.names or not exchange.has_body:
@@ -169,7 +169,7 @@ class ScrollTraffic:
         if not is_text(exchange) and b"pit" in body:
             try:
                 body = await read_json_body(exchange, limit)
-            except ErrorAnswer:
+            except ErrorResponse:
                 if PREFIX.encode() in body:
                     raise
                 # Without an id of ours it is the backend's to refuse.
@@ -188,13 +188,13 @@ class ScrollTraffic:
     def open_search(self, text: str) -> tuple[str, Memory | None]:
         """A search request with the backend's own id under ``pit``, and what its id remembered.
 
-        Raises `ErrorAnswer` (403) for an id not of ours where a final pipeline could be missed.
+        Raises `ErrorResponse` (403) for an id not of ours where a final pipeline could be missed.
         """
         pit = member(text, "pit")
-        span = member(text, "id", pit.start) if pit else None
-        if span is None:
+        part = member(text, "id", pit.start) if pit else None
+        if part is None:
             return text, None
-        value = orjson.loads(text[span.start : span.end])
+        value = orjson.loads(text[part.start : part.end])
         if not isinstance(value, str):
             return text, None
         backend_id, memory = self._cursors.unwrap(value)
@@ -203,7 +203,7 @@ class ScrollTraffic:
                 raise _unknown_id("a search of a point in time")
             return text, None
         self._given.keep(backend_id, memory)
-        return replaced(text, [(span, orjson.dumps(backend_id).decode())]), memory
+        return replaced(text, [(part, orjson.dumps(backend_id).decode())]), memory
 
     def remembered(self, memory: Memory, runs: Runs) -> Chosen:
         """The pipelines a search was begun with. A final one that is gone ends the search."""
@@ -213,7 +213,7 @@ class ScrollTraffic:
             if pipeline is None:
                 if name in memory.final:
                     reason = f"the final pipeline [{name}] of this search is not there any more"
-                    raise ErrorAnswer(500, "pipeline_execution_exception", reason)
+                    raise ErrorResponse(500, "pipeline_execution_exception", reason)
                 runs.warnings.add(f"pipeline [{name}@{version}] did not run: it was deleted")
                 continue
             if pipeline.definition.version != version:
@@ -226,7 +226,7 @@ class ScrollTraffic:
 
     async def _read(
         self, exchange: Exchange, target: Target
-    ) -> tuple[str | None, Span | None, str]:
+    ) -> tuple[str | None, Slice | None, str]:
         """The scroll id, where it lies in the body (if it does), and the body as text.
 
         As for the backend, an id in the body goes before one in the path or in the query string.
@@ -235,25 +235,25 @@ class ScrollTraffic:
         body = await _readable(exchange)
         if body.lstrip().startswith("{"):
             try:
-                span = member(body, "scroll_id")
-                value = orjson.loads(body[span.start : span.end]) if span else None
+                part = member(body, "scroll_id")
+                value = orjson.loads(body[part.start : part.end]) if part else None
             except ValueError:
                 return None, None, body
-            if span is None:
+            if part is None:
                 return elsewhere, None, body
-            return (value, span, body) if isinstance(value, str) else (None, None, body)
+            return (value, part, body) if isinstance(value, str) else (None, None, body)
         if body.strip():
             start = len(body) - len(body.lstrip())
-            return body.strip(), Span(start, start + len(body.strip())), body
+            return body.strip(), Slice(start, start + len(body.strip())), body
         return elsewhere, None, body
 
     def _with_id(
-        self, target: Target, body: str, span: Span | None, backend_id: str
+        self, target: Target, body: str, part: Slice | None, backend_id: str
     ) -> tuple[str, bytes | None]:
         """The request with the backend's id where the client's was."""
-        if span is not None:
-            quoted = orjson.dumps(backend_id).decode() if body[span.start] == '"' else backend_id
-            return target.query.after(target.path), replaced(body, [(span, quoted)]).encode()
+        if part is not None:
+            quoted = orjson.dumps(backend_id).decode() if body[part.start] == '"' else backend_id
+            return target.query.after(target.path), replaced(body, [(part, quoted)]).encode()
         if target.id is not None:
             path = target.path.rpartition("/")[0] + "/" + quote(backend_id, safe="=")
             return target.query.after(path), body.encode() or None
@@ -261,27 +261,27 @@ class ScrollTraffic:
         return query.after(target.path), body.encode() or None
 
     def refuse_unknown(self, target: Target) -> None:
-        """Raise `ErrorAnswer` (403) where an id not of ours could get past a final pipeline."""
+        """Raise `ErrorResponse` (403) where an id not of ours could get past a final pipeline."""
         if self._selector.guarded("query", "result"):
             raise _unknown_id(target.path)
 
     async def _pass(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         body = await request_body(exchange)
         with await self._relay.send(exchange, body=body) as response:
-            return await self._relay.answer(exchange, response)
+            return await self._relay.respond(exchange, response)
 
 
 async def _readable(exchange: Exchange) -> str:
     """The body as text; in other formats than JSON, as JSON.
 
-    Raises `ErrorAnswer` where an id of ours comes with one that cannot be read: 406 for SMILE, 400
-    for one that is broken.
+    Raises `ErrorResponse` where an id of ours comes with one that cannot be read: 406 for SMILE,
+    400 for one that is broken.
     """
     body = await inflated(exchange, BODY_MAX)
     if not is_text(exchange):
         try:
             body = await read_json_body(exchange, BODY_MAX)
-        except ErrorAnswer:
+        except ErrorResponse:
             if PREFIX in exchange.target or PREFIX.encode() in body:
                 raise
     return body.decode("utf-8", "replace")
@@ -292,9 +292,9 @@ def is_text(exchange: Exchange) -> bool:
     return format_of(exchange.headers.get("Content-Type", "")) in (None, "json")
 
 
-def _unknown_id(what: str) -> ErrorAnswer:
+def _unknown_id(what: str) -> ErrorResponse:
     reason = (
         f"[{what}] carries an id that was not given out by this proxy, and could get past a final"
         " pipeline; begin the search anew through the proxy"
     )
-    return ErrorAnswer(403, "security_exception", reason)
+    return ErrorResponse(403, "security_exception", reason)

@@ -11,7 +11,7 @@ from aiohttp import web
 from pipelines.execution.executor import Executor
 from pipelines.jsontext.slices import with_member
 from pipelines.payload import Payload
-from proxy.handlers.scroll import ScrollTraffic
+from proxy.handlers.scroll import ScrollHandler
 from proxy.http.headers import Headers, request_headers
 from proxy.http.query_string import QueryString
 from proxy.protocol.resume_id import Memory
@@ -23,10 +23,10 @@ from proxy.traffic.relay import Relay, request_body
 from proxy.traffic.request_body import (
     UnreadableError,
     new_body_headers,
-    parse_answer,
+    parse_response,
     read_json_body,
 )
-from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
 from proxy.traffic.search_payload import (
     merged_request,
@@ -61,7 +61,7 @@ class _Asked:
     headers: Headers | None
     body: bytes | None
 
-    def in_form(self, form: AnswerForm, exchange: Exchange) -> _Asked:
+    def in_form(self, form: ResponseForm, exchange: Exchange) -> _Asked:
         if form.is_asked_for:
             return self
         headers = self.headers or request_headers(exchange.raw_headers)
@@ -113,8 +113,8 @@ class _Asking:
         return _Asked(self.path, query, headers, text.encode())
 
 
-class SearchTraffic:
-    """Answers `_search` and its template. Without pipelines the request is relayed untouched."""
+class SearchHandler:
+    """Handles `_search` and its template. Without pipelines the request is relayed untouched."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class SearchTraffic:
         selector: Selector,
         executor: Executor,
         templates: Templates,
-        scroll: ScrollTraffic,
+        scroll: ScrollHandler,
         *,
         max_bytes: int,
         visible: frozenset[str],
@@ -163,7 +163,7 @@ class SearchTraffic:
                 target=None if query is target.query else query.after(target.path),
                 body=body,
             ) as response:
-                return await self._relay.answer(exchange, response)
+                return await self._relay.respond(exchange, response)
         search = _Search(target, query, names, selection, opened, memory, templated)
         return await self._run(exchange, search)
 
@@ -174,7 +174,7 @@ class SearchTraffic:
         return self._selector.guarded("query", "result") and "scroll" in query.names()
 
     def _carries(self, search: _Search) -> bool:
-        """Whether the answer's ids have to remember something."""
+        """Whether the response's ids have to remember something."""
         if search.memory is not None:
             return True
         begins = bool(search.selection.result) and "scroll" in search.query.names()
@@ -226,18 +226,18 @@ class SearchTraffic:
     async def _pass_on(
         self, asking: _Asking, runs: Runs, request: Payload, rewritten: Payload
     ) -> web.StreamResponse:
-        """The backend's answer, unread."""
+        """The backend's response, unread."""
         attempt = self._attempt(asking, request, rewritten, asking.asked)
-        response, _ = await attempt.answer(runs)
+        response, _ = await attempt.respond(runs)
         with response:
             return await self._pass(asking.exchange, response, runs)
 
     async def _read(
         self, asking: _Asking, runs: Runs, request: Payload, rewritten: Payload
     ) -> web.StreamResponse:
-        """The answer, read and written again in the form the client wants it in."""
+        """The response, read and written again in the form the client wants it in."""
         exchange, search = asking.exchange, asking.search
-        form = await AnswerForm.of(exchange, asking.asked(rewritten).query, self._relay)
+        form = await ResponseForm.of(exchange, asking.asked(rewritten).query, self._relay)
         if form.format == "smile" and not (search.selection.result or self._carries(search)):
             runs.warnings.add("_pipeline_metadata was left out: the answer is SMILE")
             return await self._pass_on(asking, runs, request, rewritten)
@@ -245,7 +245,7 @@ class SearchTraffic:
         attempt = self._attempt(
             asking, request, rewritten, lambda p: asking.asked(p).in_form(form, exchange)
         )
-        response, answered = await attempt.answer(runs)
+        response, accepted = await attempt.respond(runs)
         with response:
             if response.status != 200 and form.is_plain:
                 return await self._pass(exchange, response, runs)
@@ -257,9 +257,9 @@ class SearchTraffic:
                 body: str | bytes = raw
                 read = True
                 if response.status == 200:
-                    body, read = await self._result(search, runs, raw, answered.text)
+                    body, read = await self._result(search, runs, raw, accepted.text)
                 if read or form.is_plain:
-                    return await form.respond(exchange, response, body, runs.answer_headers())
+                    return await form.respond(exchange, response, body, runs.response_headers())
             else:
                 runs.skipped(
                     search.selection.result,
@@ -268,7 +268,7 @@ class SearchTraffic:
                 if form.is_plain:
                     return await self._pass(exchange, response, runs, begun=raw)
         # The form is the backend's to give, then.
-        with await self._send(exchange, asking.asked(answered)) as response:
+        with await self._send(exchange, asking.asked(accepted)) as response:
             return await self._pass(exchange, response, runs)
 
     def _attempt(
@@ -297,12 +297,12 @@ class SearchTraffic:
         chosen, changed, read = search.selection.result, False, True
         carries = self._carries(search)
         try:
-            answered = await parse_answer(raw, "search response")
+            accepted = await parse_response(raw, "search response")
         except UnreadableError as error:
             runs.skipped(chosen, error.reason)
             text, read = raw.decode(errors="surrogateescape"), False
         else:
-            result = await runs.run(chosen, "result", answered, request=request)
+            result = await runs.run(chosen, "result", accepted, request=request)
             text, changed = result.text, result.changed
         if not (changed or runs.metadata or carries or search.templated):
             return raw, read
@@ -330,6 +330,6 @@ class SearchTraffic:
     async def _pass(
         self, exchange: Exchange, response: UpstreamResponse, runs: Runs, *, begun: bytes = b""
     ) -> web.StreamResponse:
-        for name, value in runs.answer_headers():
+        for name, value in runs.response_headers():
             response.add(name, value)
-        return await self._relay.answer(exchange, response, begun=begun)
+        return await self._relay.respond(exchange, response, begun=begun)

@@ -10,7 +10,7 @@ from pipelines.definitions.attachment import BACKENDS, NONE, SEARCH_DEFAULT, is_
 from pipelines.registry import Registry
 from proxy.backend.client import Backend
 from proxy.backend.resolver import ALL, Concrete, Resolver
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.protocol.index_settings import options_of
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
@@ -60,7 +60,7 @@ class SearchDefault:
     ) -> Turn:
         """What it means to write `value` at these expressions; `keep` lets existing ones stay.
 
-        Raises `ErrorAnswer` (400) where it cannot mean one thing for all of them.
+        Raises `ErrorResponse` (400) where it cannot mean one thing for all of them.
         """
         is_ours = value is not None and self._registry.find(value) is not None
         if await self._relay.is_elasticsearch():
@@ -96,7 +96,7 @@ class SearchDefault:
         if keep and own:
             if len(reached) == 1 or len(own) == len(reached):
                 return Turn()
-            raise ErrorAnswer(
+            raise ErrorResponse(
                 400,
                 "illegal_argument_exception",
                 f"[{SEARCH_DEFAULT}] of [{', '.join(own[:5])}] is a pipeline of Querymill's and"
@@ -125,10 +125,10 @@ class SearchDefault:
     async def clear(self, exchange: Exchange, names: list[str]) -> None:
         """Take the backend's from these indices."""
         path = f"/{quote(','.join(names), safe=',*')}/_settings"
-        answer = await self._backend.call(
+        response = await self._backend.call(
             "PUT", path, {SEARCH_DEFAULT: None}, headers=credentials_of(exchange)
         )
-        answer.require(200)
+        response.require(200)
 
     async def theirs(
         self, exchange: Exchange, target: Target, names: list[str]
@@ -136,14 +136,14 @@ class SearchDefault:
         """The backend's own values, by index."""
         path = f"/{quote(','.join(target.names or names) or ALL, safe=',*')}"
         options = options_of(target.query).with_parameter("flat_settings", "true")
-        answer = await self._backend.call(
+        response = await self._backend.call(
             "GET",
             options.after(f"{path}/_settings/{SEARCH_DEFAULT}"),
             headers=credentials_of(exchange),
         )
-        if answer.status == 404:
+        if response.status == 404:
             return {}
-        found = answer.require(200)
+        found = response.require(200)
         return {name: each["settings"][SEARCH_DEFAULT] for name, each in found.items()}
 
     def _own(self, name: str) -> Value:

@@ -20,9 +20,9 @@ from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import credentials_of
-from proxy.traffic.response_format import AnswerForm
+from proxy.traffic.response_format import ResponseForm
 
-ANSWER_MAX = 100 * 1024 * 1024
+RESPONSE_MAX = 100 * 1024 * 1024
 # What the backend calls the indices behind a data stream.
 _BACKING = ".ds-"
 
@@ -43,10 +43,10 @@ class ShownSettings:
         self._resolver = resolver
 
     async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
-        """The backend's answer with ours in it; as it came where there are none."""
+        """The backend's response with ours in it; as it came where there are none."""
         if not self._registry.attachments or not _are_asked_for(target):
             return await self._relay(exchange)
-        form = await AnswerForm.of(exchange, target.query, self._relay)
+        form = await ResponseForm.of(exchange, target.query, self._relay)
         if form.format == "smile":
             return await self._relay(exchange)
         query, headers = form.ask(target.query, request_headers(exchange.raw_headers))
@@ -55,8 +55,8 @@ class ShownSettings:
         ) as response:
             readable = is_json(response.headers.get("Content-Type", ""))
             if form.is_plain and (response.status != 200 or not readable):
-                return await self._relay.answer(exchange, response)
-            raw = await response.read(ANSWER_MAX)
+                return await self._relay.respond(exchange, response)
+            raw = await response.read(RESPONSE_MAX)
         body: str | bytes = raw
         if response.status == 200 and readable:
             shown = orjson.loads(raw)
@@ -65,7 +65,7 @@ class ShownSettings:
         return await form.respond(exchange, response, body)
 
     async def _add(self, exchange: Exchange, target: Target, shown: dict[str, Any]) -> bool:
-        """Lay our settings into the backend's answer; whether there were any."""
+        """Lay our settings into the backend's response; whether there were any."""
         name = target.values.get("name", "")
         wanted = name.split(",")
         form = flat if is_true(target.query.get("flat_settings")) else nested
@@ -93,12 +93,12 @@ class ShownSettings:
     async def _filtered_out(self, exchange: Exchange, target: Target) -> set[str]:
         """All indices that are meant: a filter on names hides those it leaves nothing of."""
         expression = quote(",".join(target.names) or ALL, safe=",*")
-        answer = await self._backend.call(
+        response = await self._backend.call(
             "GET",
             options_of(target.query).after(f"/{expression}/_settings/index.uuid"),
             headers=credentials_of(exchange),
         )
-        return set(answer.data) if answer.status == 200 else set()
+        return set(response.data) if response.status == 200 else set()
 
     async def _through(
         self, target: Target, shown: Mapping[str, Any]

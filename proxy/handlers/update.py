@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
-from pipelines.jsontext.slices import Span, member, members, replaced
+from pipelines.jsontext.slices import Slice, member, members, replaced
 from pipelines.payload import Payload
 from proxy.backend.client import Backend
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.traffic.runs import Runs
 from proxy.traffic.selection import Chosen, bypass_refused
 
@@ -35,7 +35,7 @@ class Merged:
 
     @property
     def stamp(self) -> dict[str, Any]:
-        """What tells in an answer which version that was."""
+        """What tells in a response which version that was."""
         return {
             "_version": self.version,
             "_seq_no": self.seq_no,
@@ -72,8 +72,8 @@ class Updates:
 
         Gives the text and whether it changed. Raises what a run raises.
         """
-        changes: list[tuple[Span, str]] = []
-        parts = {span.key: span for span in members(text)}
+        changes: list[tuple[Slice, str]] = []
+        parts = {part.key: part for part in members(text)}
         on_doc = tuple(p for p in chosen if p.definition.on_update == "doc")
         if (upsert := parts.get("upsert")) is not None:
             new = await _run(text, upsert, chosen, runs, document_id)
@@ -103,13 +103,13 @@ class Updates:
         credentials: Mapping[str, str],
     ) -> Merged:
         """Read the stored document, lay the partial one over it and run the pipelines on that."""
-        parts = {span.key: text[span.start : span.end] for span in members(text)}
+        parts = {part.key: text[part.start : part.end] for part in members(text)}
         target = f"/{quote(index, safe='')}/_doc/{quote(document_id, safe='')}"
         if routing is not None:
             target += f"?routing={quote(routing, safe='')}"
-        answer = await self._backend.call("GET", target, headers=credentials, retry=True)
-        stored = answer.data if isinstance(answer.data, dict) else {}
-        if answer.status == 404 or not stored.get("found"):
+        response = await self._backend.call("GET", target, headers=credentials, retry=True)
+        stored = response.data if isinstance(response.data, dict) else {}
+        if response.status == 404 or not stored.get("found"):
             first = parts.get("upsert")
             if first is None and parts.get("doc_as_upsert") == "true":
                 first = parts["doc"]
@@ -117,12 +117,12 @@ class Updates:
                 return Merged(kind="missing")
             created = await runs.run(chosen, "document", _payload(first), document_id=document_id)
             return Merged(kind="create", source=created.text)
-        answer.require(200)
-        whole = answer.body.decode()
+        response.require(200)
+        whole = response.body.decode()
         found = member(whole, "_source")
         if found is None:
             reason = f"the document [{document_id}] has no _source, so nothing can be merged"
-            raise ErrorAnswer(400, "document_source_missing_exception", reason)
+            raise ErrorResponse(400, "document_source_missing_exception", reason)
         current = json.loads(whole[found.start : found.end])
         merged = laid_over(current, json.loads(parts["doc"]))
         payload = _payload(json.dumps(merged, ensure_ascii=False))
@@ -148,12 +148,12 @@ def laid_over(current: Any, partial: Any) -> Any:
 
 
 async def _run(
-    text: str, span: Span, chosen: Chosen, runs: Runs, document_id: str | None
+    text: str, part: Slice, chosen: Chosen, runs: Runs, document_id: str | None
 ) -> str | None:
     """The new text of a part; None if it did not change."""
     if not chosen:
         return None
-    payload = _payload(text[span.start : span.end])
+    payload = _payload(text[part.start : part.end])
     result = await runs.run(chosen, "document", payload, document_id=document_id)
     return result.text if result.changed else None
 
@@ -163,4 +163,4 @@ def _payload(text: str) -> Payload:
         return Payload.parse(text)
     except ValueError as error:
         reason = f"the document of the update cannot be used: {error}"
-        raise ErrorAnswer(400, "parse_exception", reason) from error
+        raise ErrorResponse(400, "parse_exception", reason) from error

@@ -12,11 +12,11 @@ NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class ErrorAnswer(Exception):
-    """An error that is an answer already.
+class ErrorResponse(Exception):
+    """An error that is a response already.
 
     `status` is an HTTP status, `type` a word in the backend's style, `extra` goes into the cause
-    beside them (JSON values), `headers` onto the answer. `close` ends the client's connection.
+    beside them (JSON values), `headers` onto the response. `close` ends the client's connection.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class ErrorAnswer(Exception):
         self.close = close
 
     def body(self) -> bytes:
-        """Return the answer's body in the backend's error envelope."""
+        """Return the response's body in the backend's error envelope."""
         return envelope(self.status, self.type, self.reason, extra=self.extra)
 
 

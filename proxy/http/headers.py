@@ -54,7 +54,7 @@ def request_fields(raw: Fields) -> Fields:
 
 
 def response_fields(raw: Fields) -> Fields:
-    """Return the fields of an answer that the client gets."""
+    """Return the fields of a response that the client gets."""
     return _kept(raw, _HOP_BY_HOP)
 
 

@@ -1,4 +1,4 @@
-"""``Warning`` fields of an answer: few, short and legal, however much went wrong."""
+"""``Warning`` fields of a response: few, short and legal, however much went wrong."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 FIELDS_MAX: Final = 10
 BYTES_MAX: Final = 2048
-"""Of all fields with their names: clients refuse answers whose heads are large."""
+"""Of all fields with their names: clients refuse responses whose heads are large."""
 TEXT_MAX: Final = 400
 
 _NAME: Final = "Warning"
@@ -46,14 +46,14 @@ class Warnings:
 
     def fields(self) -> list[tuple[str, str]]:
         """At most `FIELDS_MAX` fields, of `BYTES_MAX` in all; the last counts what is left out."""
-        told = [_told(text, times) for text, times in self._counts.items()]
-        if self._more or len(told) > FIELDS_MAX or _size(told) > BYTES_MAX:
-            told = self._shortened(told)
-        return [(_NAME, f'299 querymill "{text}"') for text in told]
+        reported = [_reported(text, times) for text, times in self._counts.items()]
+        if self._more or len(reported) > FIELDS_MAX or _size(reported) > BYTES_MAX:
+            reported = self._shortened(reported)
+        return [(_NAME, f'299 querymill "{text}"') for text in reported]
 
-    def _shortened(self, told: list[str]) -> list[str]:
+    def _shortened(self, reported: list[str]) -> list[str]:
         every = sum(self._counts.values()) + self._more
-        kept = told[: FIELDS_MAX - 1]
+        kept = reported[: FIELDS_MAX - 1]
         while kept and _size([*kept, _rest(every)]) > BYTES_MAX:
             kept.pop()
         of_kept = list(self._counts.values())[: len(kept)]
@@ -68,7 +68,7 @@ class Warnings:
             self._more += times
 
 
-def _told(text: str, times: int) -> str:
+def _reported(text: str, times: int) -> str:
     return text if times == 1 else f"{text} ({times} times)"
 
 
@@ -76,8 +76,8 @@ def _rest(count: int) -> str:
     return f"and {count} more"
 
 
-def _size(told: Iterable[str]) -> int:
-    return sum(_AROUND + len(text) for text in told)
+def _size(reported: Iterable[str]) -> int:
+    return sum(_AROUND + len(text) for text in reported)
 
 
 def _quotable(text: str) -> str:

@@ -9,7 +9,7 @@ import orjson
 
 from pipelines.jsontext.json_text import can_be_written, write
 from pipelines.jsontext.slices import (
-    Span,
+    Slice,
     elements,
     first_member,
     members,
@@ -33,7 +33,7 @@ class BulkSyntaxError(ValueError):
 class BulkItem(NamedTuple):
     """One action with its document. `header` and `source` are the lines as received.
 
-    `local` is the answer of an item that never reaches the backend; a `renamed` one goes there as
+    `local` is the response of an item that never reaches the backend; a `renamed` one goes there as
     another action and is answered under its own. `unread` says why a pipeline cannot be given what
     the action says; it is empty where all of that is plain JSON.
     """
@@ -53,9 +53,9 @@ class BulkItem(NamedTuple):
         given = self.meta.get("_id")
         return None if given is None else str(given).encode(errors="backslashreplace").decode()
 
-    def answered(self, answer: dict[str, Any]) -> BulkItem:
-        """This item with an answer of our own: ``{action: {...}}`` is made of it."""
-        return self._replace(local={self.action: answer})
+    def with_response(self, response: dict[str, Any]) -> BulkItem:
+        """This item with a response of our own: ``{action: {...}}`` is made of it."""
+        return self._replace(local={self.action: response})
 
     def with_source(self, text: str) -> BulkItem:
         return BulkItem(self.line, self.action, self.meta, self.header, text.encode())
@@ -226,19 +226,19 @@ def write_bulk(items: Sequence[BulkItem]) -> bytes:
     return joined(parts, b"\n")
 
 
-def merge_answer(items: Sequence[BulkItem], text: str) -> str:
-    """The text of the backend's answer with our items put in their places.
+def merge_response(items: Sequence[BulkItem], text: str) -> str:
+    """The text of the backend's response with our items put in their places.
 
     What the backend said of the others stays as it was written. Raises `ValueError` if it did not
     answer every item it was sent.
     """
-    parts = {span.key: span for span in members(text)}
+    parts = {part.key: part for part in members(text)}
     whole, errors = parts.get("items"), parts.get("errors")
     theirs = elements(text, whole.start) if whole is not None else []
     if whole is None or len(theirs) != sum(item.local is None for item in items):
         raise ValueError("the backend answered another number of items than it was sent")
     remaining = iter(theirs)
-    merged = ",".join([_answered(text, item, remaining) for item in items])
+    merged = ",".join([_response_of(text, item, remaining) for item in items])
     changes = [(whole, f"[{merged}]")]
     failed = any("error" in item.local[item.action] for item in items if item.local is not None)
     if failed and errors is not None:
@@ -246,11 +246,11 @@ def merge_answer(items: Sequence[BulkItem], text: str) -> str:
     return replaced(text, changes)
 
 
-def _answered(text: str, item: BulkItem, remaining: Iterator[Span]) -> str:
+def _response_of(text: str, item: BulkItem, remaining: Iterator[Slice]) -> str:
     if item.local is not None:
         return write(item.local)
-    answer = next(remaining)
+    response = next(remaining)
     if not item.renamed:
-        return text[answer.start : answer.end]
-    (inner,) = members(text, answer.start)
+        return text[response.start : response.end]
+    (inner,) = members(text, response.start)
     return f'{{"{item.action}":{text[inner.start : inner.end]}}}'

@@ -1,7 +1,7 @@
 """Calls of an Elasticsearch client that OpenSearch has too, but spells in another way.
 
-What is here differs in method, path, parameter and member names alone, and in members that an
-answer lacks. A call whose meaning differs is not translated: OpenSearch's own answer tells the
+What is here differs in method, path, parameter and member names alone, and in members that a
+response lacks. A call whose meaning differs is not translated: OpenSearch's own response tells the
 client more than half a result would.
 """
 
@@ -14,13 +14,13 @@ from typing import Any, Final
 
 import orjson
 
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.query_string import QueryString
 from proxy.protocol import elastic_members
 from proxy.protocol.target import Operation, read_target
 
-Answered = tuple[int, bytes]
-"""Status and body of an answer."""
+Translated = tuple[int, bytes]
+"""Status and body of a response."""
 Asked = tuple[bytes, Mapping[str, str]]
 """Body of a request, and parameters that are added to its URL."""
 
@@ -35,9 +35,10 @@ class Translation:
 
     `elasticsearch` and `opensearch` name it for the documents. `method` is OpenSearch's, "" where
     it is the client's. `target` takes the raw path and the query string; `body` the request's body,
-    None where it goes on as it came; `answer` the text of an answer and of `detail`'s, and returns
-    what Elasticsearch would have said, None where that is the same. `detail` takes an answer and
-    the path asked for, and names what has to be asked besides. `statuses` are those it is for.
+    None where it goes on as it came; `response` the text of a response and of `detail`'s, and
+    returns what Elasticsearch would have said, None where that is the same. `detail` takes a
+    response and the path asked for, and names what has to be asked besides. `statuses` are those it
+    is for.
     """
 
     elasticsearch: str
@@ -45,12 +46,12 @@ class Translation:
     method: str = ""
     target: Callable[[str, QueryString], str] = _same
     body: Callable[[bytes], Asked] | None = None
-    answer: Callable[[str, str], tuple[int, str]] | None = None
+    response: Callable[[str, str], tuple[int, str]] | None = None
     detail: Callable[[str, str], str | None] | None = None
     statuses: frozenset[int] = frozenset({200})
 
     def needs(self, status: int, body: bytes, path: str) -> str | None:
-        """The target that has to be asked before an answer can be translated."""
+        """The target that has to be asked before a response can be translated."""
         if self.detail is None or status not in self.statuses:
             return None
         try:
@@ -58,12 +59,12 @@ class Translation:
         except (ValueError, TypeError, AttributeError):
             return None
 
-    def answered(self, status: int, body: bytes, detail: bytes = b"{}") -> Answered:
-        """An answer of OpenSearch in the spelling of Elasticsearch; errors stay what they are."""
-        if self.answer is None or status not in self.statuses:
+    def translated(self, status: int, body: bytes, detail: bytes = b"{}") -> Translated:
+        """A response of OpenSearch in the spelling of Elasticsearch; errors stay what they are."""
+        if self.response is None or status not in self.statuses:
             return status, body
         try:
-            said, text = self.answer(body.decode(), detail.decode())
+            said, text = self.response(body.decode(), detail.decode())
         except (ValueError, KeyError, TypeError, AttributeError):
             return status, body
         return (said if status == 200 else status), text.encode()
@@ -150,7 +151,7 @@ def _hints(segments: tuple[str, ...], query: QueryString) -> frozenset[str]:
 
 
 def _open_target(path: str, query: QueryString) -> str:
-    # The answer is made anew and small; filtered by the other spelling it would be empty.
+    # The response is made anew and small; filtered by the other spelling it would be empty.
     partial = query.get("allow_partial_search_results")
     # Elasticsearch opens no partial point in time unless told to, OpenSearch does unless told not.
     # How many shards are asked at once is a hint, which OpenSearch does not take here.
@@ -162,8 +163,8 @@ def _open_target(path: str, query: QueryString) -> str:
 
 
 def _opened(text: str, _: str) -> tuple[int, str]:
-    answer = orjson.loads(text)
-    said = {"id": answer["pit_id"], "_shards": answer["_shards"]}
+    response = orjson.loads(text)
+    said = {"id": response["pit_id"], "_shards": response["_shards"]}
     return 200, orjson.dumps(said).decode()
 
 
@@ -177,7 +178,7 @@ def _close_body(body: bytes) -> Asked:
     except (orjson.JSONDecodeError, KeyError, TypeError):
         pit_id = None
     if not isinstance(pit_id, str):
-        raise ErrorAnswer(
+        raise ErrorResponse(
             400,
             "illegal_argument_exception",
             'the body of [DELETE /_pit] does not name the point in time; send {"id": "..."}',
@@ -240,7 +241,7 @@ def _nothing(body: bytes) -> Asked:
     return (b"" if not _object(body) else body), {}
 
 
-# Members that answers lack
+# Members that responses lack
 
 
 def _health_detail(text: str, path: str) -> str | None:
@@ -255,14 +256,14 @@ OPEN_PIT: Final = Translation(
     elasticsearch="POST /{index}/_pit",
     opensearch="POST /{index}/_search/point_in_time",
     target=_open_target,
-    answer=_opened,
+    response=_opened,
 )
 CLOSE_PIT: Final = Translation(
     elasticsearch="DELETE /_pit",
     opensearch="DELETE /_search/point_in_time",
     target=_close_target,
     body=_close_body,
-    answer=_closed,
+    response=_closed,
 )
 FIELD_CAPS: Final = Translation(
     elasticsearch="POST /{index}/_field_caps",
@@ -293,17 +294,17 @@ HINTS: Final = Translation(
 INFO: Final = Translation(
     elasticsearch="GET /",
     opensearch="GET /",
-    answer=lambda text, _: (200, elastic_members.info(text)),
+    response=lambda text, _: (200, elastic_members.info(text)),
 )
 INFO_FOR_7: Final = Translation(
     elasticsearch="GET /, of 7.x",
     opensearch="GET /",
-    answer=lambda text, _: (200, elastic_members.info_for_7(text)),
+    response=lambda text, _: (200, elastic_members.info_for_7(text)),
 )
 HEALTH: Final = Translation(
     elasticsearch="GET /_cluster/health/{index}",
     opensearch="GET /_cluster/health/{index}",
-    answer=lambda text, detail: (200, elastic_members.health(text, detail)),
+    response=lambda text, detail: (200, elastic_members.health(text, detail)),
     detail=_health_detail,
     # A health that was waited for in vain is told with the second.
     statuses=frozenset({200, 408}),
@@ -311,25 +312,25 @@ HEALTH: Final = Translation(
 SEARCH_SHARDS: Final = Translation(
     elasticsearch="GET /{index}/_search_shards",
     opensearch="GET /{index}/_search_shards",
-    answer=lambda text, detail: (200, elastic_members.search_shards(text, detail)),
+    response=lambda text, detail: (200, elastic_members.search_shards(text, detail)),
     detail=_nodes_detail,
 )
 SHARD_STORES: Final = Translation(
     elasticsearch="GET /{index}/_shard_stores",
     opensearch="GET /{index}/_shard_stores",
-    answer=lambda text, detail: (200, elastic_members.shard_stores(text, detail)),
+    response=lambda text, detail: (200, elastic_members.shard_stores(text, detail)),
     detail=_nodes_detail,
 )
 ALLOCATION: Final = Translation(
     elasticsearch="GET /_cluster/allocation/explain",
     opensearch="GET /_cluster/allocation/explain",
-    answer=lambda text, detail: (200, elastic_members.allocation(text, detail)),
+    response=lambda text, detail: (200, elastic_members.allocation(text, detail)),
     detail=_nodes_detail,
 )
 DATA_STREAMS: Final = Translation(
     elasticsearch="GET /_data_stream/{name}",
     opensearch="GET /_data_stream/{name}",
-    answer=lambda text, _: (200, elastic_members.data_streams(text)),
+    response=lambda text, _: (200, elastic_members.data_streams(text)),
 )
 TRANSLATIONS: Final = (
     OPEN_PIT,
@@ -347,7 +348,7 @@ TRANSLATIONS: Final = (
     DATA_STREAMS,
     HINTS,
 )
-# Of an answer of which parts are left out, nothing is to be filled in.
+# Of a response of which parts are left out, nothing is to be filled in.
 _WHOLE: Final = (HEALTH, SEARCH_SHARDS, SHARD_STORES, ALLOCATION, DATA_STREAMS)
 _PITS: Final = {Operation.OPEN_PIT: OPEN_PIT, Operation.CLOSE_PIT: CLOSE_PIT}
 _SHAPES: Final = tuple(

@@ -3,8 +3,8 @@
 Such a client sends media types of its own (``application/vnd.elasticsearch+json`` with a parameter
 ``compatible-with=9``), which OpenSearch refuses with 406, and gives up on a server that does not
 name its product. With ``compat = auto`` and an OpenSearch backend the request goes on with plain
-media types, and the answer comes back as the client asked for it, with the product header. Nothing
-else is touched, and nothing at all for another client or backend.
+media types, and the response comes back as the client asked for it, with the product header.
+Nothing else is touched, and nothing at all for another client or backend.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def elastic_client(headers: Mapping[str, str]) -> ElasticClient | None:
     found = list(VENDOR.finditer(accept)) or list(VENDOR.finditer(content_type))
     subtypes = {match["subtype"].lower() for match in found}
     if not accept:
-        # A bulk body is NDJSON, its answer is JSON.
+        # A bulk body is NDJSON, its response is JSON.
         subtypes.add("json")
     versions = (_VERSION.search(match["version"] or "") for match in found)
     version = next((match[0] for match in versions if match), "")
@@ -80,13 +80,13 @@ def plain_media_types(headers: Headers) -> Headers:
     )
 
 
-def vendor_answer(headers: Headers, client: ElasticClient) -> Headers:
-    """Return answer headers as `client` expects them from Elasticsearch."""
+def vendor_response(headers: Headers, client: ElasticClient) -> Headers:
+    """Return response headers as `client` expects them from Elasticsearch."""
     pairs: Iterable[tuple[str, str]] = (
         (name, client.vendor_type(value) if name.lower() == "content-type" else value)
         for name, value in headers.items()
     )
-    answer = Headers(pairs)
-    if PRODUCT_HEADER not in answer:
-        answer[PRODUCT_HEADER] = PRODUCT
-    return answer
+    response = Headers(pairs)
+    if PRODUCT_HEADER not in response:
+        response[PRODUCT_HEADER] = PRODUCT
+    return response

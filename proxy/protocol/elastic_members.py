@@ -1,7 +1,7 @@
-"""Members of answers that Elasticsearch has and OpenSearch has not, for clients that need them.
+"""Members of responses that Elasticsearch has and OpenSearch has not, for clients that need them.
 
-Typed clients decode no answer that lacks one. What is added is what Elasticsearch would say of the
-same cluster; everything else of an answer stays as it was written.
+Typed clients decode no response that lacks one. What is added is what Elasticsearch would say of
+the same cluster; everything else of a response stays as it was written.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from pipelines.jsontext.slices import Span, elements, member, members, replaced
+from pipelines.jsontext.slices import Slice, elements, member, members, replaced
 
 # The last of those that a client of 7.x takes for Elasticsearch by its header alone.
 NUMBER_OF_7: Final = "7.17.0"
@@ -36,7 +36,7 @@ _PLAIN_STREAM: Final = {
     "settings": {},
     "mappings": {},
 }
-Changes = list[tuple[Span, str]]
+Changes = list[tuple[Slice, str]]
 _UNASSIGNED: Final = "unassigned_primary_shards"
 _BEFORE: Final = re.compile(r'[{,](\s*)"[^"]*"(\s*:\s*)$')
 
@@ -56,7 +56,7 @@ def info_for_7(text: str) -> str:
     number = member(text, "number", version.start) if version else None
     tagline = member(text, "tagline")
     changes = [(number, json.dumps(NUMBER_OF_7)), (tagline, json.dumps(TAGLINE))]
-    return replaced(text, [(span, new) for span, new in changes if span is not None])
+    return replaced(text, [(part, new) for part, new in changes if part is not None])
 
 
 def has_unassigned(text: str) -> bool:
@@ -83,11 +83,11 @@ def health(text: str, shards: str) -> str:
 
 
 def search_shards(text: str, nodes: str) -> str:
-    """``_search_shards``: of each node what `nodes` tells, the answer to `NODES`."""
+    """``_search_shards``: of each node what `nodes` tells, the response to `NODES`."""
     known = _known(nodes)
     found = member(text, "nodes")
-    spans = members(text, found.start) if found else []
-    return _changed(text, [_as_node(text, span, known.get(span.key)) for span in spans])
+    parts = members(text, found.start) if found else []
+    return _changed(text, [_as_node(text, part, known.get(part.key)) for part in parts])
 
 
 def shard_stores(text: str, nodes: str) -> str:
@@ -100,8 +100,8 @@ def shard_stores(text: str, nodes: str) -> str:
         for shard in members(text, shards.start) if shards else ():
             stores = member(text, "stores", shard.start)
             for store in elements(text, stores.start) if stores else ():
-                spans = [span for span in members(text, store.start) if span.key in known]
-                changes += [_as_node(text, span, known[span.key]) for span in spans]
+                parts = [part for part in members(text, store.start) if part.key in known]
+                changes += [_as_node(text, part, known[part.key]) for part in parts]
     return _changed(text, changes)
 
 
@@ -110,22 +110,22 @@ def allocation(text: str, nodes: str) -> str:
     known = _known(nodes)
     current = member(text, "current_node")
     decisions = member(text, "node_allocation_decisions")
-    spans = [(span, "node_id") for span in (elements(text, decisions.start) if decisions else ())]
+    parts = [(part, "node_id") for part in (elements(text, decisions.start) if decisions else ())]
     if current is not None:
-        spans.append((current, "id"))
+        parts.append((current, "id"))
     changes: list[Changes] = []
-    for span, name in spans:
-        node = known.get(orjson.loads(text[span.start : span.end]).get(name))
+    for part, name in parts:
+        node = known.get(orjson.loads(text[part.start : part.end]).get(name))
         if node is not None:
-            changes.append(_filled(text, span.start, name, {"roles": node["roles"]}))
+            changes.append(_filled(text, part.start, name, {"roles": node["roles"]}))
     return _changed(text, changes)
 
 
 def data_streams(text: str) -> str:
     """``_data_stream``: what Elasticsearch's can be, and OpenSearch's are not."""
     found = member(text, "data_streams")
-    spans = elements(text, found.start) if found else []
-    return _changed(text, [_filled(text, span.start, "name", _PLAIN_STREAM) for span in spans])
+    parts = elements(text, found.start) if found else []
+    return _changed(text, [_filled(text, part.start, "name", _PLAIN_STREAM) for part in parts])
 
 
 def _known(nodes: str) -> dict[str, dict[str, Any]]:
@@ -144,12 +144,12 @@ def _known(nodes: str) -> dict[str, dict[str, Any]]:
     return known
 
 
-def _as_node(text: str, span: Span, node: Mapping[str, Any] | None) -> Changes:
-    name = member(text, "name", span.start)
+def _as_node(text: str, part: Slice, node: Mapping[str, Any] | None) -> Changes:
+    name = member(text, "name", part.start)
     if node is None or name is None:
         return []
     external = {"external_id": orjson.loads(text[name.start : name.end])}
-    return _filled(text, span.start, "name", {**external, **node})
+    return _filled(text, part.start, "name", {**external, **node})
 
 
 def _changed(text: str, changes: list[Changes]) -> str:
@@ -178,17 +178,17 @@ def _counted(text: str, start: int, count: int) -> Changes:
 
 def _added(text: str, start: int, beside: str, name: str, value: str) -> Changes:
     """A change that puts a member behind another, spaced as that is; none where that is not."""
-    span = member(text, beside, start)
-    before = _BEFORE.search(text, start, span.start) if span else None
-    if span is None or before is None:
+    part = member(text, beside, start)
+    before = _BEFORE.search(text, start, part.start) if part else None
+    if part is None or before is None:
         return []
     new = f",{before[1]}{json.dumps(name)}{before[2]}{value}"
-    return [(Span(span.end, span.end), new)]
+    return [(Slice(part.end, part.end), new)]
 
 
 def _filled(text: str, start: int, beside: str, values: Mapping[str, Any]) -> Changes:
     """The same of several members, but for those that are there."""
-    there = {span.key for span in members(text, start)}
+    there = {part.key for part in members(text, start)}
     made = [
         _added(text, start, beside, name, orjson.dumps(value).decode())
         for name, value in values.items()

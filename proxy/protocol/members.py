@@ -101,7 +101,7 @@ def texts_beside(text: str, wanted: frozenset[str], others: frozenset[str]) -> I
     Each is told once, however many of these objects it is in.
     """
     texts: list[str] = []
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
     opened = [_Open(0, is_wanted=False)]
 
     def close() -> None:
@@ -109,7 +109,7 @@ def texts_beside(text: str, wanted: frozenset[str], others: frozenset[str]) -> I
         if closed.is_wanted:
             opened[-1].members.append((closed.begin, len(texts)))
         if closed.has_other:
-            told.extend(closed.members)
+            reported.extend(closed.members)
 
     key, is_wanted = "", False
     for mark, begin, end in Tokens(text):
@@ -130,7 +130,7 @@ def texts_beside(text: str, wanted: frozenset[str], others: frozenset[str]) -> I
     while opened:
         close()
     done = 0
-    for first, last in sorted(told):
+    for first, last in sorted(reported):
         yield from map(_string, texts[max(first, done) : last])
         done = max(done, last)
 

@@ -20,7 +20,7 @@ class MsearchSyntaxError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MsearchItem:
-    """One search: its header and its body, as received. `local` is an answer of our own.
+    """One search: its header and its body, as received. `local` is a response of our own.
 
     `unread` says why the header cannot be read as plain JSON; it is empty if it can.
     """
@@ -79,8 +79,8 @@ class MsearchItem:
             return replace(self, meta=meta, header=header.encode(errors="surrogateescape"))
         return replace(self, meta=meta, header=orjson.dumps(meta))
 
-    def answered(self, answer: dict[str, Any]) -> MsearchItem:
-        return replace(self, local=answer)
+    def with_response(self, response: dict[str, Any]) -> MsearchItem:
+        return replace(self, local=response)
 
 
 def read_msearch(body: bytes, *, skips_first: bool = True) -> list[MsearchItem]:

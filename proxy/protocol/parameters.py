@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pipelines.definitions.spelling import nearest
 from proxy.formats.filter_path import FilterPath
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.query_string import QueryString
 
 Read = Callable[[str], Any]
@@ -64,7 +64,7 @@ def read_parameters(
     """The value of each parameter that a route takes, None for those that are not there.
 
     `call` is the call's method and path, `elsewhere` tells which methods of that path take which
-    other parameters. Raises `ErrorAnswer` (400) for the first that is unknown, there twice or
+    other parameters. Raises `ErrorResponse` (400) for the first that is unknown, there twice or
     wrong.
     """
     takes = {**known, **COMMON}
@@ -99,5 +99,5 @@ def _unknown(name: str, known: Parameters, call: str, elsewhere: Mapping[str, li
     return f"[{call}] contains unrecognized parameter: [{shown}]{arrow} ({takes})"
 
 
-def _refused(reason: str) -> ErrorAnswer:
-    return ErrorAnswer(400, "illegal_argument_exception", reason)
+def _refused(reason: str) -> ErrorResponse:
+    return ErrorResponse(400, "illegal_argument_exception", reason)

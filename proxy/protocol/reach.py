@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import takewhile
 from typing import Final
 
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.protocol.reserved import INDEX
 
 LEFT_OUT: Final = f"-{INDEX}*"
@@ -60,7 +60,7 @@ def check_name(expression: str) -> None:
 def narrowed(names: Iterable[str], *, hidden: bool) -> list[str]:
     """What to add to these expressions to keep the store out; empty where they do without.
 
-    Raises `ErrorAnswer` (403) where one names the store, or nothing that is added would help.
+    Raises `ErrorResponse` (403) where one names the store, or nothing that is added would help.
     """
     names = tuple(names)
     there = set(takewhile(lambda name: name.endswith(LEFT_OUT), reversed(names)))
@@ -77,9 +77,9 @@ def narrowed(names: Iterable[str], *, hidden: bool) -> list[str]:
     return more
 
 
-def refusal(expression: str) -> ErrorAnswer:
-    """The answer to a request that reaches for the store."""
-    return ErrorAnswer(
+def refusal(expression: str) -> ErrorResponse:
+    """The response to a request that reaches for the store."""
+    return ErrorResponse(
         403,
         "security_exception",
         f"[{expression[:200]}] reaches the proxy's own index [{INDEX}]; definitions are managed"

@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 
 PREFIX = "qm1."
 CURSOR_MAX = 48 * 1024
@@ -74,13 +74,13 @@ class Cursors:
     def unwrap(self, client_id: str) -> tuple[str, Memory | None]:
         """The backend's id and what was remembered; None for an id that is the backend's own.
 
-        Raises `ErrorAnswer` (400) for an id of ours that was changed or signed by others.
+        Raises `ErrorResponse` (400) for an id of ours that was changed or signed by others.
         """
         if not client_id.startswith(PREFIX):
             return client_id, None
         parts = client_id[len(PREFIX) :].split(".", 2)
         if len(parts) != 3 or not _equal(parts[1], self._sign(parts[0], parts[2])):
-            raise ErrorAnswer(
+            raise ErrorResponse(
                 400,
                 "illegal_argument_exception",
                 "the id was not made by this proxy, or was changed; begin the search anew",
@@ -113,7 +113,7 @@ def _unpack(body: str) -> Memory:
         )
     except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
         reason = "the id cannot be read by this version; begin the search anew"
-        raise ErrorAnswer(400, "illegal_argument_exception", reason) from error
+        raise ErrorResponse(400, "illegal_argument_exception", reason) from error
 
 
 def _texts(values: list[Any]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.headers import ADMIN_TOKEN
 from proxy.server.exchange import Exchange
 
@@ -16,4 +16,4 @@ def check_token(exchange: Exchange, token: str | None) -> None:
     given = exchange.headers.get(ADMIN_TOKEN, "")
     if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode()):
         reason = f"administration needs the admin token in the header {ADMIN_TOKEN}"
-        raise ErrorAnswer(401, "security_exception", reason)
+        raise ErrorResponse(401, "security_exception", reason)

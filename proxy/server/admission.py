@@ -10,7 +10,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 
 Reason = Literal["queue_full", "queue_timeout", "index"]
 
@@ -33,7 +33,7 @@ class AdmissionLimits:
     of_index: int = 0
 
 
-class OverloadedError(ErrorAnswer):
+class OverloadedError(ErrorResponse):
     """A request is refused because there is too much to do; it was not begun."""
 
     def __init__(self, reason: str) -> None:
@@ -63,7 +63,7 @@ class Admission:
         self._max_in_flight = limits.in_flight
         self._by_index = limits.of_index > 0
         # Names that are not being answered, or waited for, have no entry.
-        self._answered: dict[str, int] = {}
+        self._going: dict[str, int] = {}
         self._awaited: dict[str, int] = {}
         self._queue: OrderedDict[_Waiter, None] = OrderedDict()
 
@@ -83,7 +83,7 @@ class Admission:
             wanted = frozenset(names)
             if not self._fits(wanted):
                 return False
-            _add(self._answered, wanted)
+            _add(self._going, wanted)
         self.in_flight += 1
         return True
 
@@ -119,7 +119,7 @@ class Admission:
     def leave(self, names: tuple[str, ...]) -> None:
         """Give a place back; who waited longest, and may, has it next."""
         if self._by_index:
-            _take_off(self._answered, frozenset(names))
+            _take_off(self._going, frozenset(names))
         self.in_flight -= 1
         if self._queue:
             self._admit()
@@ -133,7 +133,7 @@ class Admission:
             if waiter is None:
                 return
             self.in_flight += 1
-            _add(self._answered, waiter.names)
+            _add(self._going, waiter.names)
             self._dismiss(waiter, True)
 
     def _dismiss(self, waiter: _Waiter, admitted: bool) -> None:
@@ -147,7 +147,7 @@ class Admission:
 
     def _fits(self, names: frozenset[str]) -> bool:
         for name in names:  # noqa: SIM110 - the generator of all() costs more than the rest
-            if self._answered.get(name, 0) >= self._limits.of_index:
+            if self._going.get(name, 0) >= self._limits.of_index:
                 return False
         return True
 

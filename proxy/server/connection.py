@@ -30,7 +30,7 @@ _LENGTHS: Final = (b"Content-Length: ", b"content-length: ")
 class ClientConnection(web.RequestHandler):
     """One connection of a client; closed where nothing comes for the keep-alive timeout.
 
-    The head of each request has to come within `header_timeout` s of its first byte, and an answer
+    The head of each request has to come within `header_timeout` s of its first byte, and a response
     that waits for the client to take it is closed as `patience` says.
     """
 
@@ -59,7 +59,7 @@ class ClientConnection(web.RequestHandler):
 
     @property
     def ends(self) -> bool:
-        """Whether the next answer has to be the last, as nobody knows what stands behind it."""
+        """Whether the next response has to be the last, as nobody knows what stands behind it."""
         return self._ends
 
     @property
@@ -77,7 +77,7 @@ class ClientConnection(web.RequestHandler):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client does not take its answer as fast as it comes."""
+        """The client does not take its response as fast as it comes."""
         super().pause_writing()
         if self.transport is not None:
             self._outflow.begin(self.transport)
@@ -125,7 +125,7 @@ class ClientConnection(web.RequestHandler):
         return None
 
     def _part(self, transport: asyncio.Transport) -> None:
-        """Close once the client did, or soon: at once could take the answer from under its eyes.
+        """Close once the client did, or soon: at once could take the response from under its eyes.
 
         For the system answers with a reset to what comes when nobody listens (RFC 9112, 9.6).
         """
@@ -153,9 +153,9 @@ class ClientConnection(web.RequestHandler):
         request = web.BaseRequest(message, payload, self, writer, task, self._loop)  # type: ignore[arg-type]
         self._request_in_progress, self._current_request = True, request
         try:
-            answer = await handler(request)
-            await answer.prepare(request)
-            await answer.write_eof()
+            response = await handler(request)
+            await response.prepare(request)
+            await response.write_eof()
         except ConnectionError:
             # The client is gone.
             return False
@@ -172,10 +172,10 @@ class ClientConnection(web.RequestHandler):
                 self._handler_waiter.set_result(None)
         if not payload.is_eof():
             await self._linger(payload)
-        return bool(answer.keep_alive) and not (self._close or self._force_close)
+        return bool(response.keep_alive) and not (self._close or self._force_close)
 
     async def _linger(self, payload: StreamReader) -> None:
-        """Read what is left of a body that nobody wanted, so that the client sees its answer."""
+        """Read what is left of a body that nobody wanted, so that the client sees its response."""
         if not self._force_close:
             # A second reader at once is a RuntimeError.
             with suppress(TimeoutError, web.RequestPayloadError, RuntimeError):
@@ -286,7 +286,7 @@ class ClientConnection(web.RequestHandler):
         head, end, body = data.partition(b"\r\n\r\n")
         length = message.headers.get("Content-Length", "0")
         alone = bool(head and end) and not message.chunked and len(body) == int(length)
-        # What comes later is kept for a web socket, and read by other ways after the answer.
+        # What comes later is kept for a web socket, and read by other ways after the response.
         web_socket = message.headers.get("Upgrade", "").lower() == "websocket"
         self._ends = self._ends or web_socket or not alone
 
@@ -316,9 +316,9 @@ class ClientConnection(web.RequestHandler):
         else:
             self.force_close()
 
-    def _refuse(self, answer: bytes) -> None:
+    def _refuse(self, response: bytes) -> None:
         if self.transport is not None:
-            self.transport.write(answer)
+            self.transport.write(response)
         self.force_close()
 
 
@@ -388,6 +388,6 @@ class ClientServer(web.Server):
 
 
 def ends_with(request: web.BaseRequest) -> bool:
-    """Whether the connection has to end with the answer to `request`."""
+    """Whether the connection has to end with the response to `request`."""
     connection = request.protocol
     return isinstance(connection, ClientConnection) and connection.ends

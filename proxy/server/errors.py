@@ -1,8 +1,8 @@
-"""Which exception becomes which answer to the client.
+"""Which exception becomes which response to the client.
 
-The table `ANSWERS` is the only place where an exception meets an HTTP status. A row for a base
+The table `RESPONSES` is the only place where an exception meets an HTTP status. A row for a base
 class holds for its subclasses. An exception without a row is a bug of ours: 500, and its text stays
-in the log, under the id that the answer carries.
+in the log, under the id that the response carries.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipelines.errors import (
     StageError,
 )
 from proxy.http.encoding import BodyEncodingError, BodyError, BodyTooLargeError
-from proxy.http.errors import NO_HEADERS, NOTHING, ErrorAnswer, MalformedRequest, SlowClient
+from proxy.http.errors import NO_HEADERS, NOTHING, ErrorResponse, MalformedRequest, SlowClient
 from proxy.store.errors import (
     StoreBusy,
     StoreConflict,
@@ -50,7 +50,7 @@ UNEXPECTED: Final = (500, "proxy_exception")
 
 
 # exception -> (status, type). `pipelines` knows no status; its errors get theirs here.
-ANSWERS: Final[Mapping[type[Exception], tuple[int, str]]] = {
+RESPONSES: Final[Mapping[type[Exception], tuple[int, str]]] = {
     UpstreamUnreachable: (502, "backend_unreachable_exception"),
     UpstreamBroken: (502, "backend_unreachable_exception"),
     UpstreamTooLarge: (502, "backend_unreachable_exception"),
@@ -81,7 +81,7 @@ EXTRAS: Final[Mapping[type[Exception], Callable[[Exception], Mapping[str, object
     DefinitionError: lambda error: {"path": path} if (path := getattr(error, "path", "")) else {},
 }
 
-# exception -> headers of its answer.
+# exception -> headers of its response.
 HEADERS: Final[Mapping[type[Exception], Mapping[str, str]]] = {
     UpstreamBusy: {"Retry-After": "1"},
     StoreBusy: {"Retry-After": "1"},
@@ -109,34 +109,34 @@ ITEM_STATUS: Final[Mapping[str, int]] = {
 _CLOSING: Final = (MalformedRequest, SlowClient)
 
 
-def answer_for(error: Exception, request_id: str = "") -> ErrorAnswer:
-    """Return the answer to a request that ended in `error`; call it once a request.
+def response_for(error: Exception, request_id: str = "") -> ErrorResponse:
+    """Return the response to a request that ended in `error`; call it once a request.
 
     Every status from 500 on has an ``id`` and a line in the log with the same id; a bug of ours is
     logged with its traceback and tells the client nothing else.
     """
-    answer = _ready(error) or _from_table(error)
-    if answer.status < 500:
-        return answer
-    extra = {"id": secrets.token_hex(8), **answer.extra}
-    expected = _ready(error) is not None or _row(ANSWERS, error) is not None
+    response = _ready(error) or _from_table(error)
+    if response.status < 500:
+        return response
+    extra = {"id": secrets.token_hex(8), **response.extra}
+    expected = _ready(error) is not None or _row(RESPONSES, error) is not None
     _log.log(
         logging.WARNING if expected else logging.ERROR,
         "request failed",
-        status=answer.status,
-        type=answer.type,
+        status=response.status,
+        type=response.type,
         reason=str(error),
         request_id=request_id or None,
         exc_info=None if expected else error,
         **{name: value for name, value in extra.items() if name not in _LOG_FIELDS},
     )
-    return ErrorAnswer(
-        answer.status,
-        answer.type,
-        answer.reason,
+    return ErrorResponse(
+        response.status,
+        response.type,
+        response.reason,
         extra=extra,
-        headers=answer.headers,
-        close=answer.close,
+        headers=response.headers,
+        close=response.close,
     )
 
 
@@ -146,27 +146,27 @@ def item_status(error: StageError) -> int:
 
 
 def status_of(error: Exception) -> int:
-    """The status of the answer to a request that ended in `error`."""
+    """The status of the response to a request that ended in `error`."""
     if ready := _ready(error):
         return ready.status
-    row = _row(ANSWERS, error)
+    row = _row(RESPONSES, error)
     return UNEXPECTED[0] if row is None else row[0]
 
 
-def _ready(error: Exception) -> ErrorAnswer | None:
-    """The answer that an error is, or brings, already."""
+def _ready(error: Exception) -> ErrorResponse | None:
+    """The response that an error is, or brings, already."""
     if isinstance(error, StoreRefused):
         return error.response
-    return error if isinstance(error, ErrorAnswer) else None
+    return error if isinstance(error, ErrorResponse) else None
 
 
-def _from_table(error: Exception) -> ErrorAnswer:
-    row = _row(ANSWERS, error)
+def _from_table(error: Exception) -> ErrorResponse:
+    row = _row(RESPONSES, error)
     if row is None:
         status, kind = UNEXPECTED
-        return ErrorAnswer(status, kind, "the proxy failed; the log has the cause under this id")
+        return ErrorResponse(status, kind, "the proxy failed; the log has the cause under this id")
     extra = _row(EXTRAS, error)
-    return ErrorAnswer(
+    return ErrorResponse(
         *row,
         str(error),
         extra=extra(error) if extra else NOTHING,

@@ -14,15 +14,15 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
 
 from proxy.http.encoding import BodyTooLargeError
-from proxy.http.errors import ErrorAnswer, MalformedRequest, SlowClient
+from proxy.http.errors import ErrorResponse, MalformedRequest, SlowClient
 from proxy.http.headers import Fields, Headers, as_fields
 from proxy.http.memo import remembered
-from proxy.protocol.elastic_client import vendor_answer
+from proxy.protocol.elastic_client import vendor_response
 from proxy.protocol.source_parameter import SourceParameter
 from proxy.server.head_facts import head_facts
 from proxy.server.pace import Pace, Patience
 from proxy.server.request_id import REQUEST_ID, request_id
-from proxy.server.response import JOIN_LIMIT, StreamedAnswer, WholeAnswer
+from proxy.server.response import JOIN_LIMIT, StreamedResponse, WholeResponse
 
 JSON: Final = "application/json; charset=UTF-8"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -33,13 +33,13 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*", re.ASCII)
 
 
 class Exchange:
-    """One request of a client and the answer to it; lives as long as the handler that answers.
+    """One request of a client and the response to it; lives as long as the handler that answers.
 
     `target` is the path and query as received, `raw_path` and `query` its two parts (`query` is
     None without a question mark); nothing is decoded. `headers` are for looking fields up,
     `raw_headers` are what was sent. `length` is the body's, None where it is chunked, 0 where there
     is none; `max_body` is what the proxy passes on at most. Both are bytes. `inflated` is the body
-    without its encoding, where somebody needed that; `tells_id` whether the answer tells the
+    without its encoding, where somebody needed that; `reports_id` whether the response tells the
     request's id, as it does where pipelines have a part in it. `facts` is what the fields say,
     `source` the body where the URL has it.
     """
@@ -47,7 +47,7 @@ class Exchange:
     # What few requests need stands here, which costs the others nothing.
     inflated: bytes | None = None
     source: SourceParameter | None = None
-    tells_id = False
+    reports_id = False
     _pace: Pace | None = None
     _request_id = ""
 
@@ -64,7 +64,7 @@ class Exchange:
         self._patience = patience
         self._closing = closing
         self._body: bytes | None = None
-        self._answer: web.StreamResponse | None = None
+        self._response: web.StreamResponse | None = None
         self.method = request.method
         self.headers: CIMultiDictProxy[str] = request.headers
         self.raw_headers: tuple[tuple[bytes, bytes], ...] = request.raw_headers
@@ -121,9 +121,9 @@ class Exchange:
         return str(host), int(port)
 
     @property
-    def answer(self) -> web.StreamResponse | None:
-        """The answer, once its head has gone to the client."""
-        return self._answer
+    def response(self) -> web.StreamResponse | None:
+        """The response, once its head has gone to the client."""
+        return self._response
 
     def at_hand(self) -> bytes | None:
         """The whole body as it was sent, if there is one and all of it is here; else None."""
@@ -169,8 +169,8 @@ class Exchange:
         body: bytes = b"",
         *,
         reason: str | None = None,
-    ) -> WholeAnswer:
-        """Return an answer with exactly these fields; the length is corrected to that of `body`.
+    ) -> WholeResponse:
+        """Return a response with exactly these fields; the length is corrected to that of `body`.
 
         To HEAD, a Content-Length among the fields stays and no body is sent.
         """
@@ -178,72 +178,72 @@ class Exchange:
 
     def relay(
         self, status: int, fields: Fields, body: bytes = b"", *, reason: str | None = None
-    ) -> WholeAnswer:
-        """Return the same answer, its fields as they go on the wire."""
-        answer = WholeAnswer(status, reason, fields, body)
-        self._close_if_due(answer)
-        return answer
+    ) -> WholeResponse:
+        """Return the same response, its fields as they go on the wire."""
+        response = WholeResponse(status, reason, fields, body)
+        self._close_if_due(response)
+        return response
 
     def respond_json(
         self, status: int, body: bytes, headers: Mapping[str, str] = _NO_HEADERS
-    ) -> WholeAnswer:
-        """Return an answer of the proxy's own: JSON, as an Elasticsearch client expects it."""
+    ) -> WholeResponse:
+        """Return a response of the proxy's own: JSON, as an Elasticsearch client expects it."""
         fields = Headers({"Content-Type": JSON})
         fields.update(headers)
         if self.facts.client is not None:
-            fields = vendor_answer(fields, self.facts.client)
+            fields = vendor_response(fields, self.facts.client)
         return self.respond(status, fields, body)
 
-    def fail(self, error: ErrorAnswer) -> WholeAnswer:
-        """Return the answer that tells the client of `error`."""
-        told = {REQUEST_ID: self.request_id} if self.tells_id else {}
-        answer = self.respond_json(error.status, error.body(), {**error.headers, **told})
+    def fail(self, error: ErrorResponse) -> WholeResponse:
+        """Return the response that tells the client of `error`."""
+        reported = {REQUEST_ID: self.request_id} if self.reports_id else {}
+        response = self.respond_json(error.status, error.body(), {**error.headers, **reported})
         if error.close:
-            answer.force_close()
-        return answer
+            response.force_close()
+        return response
 
     async def start(
         self, status: int, headers: Mapping[str, str], *, reason: str | None = None
     ) -> web.StreamResponse:
-        """Send the head of an answer and return it, for its body to be written to.
+        """Send the head of a response and return it, for its body to be written to.
 
         Framed by the Content-Length among the fields, else chunked, else (HTTP/1.0) by closing.
         """
-        answer = StreamedAnswer(status=status, reason=reason, headers=headers)
-        self._close_if_due(answer)
-        if self._request.version < HttpVersion11 and "Content-Length" not in answer.headers:
-            answer.force_close()
-        self._answer = answer
-        await answer.prepare(self._request)
-        return answer
+        response = StreamedResponse(status=status, reason=reason, headers=headers)
+        self._close_if_due(response)
+        if self._request.version < HttpVersion11 and "Content-Length" not in response.headers:
+            response.force_close()
+        self._response = response
+        await response.prepare(self._request)
+        return response
 
-    def is_held_up(self, answer: web.StreamResponse) -> bool:
-        """Whether an answer, or one before it, is more than what the client takes at once."""
-        if self._answer is not None:
+    def is_held_up(self, response: web.StreamResponse) -> bool:
+        """Whether a response, or one before it, is more than what the client takes at once."""
+        if self._response is not None:
             return False
-        large = isinstance(answer, WholeAnswer) and len(answer.whole) > JOIN_LIMIT
+        large = isinstance(response, WholeResponse) and len(response.whole) > JOIN_LIMIT
         return large or self._request.protocol.writing_paused
 
-    async def deliver(self, answer: web.StreamResponse) -> None:
-        """Send a whole answer, and wait until its client took it; a streamed one was sent.
+    async def deliver(self, response: web.StreamResponse) -> None:
+        """Send a whole response, and wait until its client took it; a streamed one was sent.
 
         For callers that hold something until then. Raises ConnectionError when the client is gone.
         """
-        if self._answer is None:
-            self._answer = answer
-            await answer.prepare(self._request)
+        if self._response is None:
+            self._response = response
+            await response.prepare(self._request)
 
     def abort(self) -> None:
-        """Break the client's connection, so that it cannot take half an answer for a whole one."""
+        """Break the client's connection, so that it cannot take half a response for a whole one."""
         if (transport := self._request.transport) is not None:
             transport.abort()
         self._request.protocol.force_close()
 
-    def _close_if_due(self, answer: web.StreamResponse) -> None:
+    def _close_if_due(self, response: web.StreamResponse) -> None:
         # With an unanswered Expect the client may or may not send the body it announced, so the
         # next bytes on this connection could be that body or another request.
         if self._expects or self._closing(self._request):
-            answer.force_close()
+            response.force_close()
 
     async def _whole(self, limit: int) -> bytes:
         payload = self._request.content
@@ -272,7 +272,7 @@ class Exchange:
         self._expects = False
         writer = self._request.writer
         await writer.write(_CONTINUE)
-        # Not part of the answer: aiohttp takes a request with output for one already answered.
+        # Not part of the response: aiohttp takes a request with output for one already answered.
         writer.output_size = 0
 
     async def _next(self) -> bytes:
@@ -316,10 +316,10 @@ def _framed_wrongly(error: BaseException) -> MalformedRequest:
 Handler = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
 
-def refusal(error: ErrorAnswer) -> WholeAnswer:
-    """Return the answer to a request of which no exchange could be made; ends its connection."""
+def refusal(error: ErrorResponse) -> WholeResponse:
+    """Return the response to a request of which no exchange could be made; ends its connection."""
     headers = Headers({"Content-Type": JSON, **error.headers})
-    return WholeAnswer(error.status, None, as_fields(headers), error.body(), refuses=True)
+    return WholeResponse(error.status, None, as_fields(headers), error.body(), refuses=True)
 
 
 @remembered

@@ -7,7 +7,7 @@ from typing import Final
 
 from multidict import CIMultiDictProxy
 
-from proxy.http.errors import ErrorAnswer, MalformedRequest
+from proxy.http.errors import ErrorResponse, MalformedRequest
 from proxy.http.headers import NAMES_PIPELINES, Fields, FieldsMemory, request_fields
 from proxy.protocol.elastic_client import ElasticClient, elastic_client
 
@@ -39,7 +39,7 @@ class HeadFacts:
 def head_facts(raw: Fields, headers: CIMultiDictProxy[str], *, is_new: bool) -> HeadFacts:
     """Read the fields of a request, `raw` and as `headers`; `is_new` is HTTP/1.1.
 
-    Raises MalformedRequest for a body that could be framed in two ways, ErrorAnswer (417) for an
+    Raises MalformedRequest for a body that could be framed in two ways, ErrorResponse (417) for an
     expectation that nobody meets.
     """
     key = (raw, is_new)
@@ -81,7 +81,7 @@ def _expects(headers: CIMultiDictProxy[str], is_new: bool) -> bool:
     if not expect or not is_new:
         return False
     if any(value.lower() != "100-continue" for value in expect):
-        raise ErrorAnswer(
+        raise ErrorResponse(
             417,
             "illegal_argument_exception",
             "the header Expect can only be 100-continue",

@@ -16,13 +16,13 @@ _LONGEST_LOOK: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """`body` and `answer` are seconds without a byte of a request's body, or of its answer taken.
+    """`body` and `response` are seconds without a byte of the one sent, or of the other taken.
 
     `rate` are the bytes a second that a client has to manage, 0 any, once `grace` seconds are used.
     """
 
     body: float = 60.0
-    answer: float = 60.0
+    response: float = 60.0
     rate: int = 0
     grace: float = 20.0
 
@@ -48,7 +48,7 @@ class Pace:
 
 
 class Outflow:
-    """Watches an answer that waits for its client to take it, from `begin` to `end`.
+    """Watches a response that waits for its client to take it, from `begin` to `end`.
 
     `give_up` is called, once, with the reason where that takes longer than `patience` has.
     """
@@ -56,7 +56,7 @@ class Outflow:
     def __init__(self, patience: Patience, give_up: Callable[[str], None]) -> None:
         self._patience = patience
         self._give_up = give_up
-        self._period = min(patience.answer, patience.grace, 4 * _LONGEST_LOOK) / 4
+        self._period = min(patience.response, patience.grace, 4 * _LONGEST_LOOK) / 4
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, transport: asyncio.Transport) -> None:
@@ -81,8 +81,8 @@ class Outflow:
         self._looked, self._waiting = now, waiting
         if taken:
             self._moved = now
-        if now - self._moved >= self._patience.answer:
-            self._give_up(f"nothing was taken for {self._patience.answer:g} s (write_timeout)")
+        if now - self._moved >= self._patience.response:
+            self._give_up(f"nothing was taken for {self._patience.response:g} s (write_timeout)")
         elif self._pace.left <= 0:
             self._give_up(f"less than {self._patience.rate} bytes a second (client_min_rate)")
         else:
@@ -90,7 +90,7 @@ class Outflow:
 
 
 def _unsent(transport: asyncio.Transport) -> int:
-    """The bytes of an answer that the client's system has not confirmed yet.
+    """The bytes of a response that the client's system has not confirmed yet.
 
     The system sends megabytes that this process is rid of; and it takes more only once a good part
     of those has gone, so that what waits here stands still while a client reads slowly.
@@ -100,8 +100,8 @@ def _unsent(transport: asyncio.Transport) -> int:
     if peer is None:
         return waiting
     try:
-        answer = fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        response = fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
     except OSError:
         # Not a system that tells.
         return waiting
-    return waiting + int(struct.unpack("i", answer)[0])
+    return waiting + int(struct.unpack("i", response)[0])

@@ -1,4 +1,4 @@
-"""What a request is called in its answer and in the log."""
+"""What a request is called in its response and in the log."""
 
 from __future__ import annotations
 

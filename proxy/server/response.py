@@ -1,4 +1,4 @@
-"""Answers to a client with exactly the header fields they were given, and correct framing."""
+"""Responses to a client with exactly the header fields they were given, and correct framing."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _ADDED: Final = ("Date", "Server", "Content-Type")
 JOIN_LIMIT: Final = 64 * 1024
 
 
-class WholeAnswer(web.StreamResponse):
-    """An answer with its whole body; head and body leave in one write.
+class WholeResponse(web.StreamResponse):
+    """A response with its whole body; head and body leave in one write.
 
     `fields` are written as they are; the length is corrected to that of `body`. To HEAD, a
     Content-Length among them stays and no body is sent. With `refuses` it says HTTP/1.1 and ends
@@ -59,7 +59,7 @@ class WholeAnswer(web.StreamResponse):
         head = self._head(request, keep_alive, len(self.whole), bodiless=bodiless)
         # What tells aiohttp that this request was answered, whatever happens next.
         request.writer.output_size += len(head)
-        # What keeps the answer, as the error of a client that is gone, keeps no body with it.
+        # What keeps the response, as the error of a client that is gone, keeps no body with it.
         body, self.whole = self.whole, b""
         if bodiless:
             transport.write(head)
@@ -97,7 +97,7 @@ def _head(
     keep_alive: bool,
     new: bool,
 ) -> bytes:
-    """The head of an answer; `new` is HTTP/1.1. Raises ValueError where it would be split."""
+    """The head of a response; `new` is HTTP/1.1. Raises ValueError where it would be split."""
     version = b"1.1" if new else b"1.0"
     lines = [b"HTTP/%b %d %b" % (version, status, encode(reason))]
     has_length = status == 204 or (bodiless and not length)
@@ -120,8 +120,8 @@ def _head(
     return head + b"\r\n\r\n"
 
 
-class StreamedAnswer(web.StreamResponse):
-    """An answer whose body is written piece by piece."""
+class StreamedResponse(web.StreamResponse):
+    """A response whose body is written piece by piece."""
 
     def __init__(self, *, status: int, reason: str | None, headers: Mapping[str, str]) -> None:
         text = Headers([(name, printable(value)) for name, value in headers.items()])

@@ -1,4 +1,4 @@
-"""The HTTP server: listens, tells administration from traffic, and turns errors into answers."""
+"""The HTTP server: listens, tells administration from traffic, and turns errors into responses."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import structlog
 from aiohttp import http_parser, web
 
 from proxy.config.settings import Address, Settings
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.server.catch_up import CatchUp
 from proxy.server.connection import ClientServer, ends_with
-from proxy.server.door import Door, ListenError, listen_on
-from proxy.server.errors import answer_for
+from proxy.server.errors import response_for
 from proxy.server.exchange import Exchange, Handler, refusal
+from proxy.server.listener import Listener, ListenError, listen_on
 from proxy.server.pace import Patience
 from proxy.workers.context import Place
 
@@ -31,9 +31,9 @@ _PROBES: Final = frozenset({"/_querymill/livez", "/_querymill/readyz"})
 
 # TRACE would show a client's credentials, and the proxy is no tunnel.
 _REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT"})
-# How long the rest of a body is read that nobody wants, so that the client gets to see the answer.
+# How long the rest of an unwanted body is read, so that the client gets to see the response.
 _LINGER_SECONDS: Final = 2.0
-# Time for a last answer to leave the socket, after its handler is done.
+# Time for a last response to leave the socket, after its handler is done.
 _FLUSH_SECONDS: Final = 2.0
 _CUT_SECONDS: Final = 0.1
 
@@ -45,11 +45,11 @@ _Route = Callable[[str, bool], Handler]
 class ProxyServer:
     """Serves clients from `start` to `stop`; `traffic` and `admin` answer what it receives.
 
-    With `settings.admin_listen` administration has a listener of its own, and the main one answers
-    404 to it, but for the two calls that ask for health. `listeners` are sockets that listen
-    already, in the same order; they stay open for the other processes that share them. `keep_up`
-    runs before administration is answered. `address` and `admin_address` are where it really
-    listens, once started.
+    With `settings.admin_listen` administration has a listener of its own, and the main one
+    answers 404 to it, but for the two calls that ask for health. `listeners` are sockets that
+    listen already, in the same order; they stay open for the other processes that share them.
+    `catch_up` runs before administration is answered. `address` and `admin_address` are where it
+    really listens, once started.
     """
 
     def __init__(
@@ -58,23 +58,23 @@ class ProxyServer:
         *,
         traffic: Handler,
         admin: Handler | None = None,
-        keep_up: CatchUp | None = None,
+        catch_up: CatchUp | None = None,
         place: Place | None = None,
     ) -> None:
         self.settings = settings
         self._patience = Patience(
             body=settings.body_timeout,
-            answer=settings.write_timeout,
+            response=settings.write_timeout,
             rate=settings.client_min_rate,
             grace=settings.client_grace,
         )
         self._traffic = traffic
         self._admin = admin
-        self._keep_up = keep_up
+        self._catch_up = catch_up
         self._place = place or Place()
         self._stack = AsyncExitStack()
         self._clients: list[ClientServer] = []
-        self._doors: list[Door] = []
+        self._listeners: list[Listener] = []
         self._stopping = False
         self._in_flight = 0
         self._quiet = asyncio.Event()
@@ -102,14 +102,14 @@ class ProxyServer:
             raise
 
     async def retire(self, seconds: float) -> None:
-        """Accept no more, and end each connection with its next answer; give that `seconds`.
+        """Accept no more, and end each connection with its next response; give that `seconds`.
 
         For when others serve in its place: closing an idle connection could lose the request that
         is just on its way.
         """
         self._stopping = True
-        for door in self._doors:
-            door.close()
+        for opened in self._listeners:
+            opened.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 for clients in self._clients:
@@ -148,9 +148,9 @@ class ProxyServer:
             listener = listen_on(address)
             self._stack.callback(listener.close)
         self._clients.append(clients)
-        door = Door(listener, clients, self._place.share)
-        self._doors.append(door)
-        self._stack.callback(door.close)
+        opened = Listener(listener, clients, self._place.share)
+        self._listeners.append(opened)
+        self._stack.callback(opened.close)
         return Address(address.host, listener.getsockname()[1])
 
     async def _drain(self) -> None:
@@ -181,42 +181,42 @@ class ProxyServer:
                 self._check_loop(exchange)
             if exchange.method in _REFUSED_METHODS:
                 reason = f"{exchange.method} is not allowed"
-                raise ErrorAnswer(405, "method_not_allowed_exception", reason, close=True)
+                raise ErrorResponse(405, "method_not_allowed_exception", reason, close=True)
             admin = is_admin(exchange.raw_path)
             if (
                 # Traffic is admitted first, and sees to it itself.
                 admin
-                and self._keep_up is not None
-                and self._keep_up.due()
+                and self._catch_up is not None
+                and self._catch_up.due()
                 # Health is not of definitions, and has to be told when the store is slow.
                 and not exchange.raw_path.startswith(_HEALTH)
             ):
-                await self._keep_up()
+                await self._catch_up()
             return await route(exchange.raw_path, admin)(exchange)
         except Exception as exc:
             if exchange is None:
-                return refusal(answer_for(exc))
-            if exchange.answer is not None:
+                return refusal(response_for(exc))
+            if exchange.response is not None:
                 # The head is out: the only way left to tell the client is to break off.
                 if not isinstance(exc, ConnectionError):
-                    answer_for(exc, _told_id(exchange))
+                    response_for(exc, _reported_id(exchange))
                 exchange.abort()
-                return exchange.answer
-            return exchange.fail(answer_for(exc, _told_id(exchange)))
+                return exchange.response
+            return exchange.fail(response_for(exc, _reported_id(exchange)))
         finally:
             self._in_flight -= 1
             if not self._in_flight:
                 self._quiet.set()
 
     def _ends_with(self, request: web.BaseRequest) -> bool:
-        """Whether a connection has to end with the answer to this request."""
+        """Whether a connection has to end with the response to this request."""
         return self._stopping or ends_with(request)
 
     def _check_loop(self, exchange: Exchange) -> None:
         """Refuse what this proxy itself sent to its backend (RFC 9110, 7.6.3)."""
         name = self._place.name
         if any(name in each for each in exchange.headers.getall("Via")):
-            raise ErrorAnswer(
+            raise ErrorResponse(
                 508,
                 "loop_detected_exception",
                 "the request went to the backend and came back to this proxy; the setting backend "
@@ -247,9 +247,9 @@ def is_admin(raw_path: str) -> bool:
     return len(parts) > 1 and not parts[0] and parts[1] in ADMIN_SEGMENTS
 
 
-def _told_id(exchange: Exchange) -> str:
-    return exchange.request_id if exchange.tells_id else ""
+def _reported_id(exchange: Exchange) -> str:
+    return exchange.request_id if exchange.reports_id else ""
 
 
-def _not_here(why: str) -> ErrorAnswer:
-    return ErrorAnswer(404, "resource_not_found_exception", f"nothing is served here: {why}")
+def _not_here(why: str) -> ErrorResponse:
+    return ErrorResponse(404, "resource_not_found_exception", f"nothing is served here: {why}")

@@ -14,7 +14,7 @@ A record that cannot be used is no error: it is an entry with a `fault`, and the
 from __future__ import annotations
 
 from pipelines.errors import ConflictError
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 
 
 class StoreError(Exception):
@@ -34,9 +34,9 @@ class StoreRefused(StoreError):
     `response` is what its keeper said, where that is a response which the client should see.
     """
 
-    response: ErrorAnswer | None = None
+    response: ErrorResponse | None = None
 
-    def __init__(self, reason: str, response: ErrorAnswer | None = None) -> None:
+    def __init__(self, reason: str, response: ErrorResponse | None = None) -> None:
         super().__init__(reason)
         self.response = response
 

@@ -48,7 +48,7 @@ class Peers:
     async def open(self) -> None:
         """Begin to answer, and to take notes."""
         self._server = await asyncio.start_unix_server(
-            self._answer, self._folder / f"{self._name}.sock"
+            self._serve, self._folder / f"{self._name}.sock"
         )
         self._tasks.start("notes of figures", self._take_notes())
 
@@ -74,8 +74,8 @@ class Peers:
         pause = _NOTE_SECONDS
         while True:
             await asyncio.sleep(pause)
-            if (answered := dict(self._own().requests)) != noted:
-                noted = answered
+            if (counted := dict(self._own().requests)) != noted:
+                noted = counted
                 pause = max(_NOTE_SECONDS, await self.note() / _NOTE_SHARE)
 
     async def __aenter__(self) -> Self:
@@ -112,7 +112,7 @@ class Peers:
             total.add(part)
         return total
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
             writer.write(pickle.dumps(self._own()))
             await writer.drain()
@@ -151,12 +151,12 @@ async def _ask(path: Path) -> Figures:
             reader, writer = await asyncio.open_unix_connection(path)
             raw = await reader.read(-1)
             writer.close()
-        answer: Figures = pickle.loads(raw)
+        response: Figures = pickle.loads(raw)
     except (OSError, EOFError, TimeoutError) as error:
         # It is just ending (its figures are in a file then), or was killed.
         _log.debug("a worker did not tell its figures", worker=path.stem, reason=str(error))
         return Figures()
-    return answer
+    return response
 
 
 def _left_behind(folder: Path) -> Figures:

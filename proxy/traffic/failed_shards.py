@@ -1,7 +1,7 @@
-"""Shards on which a search failed although its answer is a success.
+"""Shards on which a search failed although its response is a success.
 
 The backend refuses a search that fails on all shards, and answers with what the others found where
-it fails on some. Then the answer tells how many failed, before what was found.
+it fails on some. Then the response tells how many failed, before what was found.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class FailedShards:
 
 
 async def failed_shards(response: UpstreamResponse) -> FailedShards | None:
-    """Those that failed of the request itself, by the beginning of an answer; None if none did.
+    """Those that failed of the request itself, by the beginning of a response; None if none did.
 
-    The answer can still be read. Nothing is known of one that is no JSON, or has no `_shards`.
+    The response can still be read. Nothing is known of one that is no JSON, or has no `_shards`.
     """
     if response.status != 200 or not is_json(response.get("Content-Type") or ""):
         return None
@@ -61,9 +61,9 @@ async def failed_shards(response: UpstreamResponse) -> FailedShards | None:
     return _known(int(found[2]), int(found[1]), type[1].decode() if type else "unknown")
 
 
-def failed_shards_of(answer: Any) -> FailedShards | None:
-    """The same of an answer that was read."""
-    shards = answer.get("_shards") if isinstance(answer, dict) else None
+def failed_shards_of(response: Any) -> FailedShards | None:
+    """The same of a response that was read."""
+    shards = response.get("_shards") if isinstance(response, dict) else None
     if not isinstance(shards, dict) or not shards.get("failed"):
         return None
     try:

@@ -17,7 +17,7 @@ import orjson
 from pipelines.context import Phase
 from proxy.formats.convert import FormatError, format_of, to_json
 from proxy.http.encoding import split_lines
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.protocol.lenient_json import decoded
 from proxy.protocol.members import texts_beside, texts_under
 from proxy.protocol.store_guard import INLINE, can_name_store, check_names, format_can_name_store
@@ -78,7 +78,7 @@ class Lookups:
         return can_name_store(body) or (b"ndex" in body and self._selector.guarded(*_READ))
 
     async def check(self, exchange: Exchange, target: Target) -> None:
-        """Raise `ErrorAnswer` for such a query; what cannot be read is the backend's to refuse."""
+        """Raise `ErrorResponse` for such a query; the backend refuses what is unreadable."""
         guarded = self._selector.guarded(*_READ)
         body = await self._body(exchange)
         if guarded and target.operation in _TEMPLATES:
@@ -112,7 +112,7 @@ class Lookups:
             return await asyncio.to_thread(to_json, body, format)
         except FormatError as error:
             if b"ndex" in body or format_can_name_store(body):
-                raise ErrorAnswer(400, "parse_exception", str(error)) from error
+                raise ErrorResponse(400, "parse_exception", str(error)) from error
             # It names no index, whatever the backend reads in it.
             return b""
 

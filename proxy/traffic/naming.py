@@ -54,7 +54,7 @@ class Names:
         text = ",".join(value for value in values if value.strip())
         if not text:
             return None
-        exchange.tells_id = True
+        exchange.reports_id = True
         return Asked(text, by_header=True)
 
     def of(
@@ -78,7 +78,7 @@ class Names:
                 query = query.without({SEARCH_PIPELINE})
                 query = query.with_parameter(SEARCH_PIPELINE, rest) if rest else query
         if asked is not None and asked.text != NONE:
-            exchange.tells_id = True
+            exchange.reports_id = True
         return asked or header, query
 
     def in_body(self, text: str) -> tuple[Asked | None, str]:
@@ -86,8 +86,8 @@ class Names:
 
         Raises `ValueError` where it is no JSON object.
         """
-        span = member(text, SEARCH_PIPELINE)
-        value = orjson.loads(text[span.start : span.end]) if span else None
+        part = member(text, SEARCH_PIPELINE)
+        value = orjson.loads(text[part.start : part.end]) if part else None
         # An object is a pipeline of the backend's, written out.
         if not isinstance(value, str):
             return None, text

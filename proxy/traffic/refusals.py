@@ -2,11 +2,11 @@
 
 A pipeline that may be left out (`on_error: continue`) is, and the client is told. Where one that
 must not be left out made what is refused, the request is an error that names it, unless the
-client's own request is refused as well: then the fault is the client's, and the answer is the
+client's own request is refused as well: then the fault is the client's, and the response is the
 backend's.
 
-A search that fails on some shards has an answer, which stays: asking again would take twice as long
-each time for a client whose own requests do so as well. The client is told which pipelines had
+A search that fails on some shards has a response, which stays: asking again would take twice as
+long each time for a client whose own requests do so as well. The client is told which pipelines had
 changed it.
 """
 
@@ -32,7 +32,7 @@ READ_MAX: Final = 200 * 1024 * 1024
 _WORDS_MAX: Final = 1000
 
 
-def is_refusal(answer: Any) -> bool:
+def is_refusal(response: Any) -> bool:
     """Whether a 400 refuses the request: any does."""
     return True
 
@@ -42,8 +42,8 @@ class Attempt:
     """A request to the backend that query pipelines made.
 
     They made `rewritten` of `original`. `send` sends a request; `probe` sends one, as text, whose
-    answer shows nobody anything but whether it is refused, and so must have no other effect.
-    Answers with a status in `looked_at` are read, and refuse the request if `refuses` says so of
+    response shows nobody anything but whether it is refused, and so must have no other effect.
+    Responses with a status in `looked_at` are read, and refuse the request if `refuses` says so of
     their JSON.
     """
 
@@ -55,20 +55,20 @@ class Attempt:
     looked_at: frozenset[int] = frozenset({400})
     refuses: Callable[[Any], bool] = is_refusal
 
-    async def answer(self, runs: Runs) -> tuple[UpstreamResponse, Payload]:
-        """The backend's answer, and the request that it is to.
+    async def respond(self, runs: Runs) -> tuple[UpstreamResponse, Payload]:
+        """The backend's response, and the request that it is to.
 
-        Raises `ErrorAnswer` where a pipeline that must not be left out is to blame.
+        Raises `ErrorResponse` where a pipeline that must not be left out is to blame.
         """
         try:
-            response, request = await self._answer(runs)
+            response, request = await self._respond(runs)
             if runs.changed and (failed := await failed_shards(response)) is not None:
                 runs.failed_in_part(failed)
             return response, request
         finally:
             runs.accepted()
 
-    async def _answer(self, runs: Runs) -> tuple[UpstreamResponse, Payload]:
+    async def _respond(self, runs: Runs) -> tuple[UpstreamResponse, Payload]:
         response, request = await self.send(self.rewritten), self.rewritten
         refusal = await self._refusal(response) if runs.changed else None
         if refusal is None:
@@ -96,7 +96,7 @@ class Attempt:
         response: UpstreamResponse,
         refusal: tuple[str, str],
     ) -> UpstreamResponse:
-        """The answer to a client whose own request is refused too; else an error is raised.
+        """The response to a client whose own request is refused too; else an error is raised.
 
         What a final pipeline keeps from the client, the client must not learn by this.
         """
@@ -120,29 +120,29 @@ class Attempt:
             plain = raw
             if encoding is not None:
                 plain = await asyncio.to_thread(inflate, raw, encoding, READ_MAX)
-            answer = orjson.loads(plain)
+            data = orjson.loads(plain)
         except (ValueError, BodyError):
-            answer = None
-        if response.status != 400 and not self.refuses(answer):
+            data = None
+        if response.status != 400 and not self.refuses(data):
             return None
-        return _words(answer)
+        return _words(data)
 
 
 def _finding_nothing(request: str) -> str:
     """A search that is checked as `request` is, and reads no document."""
-    span = member(request, "query")
-    query = request[span.start : span.end] if span else '{"match_all":{}}'
+    part = member(request, "query")
+    query = request[part.start : part.end] if part else '{"match_all":{}}'
     nothing = f'{{"bool":{{"must":[{query}],"filter":[{{"match_none":{{}}}}]}}}}'
     return with_member(request, "query", nothing)
 
 
-def _words(answer: Any) -> tuple[str, str]:
-    """The type and the reason of an error, in an answer of any endpoint."""
+def _words(response: Any) -> tuple[str, str]:
+    """The type and the reason of an error, in a response of any endpoint."""
     try:
-        if "responses" in answer:
-            answer = answer["responses"][0]
-        error = answer["error"]
+        if "responses" in response:
+            response = response["responses"][0]
+        error = response["error"]
         cause = (error.get("root_cause") or [error])[0]
         return str(cause["type"]), str(cause["reason"])[:_WORDS_MAX]
     except (TypeError, KeyError, IndexError, AttributeError):
-        return "refused", orjson.dumps(answer).decode()[:_WORDS_MAX]
+        return "refused", orjson.dumps(response).decode()[:_WORDS_MAX]

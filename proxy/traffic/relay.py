@@ -1,4 +1,4 @@
-"""Traffic without a pipeline: the request to the backend and the answer back, byte for byte."""
+"""Traffic without a pipeline: the request to the backend and the response back, byte for byte."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from proxy.http.media_type import is_json
 from proxy.http.memo import remembered
 from proxy.http.query_string import QueryString
 from proxy.protocol.dialect import Translation, translated_target, translation_of
-from proxy.protocol.elastic_client import plain_media_types, vendor_answer
+from proxy.protocol.elastic_client import plain_media_types, vendor_response
 from proxy.server.exchange import Exchange
 from proxy.upstream.client import Upstream, UpstreamRequest, UpstreamResponse
 from proxy.upstream.errors import UpstreamError
@@ -37,7 +37,7 @@ _ONCE: Final = frozenset({"scroll", "point_in_time", "_async_search", "_asynchro
 class Relay:
     """Passes exchanges on to the backend; with `compat`, as Elasticsearch clients need it.
 
-    Call it for plain traffic. Where a pipeline has a say, `send` and `answer` are its two halves.
+    Call it for plain traffic. Where a pipeline has a say, `send` and `respond` are its two halves.
     """
 
     def __init__(self, upstream: Upstream, backend: BackendInfo, *, compat: bool) -> None:
@@ -49,7 +49,7 @@ class Relay:
         """Answer `exchange` with what the backend says. Raises UpstreamError and BodyError."""
         body = exchange.at_hand() or await request_body(exchange)
         with await self.send(exchange, body=body) as response:
-            return await self.answer(exchange, response)
+            return await self.respond(exchange, response)
 
     async def is_elasticsearch(self) -> bool:
         """Whether the backend is Elasticsearch, as far as is known."""
@@ -65,9 +65,9 @@ class Relay:
         retry: bool | None = None,
         method: str | None = None,
     ) -> UpstreamResponse:
-        """Send a request for `exchange` and return the backend's answer, its head read.
+        """Send a request for `exchange` and return the backend's response, its head read.
 
-        What is not given is taken from the exchange, but the body: None sends none. The answer's
+        What is not given is taken from the exchange, but the body: None sends none. The response's
         headers are as the client expects them. `retry` None means: if the endpoint only reads.
         """
         sent: Headers | Fields
@@ -99,14 +99,14 @@ class Relay:
         if translation is not None:
             await self._translate_back(exchange, translation, response)
         if client is not None:
-            response.headers = vendor_answer(response.headers, client)
+            response.headers = vendor_response(response.headers, client)
         return response
 
     async def _translate_back(
         self, exchange: Exchange, translation: Translation, response: UpstreamResponse
     ) -> None:
-        """Put the answer into the client's spelling. Raises UpstreamError, it being released."""
-        if translation.answer is None or not is_json(response.headers.get("Content-Type", "")):
+        """Put the response into the client's spelling. Raises UpstreamError, it being released."""
+        if translation.response is None or not is_json(response.headers.get("Content-Type", "")):
             return
         try:
             body, detail = await response.read(TRANSLATED_MAX), b"{}"
@@ -116,7 +116,7 @@ class Relay:
         except BaseException:
             response.release()
             raise
-        response.replace(*translation.answered(response.status, body, detail))
+        response.replace(*translation.translated(response.status, body, detail))
 
     async def _detail(self, exchange: Exchange, target: str) -> bytes:
         """What a translation has to know besides, asked for as the client asks."""
@@ -127,10 +127,10 @@ class Relay:
         with await self._upstream.send(request) as response:
             return await response.read(TRANSLATED_MAX)
 
-    async def answer(
+    async def respond(
         self, exchange: Exchange, response: UpstreamResponse, *, begun: bytes = b""
     ) -> web.StreamResponse:
-        """Return the backend's answer to the client; a large body streams through.
+        """Return the backend's response to the client; a large body streams through.
 
         `begun` is what the caller has read of the body already. When the backend dies in the
         middle of one, the client's connection is broken.
@@ -141,18 +141,18 @@ class Relay:
             return exchange.relay(response.status, response.fields, body, reason=response.reason)
         if response.status in (204, 304):
             return exchange.relay(response.status, response.fields, reason=response.reason)
-        answer = await exchange.start(response.status, response.headers, reason=response.reason)
+        sent = await exchange.start(response.status, response.headers, reason=response.reason)
         try:
             if begun:
-                await answer.write(begun)
+                await sent.write(begun)
             async for chunk in response.chunks():
-                await answer.write(chunk)
+                await sent.write(chunk)
         except UpstreamError as exc:
             _log.warning("answer broken off", target=exchange.raw_path, reason=str(exc))
             exchange.abort()
-            return answer
-        await answer.write_eof()
-        return answer
+            return sent
+        await sent.write_eof()
+        return sent
 
 
 async def _translated(
@@ -161,9 +161,9 @@ async def _translated(
     body: bytes | AsyncIterator[bytes] | None,
     target: str,
 ) -> tuple[Headers, bytes | AsyncIterator[bytes] | None, str]:
-    """A request's headers, body and target in the other spelling, its answer to be read here."""
+    """A request's headers, body and target in the other spelling, its response to be read here."""
     headers = headers.copy()
-    if translation.answer is not None:
+    if translation.response is not None:
         headers.popall("Accept-Encoding", None)
     if translation.body is None:
         return headers, body, target

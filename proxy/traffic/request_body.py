@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import orjson
 
-from pipelines.jsontext.slices import Span, member
+from pipelines.jsontext.slices import Slice, member
 from pipelines.payload import Payload
 from proxy.formats.convert import FormatError, as_json_type, format_of, to_json
 from proxy.http.encoding import BodyTooLargeError, inflate
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, printable, request_headers
 from proxy.http.media_type import is_json, is_ndjson
 from proxy.protocol.lenient_json import as_json
@@ -64,17 +64,17 @@ async def read_json_body(exchange: Exchange, limit: int, *, lines: bool = False)
         raise UnreadableError(str(error)) from error
 
 
-class UnreadableError(ErrorAnswer):
+class UnreadableError(ErrorResponse):
     """A body that no pipeline can be given. What the backend makes of it is the backend's affair.
 
-    It is an answer for those who cannot pass the body on; `refused` is the backend's, if it has
+    It is a response for those who cannot pass the body on; `refused` is the backend's, if it has
     refused it already.
     """
 
     def __init__(
         self,
         reason: str,
-        refused: ErrorAnswer | None = None,
+        refused: ErrorResponse | None = None,
         *,
         status: int = 400,
         type: str = "parse_exception",
@@ -114,14 +114,14 @@ def parse_now(body: bytes, what: str) -> Payload:
     raise UnreadableError(reason) from problem
 
 
-async def parse_answer(body: bytes, what: str) -> Payload:
+async def parse_response(body: bytes, what: str) -> Payload:
     """What the backend answered as a payload, parsed as `parse` does. Raises `UnreadableError`."""
     if len(body) > PARSE_INLINE:
-        return await asyncio.to_thread(_answer_now, body, what)
-    return _answer_now(body, what)
+        return await asyncio.to_thread(_response_now, body, what)
+    return _response_now(body, what)
 
 
-def _answer_now(body: bytes, what: str) -> Payload:
+def _response_now(body: bytes, what: str) -> Payload:
     try:
         return Payload.parse(body)
     except ValueError as error:
@@ -134,8 +134,8 @@ def _answer_now(body: bytes, what: str) -> Payload:
         raise UnreadableError(reason) from problem
 
 
-def located(body: bytes, name: str) -> tuple[str, Span | None]:
-    """The text of an answer, and where the member `name` of its object lies.
+def located(body: bytes, name: str) -> tuple[str, Slice | None]:
+    """The text of a response, and where the member `name` of its object lies.
 
     Raises `UnreadableError` where its parts cannot be told apart.
     """
@@ -156,7 +156,7 @@ def located(body: bytes, name: str) -> tuple[str, Span | None]:
 def new_body_headers(exchange: Exchange, content_type: str = "") -> Headers:
     """The request's headers for a body of ours: plain, in JSON, and of another length.
 
-    The client's Content-Type stays if it is that of JSON, unless another one is given. An answer
+    The client's Content-Type stays if it is that of JSON, unless another one is given. A response
     that would have come in the format of the client's body is asked for in it.
     """
     headers = request_headers(exchange.raw_headers)

@@ -1,4 +1,4 @@
-"""How a client wants its answer, where the answer is read and written again here."""
+"""How a client wants its response, where the response is read and written again here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from proxy.formats.filter_path import FilterPath
 from proxy.formats.pretty import pretty
 from proxy.formats.yaml import YamlError
 from proxy.http.encoding import accepts_gzip, deflate
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Fields, Headers, encode
 from proxy.http.media_type import is_json
 from proxy.http.query_string import QueryString, is_true
@@ -40,13 +40,13 @@ _VENDOR: Final = re.compile(r"vnd\.elasticsearch\+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerForm:
-    """What a client asked its answer to be: a format, parts of it, indented, compressed.
+class ResponseForm:
+    """What a client asked its response to be: a format, parts of it, indented, compressed.
 
     `codings` is its Accept-Encoding.
 
-    `ask` makes of its request one for the whole answer in plain JSON, `respond` makes of that what
-    the client wanted.
+    `ask` makes of its request one for the whole response in plain JSON, `respond` makes of that
+    what the client wanted.
     """
 
     format: Format = "json"
@@ -88,18 +88,18 @@ class AnswerForm:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the backend's answer to the request of `ask` can go to the client as it is."""
+        """Whether the backend's response to the request of `ask` can go to the client as it is."""
         return self.format == "json" and self.filters is None
 
     @property
     def _is_as_written(self) -> bool:
-        """Whether the text of an answer is the answer."""
+        """Whether the text of a response is the response."""
         return self.is_plain and not (self.indented or self.gzip)
 
     def check(self) -> None:
-        """Raise `ErrorAnswer` (406) for a format that cannot be written here."""
+        """Raise `ErrorResponse` (406) for a format that cannot be written here."""
         if self.format == "smile":
-            raise ErrorAnswer(
+            raise ErrorResponse(
                 406,
                 "media_type_header_exception",
                 "an answer that a pipeline has to read cannot be given as SMILE; ask for"
@@ -108,11 +108,11 @@ class AnswerForm:
 
     @property
     def is_asked_for(self) -> bool:
-        """Whether the client's own request gets the whole answer, in JSON and not compressed."""
+        """Whether the client's own request gets the whole response, in JSON and not compressed."""
         return self.is_plain and not self.codings
 
     def ask(self, query: QueryString, headers: Headers) -> tuple[QueryString, Headers]:
-        """The query string and headers that get the whole answer, in JSON and not compressed."""
+        """The query string and headers that get the whole response, in JSON and not compressed."""
         headers = headers.copy()
         headers.popall("Accept-Encoding", None)
         names = set()
@@ -132,7 +132,7 @@ class AnswerForm:
         *,
         status: int | None = None,
     ) -> web.StreamResponse:
-        """The client's answer: the head of `response`, `more` header fields, and the body.
+        """The client's response: the head of `response`, `more` header fields, and the body.
 
         `body` is JSON: bytes as they came from the backend, or text that was made here. Bytes that
         are something else after all go on as they are. `status` is another than the backend's.
@@ -160,7 +160,7 @@ class AnswerForm:
     async def write(
         self, exchange: Exchange, body: str | bytes, status: int
     ) -> tuple[bytes, dict[str, str]]:
-        """The bytes of an answer, and the header fields that tell their format and coding."""
+        """The bytes of a response, and the header fields that tell their format and coding."""
         if len(body) > INLINE and not self._is_as_written:
             written, packed, format = await asyncio.to_thread(self._write, body, status)
         else:
@@ -174,7 +174,7 @@ class AnswerForm:
         return written, fields
 
     def _write(self, body: str | bytes, status: int) -> tuple[bytes, bool, Format]:
-        """The bytes of the answer, whether they are compressed, and their format.
+        """The bytes of the response, whether they are compressed, and their format.
 
         What only JSON can hold stays JSON: half surrogate pairs, numbers beyond a double.
         """
@@ -185,7 +185,7 @@ class AnswerForm:
             except (ValueError, TypeError, YamlError):
                 written, format = body if isinstance(body, bytes) else body.encode(), "json"
         except RecursionError as error:
-            raise ErrorAnswer(
+            raise ErrorResponse(
                 400,
                 "illegal_argument_exception",
                 "the answer is nested too deeply for filter_path or a format other than JSON;"
@@ -229,7 +229,7 @@ def _is_plain_json(response: UpstreamResponse) -> bool:
 
 
 def _new_length(response: UpstreamResponse, more: Iterable[tuple[str, str]]) -> Fields:
-    """The header fields of an answer with another body, whose length is added when it is sent."""
+    """The header fields of a response with another body, whose length is added when it is sent."""
     kept = [field for field in response.fields if field[0].lower() != b"content-length"]
     return [*kept, *((encode(name), encode(value)) for name, value in more)]
 

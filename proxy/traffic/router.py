@@ -10,7 +10,7 @@ from aiohttp import web
 
 from proxy.backend.resolver import Resolver
 from proxy.formats.convert import FormatError, format_of, to_json
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.memo import remembered
 from proxy.protocol.source_parameter import SOURCE
 from proxy.protocol.store_guard import (
@@ -31,7 +31,7 @@ from proxy.traffic.relay import Relay, small_body
 from proxy.traffic.request_body import inflated
 from proxy.traffic.selection import Selector
 
-Answer = Callable[[Exchange, Target], Awaitable[web.StreamResponse]]
+Handler = Callable[[Exchange, Target], Awaitable[web.StreamResponse]]
 """What answers one kind of request."""
 Changed = Callable[[Exchange, bytes], Awaitable[None]]
 """Told of the body with which aliases were changed."""
@@ -50,11 +50,11 @@ def _read_line(method: str, raw_target: str) -> tuple[Target, bool]:
     target = read_target(method, raw_target)
     try:
         return check_target(target), True
-    except ErrorAnswer:
+    except ErrorResponse:
         return target, False
 
 
-class Traffic:
+class Router:
     """The data plane: guards the store, then hands each request to whoever answers its kind.
 
     A request that finds no place in `admission` is refused before any of it is looked at.
@@ -63,19 +63,19 @@ class Traffic:
     def __init__(
         self,
         relay: Relay,
-        answers: Mapping[Operation, Answer],
+        handlers: Mapping[Operation, Handler],
         selector: Selector,
         resolver: Resolver,
         admission: Admission,
         lookups: Lookups,
-        keep_up: CatchUp,
+        catch_up: CatchUp,
         count: Callable[[Operation, int], None],
         aliases_changed: Changed,
         *,
         max_body: int,
     ) -> None:
-        """`answers` has a handler for each operation that is more than passing on; `count` is told
-        what each request was, and the status of its answer.
+        """`handlers` has a handler for each operation that is more than passing on; `count` is told
+        what each request was, and the status of its response.
         """
         self._relay = relay
         self._selector = selector
@@ -83,14 +83,14 @@ class Traffic:
         self._count = count
         self._admission = admission
         self._lookups = lookups
-        self._keep_up = keep_up
+        self._catch_up = catch_up
         self._aliases_changed = aliases_changed
         self._max_body = max_body
-        self._answers: Mapping[Operation, Answer] = {
-            **answers,
+        self._handlers: Mapping[Operation, Handler] = {
+            **handlers,
             Operation.NAMES_IN_BODY: self._checked,
             Operation.REINDEX: self._checked,
-            Operation.MGET: partial(self._checked_first, answers[Operation.MGET]),
+            Operation.MGET: partial(self._checked_first, handlers[Operation.MGET]),
         }
 
     async def __call__(self, exchange: Exchange) -> web.StreamResponse:
@@ -105,8 +105,8 @@ class Traffic:
             if not self._admission.enter(names):
                 await self._admission.wait(names)
             admitted = True
-            if self._keep_up.due():
-                await self._keep_up()
+            if self._catch_up.due():
+                await self._catch_up()
             if not allowed:
                 check_target(target)
             if target.narrowed:
@@ -122,14 +122,14 @@ class Traffic:
                 and target.names
                 and self._selector.leaves(exchange, target)
             ):
-                answer = await self._relay(exchange)
+                response = await self._relay(exchange)
             else:
-                answer = await self._answers.get(target.operation, self._other)(exchange, target)
-            status = answer.status
-            if exchange.is_held_up(answer):
-                # An answer has its place until the client took it.
-                await exchange.deliver(answer)
-            return answer
+                response = await self._handlers.get(target.operation, self._other)(exchange, target)
+            status = response.status
+            if exchange.is_held_up(response):
+                # A response has its place until the client took it.
+                await exchange.deliver(response)
+            return response
         except ConnectionError:
             # The client is gone.
             raise
@@ -149,7 +149,7 @@ class Traffic:
             check_body((target.query.get(SOURCE) or "").encode("utf-8", "surrogatepass"))
             writes = "document" in target.phases
             if writes and await self._selector.finals(target.names, "document"):
-                raise ErrorAnswer(
+                raise ErrorResponse(
                     400,
                     "illegal_argument_exception",
                     "a document in the URL (source) cannot be read, and final pipelines have to"
@@ -186,7 +186,7 @@ class Traffic:
             return await asyncio.to_thread(to_json, body, format)
         except FormatError as error:
             if self._selector.guarded(*target.bypasses) or format_can_name_store(body):
-                raise ErrorAnswer(400, "parse_exception", str(error)) from error
+                raise ErrorResponse(400, "parse_exception", str(error)) from error
             # The backend refuses it, in its own words.
             return b""
 
@@ -194,18 +194,18 @@ class Traffic:
         renaming = not _RENAMING.isdisjoint(target.segments)
         if renaming and exchange.has_body:
             return await self._checked(exchange, target)
-        answer = await self._relay(exchange)
+        response = await self._relay(exchange)
         if renaming and exchange.method not in ("GET", "HEAD"):
             self._resolver.names_changed()
-        return answer
+        return response
 
     async def _checked_first(
-        self, answer: Answer, exchange: Exchange, target: Target
+        self, handler: Handler, exchange: Exchange, target: Target
     ) -> web.StreamResponse:
-        """What `answer` gives, once the body is known to name no store."""
+        """What `handler` gives, once the body is known to name no store."""
         if exchange.has_body:
             await check_body_of(await self._naming(exchange, target))
-        return await answer(exchange, target)
+        return await handler(exchange, target)
 
     async def _checked(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """Relay a request whose body names indices, none of which may be the store."""
@@ -214,9 +214,9 @@ class Traffic:
         naming = await self._naming(exchange, target)
         await check_body_of(naming)
         with await self._relay.send(exchange, body=await exchange.body(self._max_body)) as response:
-            answer = await self._relay.answer(exchange, response)
+            sent = await self._relay.respond(exchange, response)
         if not _RENAMING.isdisjoint(target.segments):
             self._resolver.names_changed()
-        if target.segments == ("_aliases",) and answer.status == 200:
+        if target.segments == ("_aliases",) and sent.status == 200:
             await self._aliases_changed(exchange, naming)
-        return answer
+        return sent

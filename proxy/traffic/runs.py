@@ -11,7 +11,7 @@ from pipelines.context import Context, Phase
 from pipelines.errors import DroppedError, PipelineError, RejectedError, StageError
 from pipelines.execution.executor import CompiledPipeline, Executor, Run
 from pipelines.payload import Payload
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.warnings import Warnings
 from proxy.server.errors import item_status
 from proxy.server.exchange import Exchange
@@ -23,11 +23,11 @@ LABELS_MAX: Final = 1024
 """Of the pipelines' labels in ``Querymill-Pipelines``."""
 
 
-class RunFailedError(ErrorAnswer):
+class RunFailedError(ErrorResponse):
     """A run that did not let its request go on because a stage failed."""
 
-    def __init__(self, answer: ErrorAnswer, run: Run) -> None:
-        super().__init__(answer.status, answer.type, answer.reason, extra=answer.extra)
+    def __init__(self, response: ErrorResponse, run: Run) -> None:
+        super().__init__(response.status, response.type, response.reason, extra=response.extra)
         self.run = run
 
     @property
@@ -77,8 +77,8 @@ class Runs:
         visible: frozenset[str],
         warnings: Iterable[str] = (),
     ) -> Self:
-        """The runs of one request, or of one item of it. Its answer tells its id from now on."""
-        exchange.tells_id = True
+        """The runs of one request, or of one item of it. Its response tells its id from now on."""
+        exchange.reports_id = True
         return cls(
             executor,
             index=index,
@@ -98,8 +98,9 @@ class Runs:
     ) -> Payload:
         """Run pipelines of one phase one after the other.
 
-        Query runs that changed the request are counted once `Attempt.answer` or `accepted` has been
-        called. Raises `ErrorAnswer` where one failed or rejected, `DroppedError` where one dropped.
+        Query runs that changed the request are counted once `Attempt.respond` or `accepted` has
+        been called. Raises `ErrorResponse` where one failed or rejected, `DroppedError` where one
+        dropped.
         """
         hold = phase == "query"
         for pipeline in pipelines:
@@ -114,8 +115,8 @@ class Runs:
                 self.warnings.add(_degraded(run))
             if run.outcome in ("failed", "rejected", "dropped"):
                 assert run.error is not None
-                error = answer_of(run.error, self.id)
-                if run.outcome == "failed" and isinstance(error, ErrorAnswer):
+                error = response_of(run.error, self.id)
+                if run.outcome == "failed" and isinstance(error, ErrorResponse):
                     raise RunFailedError(error, run)
                 raise error
             self.state, self.metadata = context.state, context.metadata
@@ -169,12 +170,12 @@ class Runs:
             self._refuse(run, type, words, left_out=True)
             self.warnings.add(_degraded(run))
 
-    def refused(self, runs: Sequence[Run], type: str, words: str) -> ErrorAnswer:
+    def refused(self, runs: Sequence[Run], type: str, words: str) -> ErrorResponse:
         """Count what is to blame for a request that the backend refused; gives the error."""
         errors = [self._refuse(run, type, words, left_out=False) for run in runs]
-        answer = answer_of(errors[0], self.id)
-        assert isinstance(answer, ErrorAnswer)
-        return answer
+        response = response_of(errors[0], self.id)
+        assert isinstance(response, ErrorResponse)
+        return response
 
     def _refuse(self, run: Run, type: str, words: str, *, left_out: bool) -> StageError:
         reason = f"the backend refuses what it made of the request ({type})"
@@ -186,25 +187,25 @@ class Runs:
     def skipped(self, pipelines: Sequence[CompiledPipeline], reason: str) -> None:
         """Note that pipelines could not run on what came back.
 
-        Raises `ErrorAnswer` where a final one is among them.
+        Raises `ErrorResponse` where a final one is among them.
         """
         for pipeline in pipelines:
             if pipeline.final:
                 error = StageError("input_type", f"it could not run: {reason}")
                 error.pipeline = pipeline.name
-                raise answer_of(error, self.id)
+                raise response_of(error, self.id)
             self.warnings.add(f"pipeline [{pipeline.label}] did not run: {reason}")
 
     def unread(self, pipelines: Sequence[CompiledPipeline], error: UnreadableError) -> None:
         """Note that pipelines could not run on what a client sent, which goes on as it came.
 
-        Raises `ErrorAnswer` where a final one is among them.
+        Raises `ErrorResponse` where a final one is among them.
         """
         for pipeline in pipelines:
             if pipeline.final:
                 reason = f"{error.reason}; pipeline [{pipeline.name}] always runs here"
                 extra = {"pipeline": pipeline.name}
-                raise error.refused or ErrorAnswer(error.status, error.type, reason, extra=extra)
+                raise error.refused or ErrorResponse(error.status, error.type, reason, extra=extra)
         self.skipped(pipelines, error.reason)
 
     def with_metadata(self, text: str) -> str:
@@ -227,7 +228,7 @@ class Runs:
         label = pipeline.label
         self._took_ms[label] = self._took_ms.get(label, 0.0) + took_ms
 
-    def answer_headers(self) -> list[tuple[str, str]]:
+    def response_headers(self) -> list[tuple[str, str]]:
         """``Querymill-Pipelines``, ``Server-Timing``, and a few ``Warning`` fields."""
         headers: list[tuple[str, str]] = []
         if self._took_ms or self.warnings:
@@ -263,9 +264,9 @@ def _shown(labels: Iterable[str]) -> tuple[list[str], list[str]]:
     return every, []
 
 
-def answer_of(
+def response_of(
     error: StageError | RejectedError | DroppedError, id: str
-) -> PipelineError | ErrorAnswer:
+) -> PipelineError | ErrorResponse:
     """What the client gets for a run that did not let its request go on.
 
     The reason names the pipeline and the stage: typed clients show nothing beside it.
@@ -276,10 +277,10 @@ def answer_of(
     place = f"pipeline [{error.pipeline}]" + (f" stage [{error.stage}]" if error.stage else "")
     if isinstance(error, RejectedError):
         reason = f"{place}: {error.reason}"
-        return ErrorAnswer(error.status, "pipeline_rejected_exception", reason, extra=where)
+        return ErrorResponse(error.status, "pipeline_rejected_exception", reason, extra=where)
     where["kind"] = error.kind
     reason = f"{place} failed ({error.kind}): {error.reason}"
-    return ErrorAnswer(500, "pipeline_execution_exception", reason, extra=where)
+    return ErrorResponse(500, "pipeline_execution_exception", reason, extra=where)
 
 
 def _degraded(run: Run) -> str:

@@ -18,7 +18,7 @@ from proxy.upstream.client import UpstreamResponse
 
 
 def unreadable(response: UpstreamResponse) -> str | None:
-    """Why a result pipeline cannot read this answer; None if it can."""
+    """Why a result pipeline cannot read this response; None if it can."""
     content_type = response.get("Content-Type") or ""
     if not is_json(content_type):
         return f"the response is {content_type or 'of no known type'}, not JSON"

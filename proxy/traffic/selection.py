@@ -11,7 +11,7 @@ from pipelines.definitions.attachment import DEFAULTS, FINALS, NONE, SEARCH_DEFA
 from pipelines.execution.executor import CompiledPipeline
 from pipelines.registry import Registry
 from proxy.backend.resolver import Concrete, Resolver
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.headers import NAMES_PIPELINES
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
@@ -156,7 +156,7 @@ class Selector:
 
         `expand` is its ``expand_wildcards``. `phases` are those that run on its endpoint: a
         default of another one is left out, but one that is named has to fit. Raises
-        `MissingError` for an unknown name, `ErrorAnswer` for one of the wrong type.
+        `MissingError` for an unknown name, `ErrorResponse` for one of the wrong type.
         """
         if asked is not None:
             return await self._selected(names, asked, expand, phases)
@@ -252,7 +252,7 @@ class Selector:
     ) -> Chosen:
         """The final pipelines of all targets, each once.
 
-        Raises `StageError` for one that cannot be run, `UpstreamError` or `ErrorAnswer` where the
+        Raises `StageError` for one that cannot be run, `UpstreamError` or `ErrorResponse` where the
         targets cannot be known.
         """
         if not self.guarded(phase):
@@ -278,7 +278,7 @@ class Selector:
         if NONE in names or not names:
             how = NAMES_PIPELINES if asked.by_header else "pipeline"
             reason = f"[{how}={asked.text}]: name pipelines, or use {NONE} alone"
-            raise ErrorAnswer(400, "illegal_argument_exception", reason)
+            raise ErrorResponse(400, "illegal_argument_exception", reason)
         return tuple(self._registry.get(name) for name in names)
 
     async def _defaults(
@@ -301,7 +301,7 @@ class Selector:
         reason = f"the targets of [{where}] have different {phase} pipelines: {listed}"
         if self._on_conflict == "error":
             hint = "; name them with ?pipeline=, or search the indices one by one"
-            raise ErrorAnswer(400, "illegal_argument_exception", reason + hint)
+            raise ErrorResponse(400, "illegal_argument_exception", reason + hint)
         warnings.append(f"{reason}; none was run (on_conflict = off)")
         return ()
 
@@ -309,9 +309,9 @@ class Selector:
         return self._registry.for_index(concrete.name, phase, concrete.aliases)
 
 
-def bypass_refused(pipeline: CompiledPipeline, what: str) -> ErrorAnswer:
-    """The answer to a request that would get past a final pipeline."""
-    return ErrorAnswer(
+def bypass_refused(pipeline: CompiledPipeline, what: str) -> ErrorResponse:
+    """The response to a request that would get past a final pipeline."""
+    return ErrorResponse(
         403,
         "security_exception",
         f"[{what}] would get past the final {pipeline.definition.type} pipeline"
@@ -320,6 +320,6 @@ def bypass_refused(pipeline: CompiledPipeline, what: str) -> ErrorAnswer:
     )
 
 
-def _wrong_type(pipeline: CompiledPipeline, rule: str) -> ErrorAnswer:
+def _wrong_type(pipeline: CompiledPipeline, rule: str) -> ErrorResponse:
     reason = f"[{pipeline.name}] is a {pipeline.definition.type} pipeline; {rule}"
-    return ErrorAnswer(400, "illegal_argument_exception", reason)
+    return ErrorResponse(400, "illegal_argument_exception", reason)

@@ -25,12 +25,12 @@ class Templates:
 
         Raises `UnreadableError`, with the backend's reason where that cannot render it.
         """
-        answer = await self._backend.call(
+        response = await self._backend.call(
             "POST", "/_render/template", body, headers=credentials_of(exchange), retry=True
         )
         try:
-            answer.require(200)
-            rendered = answer.body.decode()
+            response.require(200)
+            rendered = response.body.decode()
             found = member(rendered, "template_output")
         except (BackendRefusedError, ValueError) as error:
             raise _no_search(error) from error

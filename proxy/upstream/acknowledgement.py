@@ -19,7 +19,7 @@ _RETRANSMITS, _UNACKED, _LAST_ACK = 2, 8 + 4, 8 + 12
 _OPTION: Final[int | None] = getattr(socket, "TCP_INFO", None)
 
 
-# How the system asks a peer that owes an answer: after half of the time, and then thrice.
+# How the system asks a peer that owes a response: after half of the time, and then thrice.
 _ASKS: Final = 3
 _NAMES: Final = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
 

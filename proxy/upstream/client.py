@@ -33,7 +33,7 @@ from proxy.upstream.response import (
 
 __all__ = ["Upstream", "UpstreamRequest", "UpstreamResponse"]
 
-# What a socket takes at once, and so has left by the time an answer comes.
+# What a socket takes at once, and so has left by the time a response comes.
 _AT_ONCE: Final = 16 * 1024
 
 # Silence on a kept connection is no sign of a broken one for so long after it was not.
@@ -48,7 +48,7 @@ class UpstreamRequest:
     or as they came; Host and the body's framing are added. A streamed `body` is sent with the
     Content-Length among the headers, or chunked without one. `retry` says that the request may be
     sent twice, and is used once, when a kept-alive connection turns out to be closed before any
-    byte of an answer.
+    byte of a response.
     """
 
     method: str
@@ -140,7 +140,7 @@ class Upstream:
         await self.close()
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        """Send `request` to the next live node and return its answer, the head read.
+        """Send `request` to the next live node and return its response, the head read.
 
         A node that cannot be connected to is skipped. Raises UpstreamError, HeadTooLargeError where
         the backend would not read it, and whatever the iterator of a streamed body raises.
@@ -247,7 +247,7 @@ class Upstream:
 
 
 class _StaleConnection(Exception):
-    """A kept-alive connection ended before a byte of the answer; `failure` is what that means."""
+    """A kept-alive connection ended before a byte of the response; `failure` is what that means."""
 
     def __init__(self, failure: Exception) -> None:
         super().__init__(str(failure))

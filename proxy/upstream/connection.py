@@ -18,7 +18,7 @@ from proxy.http.headers import FieldsMemory
 from proxy.http.origin import Origin
 from proxy.upstream.acknowledgement import Acknowledgement
 from proxy.upstream.errors import UpstreamTimeout
-from proxy.upstream.http11 import Answer, BackendProtocol
+from proxy.upstream.http11 import BackendProtocol, Response
 from proxy.upstream.request_head import Framing
 
 # Above this, joining head and body costs more than a second write.
@@ -102,15 +102,15 @@ class Connection:
         self._acknowledgement.begin()
         self._protocol.expect(bodiless=method == "HEAD")
 
-    def receive(self) -> Coroutine[Any, Any, Answer]:
-        """The head of the final answer, and the reader of its body. Raises what the protocol does.
+    def receive(self) -> Coroutine[Any, Any, Response]:
+        """The head of the final response, and the reader of its body. Raises as the protocol.
 
         For `require_final` to look through.
         """
         return self._protocol.head()
 
     def start_timeout(self) -> None:
-        """Count the time until the first byte of the answer from now on."""
+        """Count the time until the first byte of the response from now on."""
         self._protocol.wait_for_peer()
 
     def expire(self, now: float, idle_timeout: float, kept_timeout: float) -> None:
@@ -153,7 +153,7 @@ def require_final(message: RawResponseMessage) -> None:
 
 
 class Upload:
-    """A request body on its way to the backend, chunk by chunk, while the answer may already come.
+    """A request body on its way to the backend, in chunks, while the response may already come.
 
     `failure` says why the body could not be sent to its end, when that is the source's fault or the
     backend stopped reading; `complete` whether all of it was sent.
@@ -175,14 +175,14 @@ class Upload:
         self.task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Send everything, then wait for the answer's first byte under the timeout."""
+        """Send everything, then wait for the response's first byte under the timeout."""
         try:
             async for chunk in self._source:
                 if not await self._send(chunk):
                     return
             await self._writer.write_eof()
         except ConnectionError:
-            # The backend hung up. Its answer may say why, so whoever reads that finds out.
+            # The backend hung up. Its response may say why, so whoever reads that finds out.
             return
         except Exception as exc:
             self.failure = exc

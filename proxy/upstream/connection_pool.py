@@ -82,10 +82,10 @@ class Pool:
         if reusable and connection.usable:
             connection.idle_since = time.monotonic()
             connection.reused = True
-            self._give(connection)
+            self._hand_out(connection)
         else:
             connection.close()
-            self._give(None)
+            self._hand_out(None)
 
     def drop_idle(self) -> None:
         """Close every connection that is not lent."""
@@ -140,7 +140,7 @@ class Pool:
                 ) from exc
             raise
 
-    def _give(self, connection: Connection | None) -> None:
+    def _hand_out(self, connection: Connection | None) -> None:
         """Hand a connection, or leave to open one, to who has waited longest: nobody overtakes."""
         while self._waiters:
             waiter = self._waiters.popleft()
@@ -155,7 +155,7 @@ class Pool:
     def _pass_on(self, waiter: asyncio.Future[Connection | None]) -> None:
         """What was given to one that was cancelled in the same moment belongs to the next one."""
         if waiter.done() and not waiter.cancelled():
-            self._give(waiter.result())
+            self._hand_out(waiter.result())
         elif waiter in self._waiters:
             self._waiters.remove(waiter)
 
@@ -165,7 +165,7 @@ class Pool:
                 patience = min(self._kept_timeout, self._idle_timeout)
                 return await Connection.open(self.origin, self._tls, patience)
         except BaseException as exc:
-            self._give(None)
+            self._hand_out(None)
             if isinstance(exc, TimeoutError):
                 raise UpstreamUnreachable(
                     f"the backend {self.origin} did not accept a connection within "

@@ -1,10 +1,10 @@
-"""How a call to the backend can fail; each is a different answer to the client.
+"""How a call to the backend can fail; each is a different response to the client.
 
 UpstreamError
 ├── UpstreamUnreachable   no connection to any node: the request was not sent
 ├── UpstreamTimeout       no byte came for as long as the settings allow
-├── UpstreamBroken        the connection ended, or made no sense, before the answer was complete
-├── UpstreamTooLarge      the answer is larger than what the caller can take
+├── UpstreamBroken        the connection ended, or made no sense, before the response was complete
+├── UpstreamTooLarge      the response is larger than what the caller can take
 └── UpstreamBusy          every connection is in use, and stayed so
 """
 
@@ -24,11 +24,11 @@ class UpstreamTimeout(UpstreamError):
 
 
 class UpstreamBroken(UpstreamError):
-    """The answer ended before its end, or is not HTTP."""
+    """The response ended before its end, or is not HTTP."""
 
 
 class UpstreamTooLarge(UpstreamError):
-    """The answer's body is larger than the limit the caller gave."""
+    """The response's body is larger than the limit the caller gave."""
 
 
 class UpstreamBusy(UpstreamError):

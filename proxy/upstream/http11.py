@@ -1,4 +1,4 @@
-"""Reads answers off a connection to a backend node. aiohttp's parser does the framing.
+"""Reads responses off a connection to a backend node. aiohttp's parser does the framing.
 
 Time is not kept here: `silent_since` says how long the peer has owed something, and whoever lent
 the connection looks at it now and then. A timer for each request would cost more than that.
@@ -24,11 +24,11 @@ READ_BUFFER: Final = 64 * 1024
 _MAX_FIELD: Final = 64 * 1024
 _MAX_FIELDS: Final = 512
 
-Answer = tuple[RawResponseMessage, StreamReader]
+Response = tuple[RawResponseMessage, StreamReader]
 
 
 class BackendProtocol(BaseProtocol):
-    """One answer after the other, each asked for with `expect` and awaited with `head`."""
+    """One response after the other, each asked for with `expect` and awaited with `head`."""
 
     __slots__ = (
         "_ended",
@@ -43,7 +43,7 @@ class BackendProtocol(BaseProtocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        self._heads: deque[Answer] = deque()
+        self._heads: deque[Response] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._payload: StreamReader | None = None
         self._failure: Exception | None = None
@@ -65,7 +65,7 @@ class BackendProtocol(BaseProtocol):
         )
 
     def expect(self, *, bodiless: bool) -> None:
-        """Get ready for an answer; `bodiless` where the request says that it has no body (HEAD)."""
+        """Get ready for a response; `bodiless` where the request says it has no body (HEAD)."""
         # A new one each time: nothing of what came before can be part of what comes next.
         self._parser = HttpResponseParser(
             self,
@@ -87,8 +87,8 @@ class BackendProtocol(BaseProtocol):
         """It is the peer's turn from now on."""
         self.silent_since = self._loop.time()
 
-    async def head(self) -> Answer:
-        """The head of the final answer and the reader of its body; interim ones are left out.
+    async def head(self) -> Response:
+        """The head of the final response and the reader of its body; interim ones are left out.
 
         Raises HttpProcessingError, SocketTimeoutError, ServerDisconnectedError or OSError.
         """
@@ -127,7 +127,7 @@ class BackendProtocol(BaseProtocol):
     def data_received(self, data: bytes) -> None:
         parser = self._parser
         if parser is None or not self._owed:
-            # Nothing was asked for: whatever this is, no answer may come behind it.
+            # Nothing was asked for: whatever this is, no response may come behind it.
             self._ended = self._ended or bool(data)
             return
         if data:
@@ -150,7 +150,7 @@ class BackendProtocol(BaseProtocol):
         if message.code < 200 and message.code != 101:
             return
         if self._payload is not None or message.should_close or message.upgrade:
-            # Two answers to one request, or the last on this connection.
+            # Two responses to one request, or the last on this connection.
             self._ended = True
         self._payload = payload
         empty = message.code in EMPTY_BODY_STATUS_CODES

@@ -1,4 +1,4 @@
-"""The backend's answer, and what it means when there is none."""
+"""The backend's response, and what it means when there is none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from proxy.upstream.errors import (
 )
 from proxy.upstream.nodes import Node
 
-# Answers of a server's HTTP layer to what it did not read, or not to its end. Backends keep the
+# Responses of a server's HTTP layer to what it did not read, or not to its end. Backends keep the
 # connection open behind most of them, and then never answer on it again.
 _UNREAD: Final = frozenset({408, 411, 413, 414, 417, 431, 501, 505})
 # A 400 is mostly of the request's meaning. That of a head too large is one as well, and there may
@@ -44,7 +44,7 @@ FOREIGN: Final = (ClientError, HttpProcessingError, OSError, EOFError, RuntimeEr
 
 
 class UpstreamResponse:
-    """The backend's answer; its head has come, its body is read once, by `read` or `chunks`.
+    """The backend's response; its head has come, its body is read once, by `read` or `chunks`.
 
     Use it as a context manager: a body read to its end leaves the connection to the next
     request, anything else closes it. `headers` are the end-to-end fields, in order.
@@ -170,7 +170,7 @@ class UpstreamResponse:
         return self._begun
 
     def replace(self, status: int, body: bytes) -> None:
-        """Put an answer in the place of the one that came, whose body was read to its end."""
+        """Put a response in the place of the one that came, whose body was read to its end."""
         if status != self.status:
             self.status, self.reason = status, HTTPStatus(status).phrase
         self._replaced, self.length = body, len(body)
@@ -231,5 +231,5 @@ def is_gone(exc: BaseException) -> bool:
 
 
 def says_unread(status: int, head: int) -> bool:
-    """Whether an answer may mean that a request with a head of so many bytes was not read."""
+    """Whether a response may mean that a request with a head of so many bytes was not read."""
     return status in _UNREAD or (status == 400 and head > _ORDINARY_HEAD)

@@ -54,7 +54,7 @@ def test_a_run_replaces_that_of_its_day_and_machine() -> None:
     assert runs == [elsewhere, later, again]
 
 
-def test_the_report_tells_the_last_runs_before() -> None:
+def test_the_report_reports_the_last_runs_before() -> None:
     """Each target with its limit, and a column for each of them; none without any."""
     first = history.run_of(results())
     runs = [replace(first, made=f"2026-02-0{day}") for day in range(1, history.SHOWN + 2)]

@@ -10,17 +10,17 @@ from aiohttp import web
 from bench import load
 
 
-async def answered(job: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+async def loaded(job: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """What the load generator says of a job, and the bodies that a real server got."""
     bodies: list[str] = []
 
-    async def answer(request: web.BaseRequest) -> web.Response:
+    async def respond(request: web.BaseRequest) -> web.Response:
         bodies.append(await request.text())
         if request.path == "/odd":
             return web.json_response({"errors": True}, status=429)
         return web.json_response({"errors": False})
 
-    server = web.Server(answer, access_log=None)
+    server = web.Server(respond, access_log=None)
     loop = asyncio.get_running_loop()
     listener = await loop.create_server(server, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
@@ -35,32 +35,34 @@ async def answered(job: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 async def test_load_sends_each_request_in_turn() -> None:
     """So many requests are counted as were asked for, one more a connection opens it."""
     asks = [("POST", "/", "one"), ("POST", "/", "two"), ("GET", "/", "")]
-    told, bodies = await answered({"asks": asks, "connections": 3, "requests": 30, "by_ask": True})
+    reported, bodies = await loaded(
+        {"asks": asks, "connections": 3, "requests": 30, "by_ask": True}
+    )
     assert sorted(bodies) == sorted(["one", "two", ""] * 11)
-    assert told["statuses"] == {200: 33}
-    assert len(told["latencies_ns"]) == len(told["numbers"]) == 30
-    assert set(told["numbers"]) == {0, 1, 2}
+    assert reported["statuses"] == {200: 33}
+    assert len(reported["latencies_ns"]) == len(reported["numbers"]) == 30
+    assert set(reported["numbers"]) == {0, 1, 2}
 
 
-async def test_load_tells_statuses_and_refused_answers() -> None:
-    """An answer that is no good is counted, and ends nothing."""
+async def test_load_reports_statuses_and_refused_responses() -> None:
+    """A response that is no good is counted, and ends nothing."""
     asks = [("POST", "/odd", "a"), ("POST", "/", "b")]
     refuse = '"errors": true'
-    told, _ = await answered({"asks": asks, "connections": 1, "requests": 9, "refuse": refuse})
-    assert told["statuses"] == {200: 5, 429: 5}
-    assert told["refused"] == 5
+    reported, _ = await loaded({"asks": asks, "connections": 1, "requests": 9, "refuse": refuse})
+    assert reported["statuses"] == {200: 5, 429: 5}
+    assert reported["refused"] == 5
 
 
 async def test_paced_load_sends_no_more_than_its_rate() -> None:
     """At 200 a second for a tenth of one, not more than 20 requests are due."""
     job = {"asks": [("GET", "/", "")], "connections": 2, "requests": 1000, "rate": 200.0}
-    told, _ = await answered(job | {"seconds": 0.1})
-    assert 1 <= len(told["latencies_ns"]) <= 20
+    reported, _ = await loaded(job | {"seconds": 0.1})
+    assert 1 <= len(reported["latencies_ns"]) <= 20
 
 
-async def test_load_tells_the_status_of_each_answer() -> None:
+async def test_load_reports_the_status_of_each_response() -> None:
     """Beside its latency, the first of each connection left out as it is there."""
     asks = [("POST", "/odd", "a"), ("POST", "/", "b")]
-    told, _ = await answered({"asks": asks, "connections": 1, "requests": 8, "by_status": True})
-    assert len(told["codes"]) == len(told["latencies_ns"]) == 8
-    assert sorted(told["codes"]) == [200] * 4 + [429] * 4
+    reported, _ = await loaded({"asks": asks, "connections": 1, "requests": 8, "by_status": True})
+    assert len(reported["codes"]) == len(reported["latencies_ns"]) == 8
+    assert sorted(reported["codes"]) == [200] * 4 + [429] * 4

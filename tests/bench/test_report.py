@@ -32,7 +32,7 @@ def measured(made: Results, what: str) -> tuple[Target, float | None]:
     return target, target.measured(made)
 
 
-def test_markdown_tells_command_machine_and_every_case() -> None:
+def test_markdown_reports_command_machine_and_every_case() -> None:
     """The document can be made again from what it says, and has each case at each level."""
     text = report.markdown(results())
     assert "\n    make bench\n" in text
@@ -104,7 +104,7 @@ def test_cases_of_some_levels_are_in_their_tables_only() -> None:
     assert ("querymill", 32) not in found
 
 
-def test_degraded_answers_are_told() -> None:
+def test_degraded_responses_are_reported() -> None:
     """A case on whose answers a pipeline did not run says so beside its name."""
     made = results()
     first = made.suites[0]

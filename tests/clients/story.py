@@ -15,19 +15,19 @@ COUNT = 300
 _VOLATILE = frozenset({"took", "_scroll_id", "pit_id", "creation_time", "max_score", "_score"})
 
 # A story makes its client and tells it; a teller runs and records steps.
-Story = Callable[["Teller", str, str], Coroutine[Any, Any, None]]
+Story = Callable[["Reporter", str, str], Coroutine[Any, Any, None]]
 
 
-class Teller:
+class Reporter:
     """Runs steps of either kind of client, one after the other, and keeps what came out."""
 
     def __init__(self, *, asynchronous: bool) -> None:
         self.asynchronous = asynchronous
-        self.told: list[list[Any]] = []
+        self.reported: list[list[Any]] = []
 
-    async def ask(self, answer: Any) -> Any:
+    async def ask(self, response: Any) -> Any:
         """What a call of the client comes to; an asynchronous client answers later."""
-        return await answer if inspect.isawaitable(answer) else answer
+        return await response if inspect.isawaitable(response) else response
 
     async def every(self, hits: Any) -> list[Any]:
         """All of what a helper yields."""
@@ -35,19 +35,19 @@ class Teller:
             return [hit async for hit in hits]
         return list(hits)
 
-    def tell(self, step: str, outcome: Any) -> None:
+    def report(self, step: str, outcome: Any) -> None:
         """Record an outcome without what changes from run to run."""
-        self.told.append([step, steady(getattr(outcome, "body", outcome))])
+        self.reported.append([step, steady(getattr(outcome, "body", outcome))])
 
     async def step(self, step: str, call: Callable[[], Any]) -> Any:
-        """Make a call, record its answer or the status and kind of its error, return the answer."""
+        """Make a call, record and return its response, or record its error's status and kind."""
         try:
-            answer = await self.ask(call())
+            response = await self.ask(call())
         except Exception as error:
-            self.told.append([step, *failure(error)])
+            self.reported.append([step, *failure(error)])
             return None
-        self.tell(step, answer)
-        return answer
+        self.report(step, response)
+        return response
 
 
 def steady(value: Any) -> Any:
@@ -81,7 +81,7 @@ def main(story: Story) -> None:
     stories = []
     for url in urls:
         for asynchronous in (False, True):
-            teller = Teller(asynchronous=asynchronous)
-            asyncio.run(story(teller, url, index))
-            stories.append(teller.told)
+            reporter = Reporter(asynchronous=asynchronous)
+            asyncio.run(story(reporter, url, index))
+            stories.append(reporter.reported)
     json.dump(stories, sys.stdout)

@@ -22,14 +22,14 @@ CALLS: Final = int(os.environ.get("QUERYMILL_TEST_CALLS", "1500"))
 # Where this is not set, every run makes the same calls; a failure shows what it was.
 SEED: Final = os.environ.get("QUERYMILL_TEST_SEED", "1")
 WORKERS = 4
-# A call that may be repeated is, as the state of the cluster can change between two answers.
+# A call that may be repeated is, as the state of the cluster can change between two responses.
 TRIES = 4
 SHOWN = 12
 
 
 @dataclass
 class Report:
-    """What a comparison found. `statuses` counts the answers of the direct side."""
+    """What a comparison found. `statuses` counts the responses of the direct side."""
 
     seed: str
     calls: int = 0
@@ -93,7 +93,7 @@ async def compare(
     sane: bool = False,
     wanted: Callable[[Call], bool] = any_call,
 ) -> Report:
-    """Make `count` calls on both ports and return where the answers are not `same`.
+    """Make `count` calls on both ports and return where the responses are not `same`.
 
     Only calls that are `wanted` are made.
     """
@@ -102,7 +102,7 @@ async def compare(
 
     async def work(worker: int) -> None:
         calls = Calls(f"{seed}-{worker}", sane=sane)
-        # Names of one length, so that the answers have one length too.
+        # Names of one length, so that the responses have one length too.
         left, right = Side(direct, f"diff-d-{worker}"), Side(proxied, f"diff-p-{worker}")
         for side in (left, right):
             await _own_index(direct, side.index)
@@ -140,7 +140,7 @@ async def _compare_one(call: Call, left: Side, right: Side, report: Report, same
         if not call.once and other.matches(one, await left.see(call)):
             break
     else:
-        report.different.append(_told(call, one, other))
+        report.different.append(_reported(call, one, other))
     report.statuses[one.status] += 1
 
 
@@ -149,7 +149,7 @@ async def _both(call: Call, left: Side, right: Side) -> tuple[Seen, Seen]:
     return one, other
 
 
-def _told(call: Call, one: Seen, other: Seen) -> str:
+def _reported(call: Call, one: Seen, other: Seen) -> str:
     lines = [f"{call.method} {call.target} {list(call.fields)} chunked={call.chunked}"]
     if call.body:
         lines.append(f"  body {call.body[:300]!r}")

@@ -16,7 +16,7 @@ import yaml
 from pipelines.definitions.attachment import SETTINGS
 from tests.differential.sides import Seen
 
-# What no two answers share, wherever it stands.
+# What no two responses share, wherever it stands.
 VOLATILE: Final = frozenset(
     {
         "took",
@@ -34,12 +34,12 @@ VOLATILE: Final = frozenset(
     }
 )
 _MADE_ID: Final = re.compile(r"[\w+/.-]{20,}={0,2}|(?<=found for id )[\w\[\]-]+")
-# The target a backend was asked with, where it tells it: parts of an answer's form are ours.
+# The target a backend was asked with, where it tells it: parts of a response's form are ours.
 _ASKED: Final = re.compile(r"(?<= for uri \[)[^\]]*")
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
-def same_answer(direct: Seen, proxied: Seen) -> bool:
+def same_response(direct: Seen, proxied: Seen) -> bool:
     """Whether both have the same status and media type, and bodies of the same value."""
     if (direct.status, media_type(direct)) != (proxied.status, media_type(proxied)):
         return False
@@ -47,7 +47,7 @@ def same_answer(direct: Seen, proxied: Seen) -> bool:
 
 
 def media_type(seen: Seen) -> bytes:
-    """The Content-Type of an answer."""
+    """The Content-Type of a response."""
     fields = {name.lower(): value for name, value in seen.fields}
     return fields.get(b"content-type", b"").lower()
 

@@ -1,4 +1,4 @@
-"""The two sides of a comparison, and what of their answers is allowed to differ."""
+"""The two sides of a comparison, and what of their responses is allowed to differ."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from tests.differential.calls import Call
 from tests.proxy.wire import Client, Message, read_message
 
-# Hop-by-hop fields, and Date, which no two answers share.
+# Hop-by-hop fields, and Date, which no two responses share.
 _OWN_FIELDS: Final = frozenset({b"date", b"connection", b"keep-alive", b"transfer-encoding"})
 # Times, made-up ids and what tells of them, in JSON and YAML.
 _VOLATILE: Final = re.compile(
@@ -47,7 +47,7 @@ _IDS: Final = {
     "SCROLL": re.compile(rb'"_scroll_id"\s*:\s*"([^"]+)"'),
     "PIT": re.compile(rb'"(?:pit_id|id)"\s*:\s*"([\w.=+/-]{40,})"'),
 }
-# Seconds; an answer that takes longer counts as none.
+# Seconds; a response that takes longer counts as none.
 PATIENCE: Final = 5
 _CLOSED: Final = Message(b"HTTP/1.1 0 closed without an answer", [])
 _WORDS: Final = re.compile(rb"([\w.:+/=@-]+)")
@@ -55,7 +55,7 @@ _WORDS: Final = re.compile(rb"([\w.:+/=@-]+)")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An answer with what may differ taken out. `fields` keep their order, case and duplicates.
+    """A response with what may differ taken out. `fields` keep their order, case and duplicates.
 
     `whole` is the body with the side's own index named as TWIN, and nothing taken out.
     """
@@ -97,7 +97,7 @@ class Side:
         try:
             async with asyncio.timeout(PATIENCE):
                 await self.client.send(call.bytes_for(self.names))
-                message = await read_message(self.client.reader, answer_to=call.method)
+                message = await read_message(self.client.reader, response_to=call.method)
         except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
             message = None
         if message is None or (message.get("connection") or b"").lower() == b"close":
@@ -105,7 +105,7 @@ class Side:
         return message or _CLOSED
 
     async def see(self, call: Call) -> Seen:
-        """Make a call and return what of its answer has to be the same on every side."""
+        """Make a call and return what of its response has to be the same on every side."""
         message = await self.ask(call)
         body = message.body
         if message.get("content-encoding") == b"gzip" and body:

@@ -1,4 +1,4 @@
-"""Odd bodies: the proxy's answer is the backend's own, on every endpoint, on both backends."""
+"""Odd bodies: the proxy's response is the backend's own, on every endpoint, on both backends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from proxy.embedded import EmbeddedCluster
 from tests.conftest import StartOn
 from tests.differential.calls import Call
 from tests.differential.compare import TRIES, identical, port_of, prepare
-from tests.differential.decoded import same_answer
+from tests.differential.decoded import same_response
 from tests.differential.material import STATIC
 from tests.differential.oddities import calls
 from tests.differential.sides import Seen, Side
@@ -50,7 +50,7 @@ async def own_index(port: int, index: str) -> None:
 async def differences(
     direct: int, proxied: int, odd: list[Odd], same: Callable[[Call, Seen, Seen], bool]
 ) -> list[str]:
-    """The calls whose answers are not the same on both ports, as text."""
+    """The calls whose responses are not the same on both ports, as text."""
     left, right = Side(direct, "odd-d"), Side(proxied, "odd-p")
     different: list[str] = []
     for side in (left, right):
@@ -61,11 +61,11 @@ async def differences(
             if same(call, one, other):
                 break
         else:
-            told = [f"{endpoint}, {oddity}: {call.body[:100]!r}"]
-            told += [
+            reported = [f"{endpoint}, {oddity}: {call.body[:100]!r}"]
+            reported += [
                 f"  {seen.first_line!r} {seen.fields} {seen.body[:300]!r}" for seen in (one, other)
             ]
-            different.append("\n".join(told))
+            different.append("\n".join(reported))
     client = await Client.connect(direct)
     for side in (left, right):
         side.close()
@@ -94,12 +94,12 @@ def as_good(call: Call, direct: Seen, proxied: Seen) -> bool:
     """Whether both have the same status, and what is no error the same value."""
     if direct.status != proxied.status:
         return False
-    return direct.status >= 400 or same_answer(direct, proxied)
+    return direct.status >= 400 or same_response(direct, proxied)
 
 
 @pytest.mark.timeout(600)
 async def test_odd_bodies_with_pipelines(each_backend: EmbeddedCluster, start_on: StartOn) -> None:
-    """With pipelines that change nothing the status is the backend's, and so are good answers."""
+    """With pipelines that change nothing the status is the backend's, and so are good responses."""
     server = await start_on(each_backend)
     assert server.address is not None
     direct, proxied = port_of(each_backend.url), server.address.port

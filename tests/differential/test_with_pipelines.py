@@ -1,4 +1,4 @@
-"""With pipelines that change nothing, the answers are the same JSON, on both backends."""
+"""With pipelines that change nothing, the responses are the same JSON, on both backends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from proxy.embedded import EmbeddedCluster
 from tests.conftest import StartOn
 from tests.differential.calls import Call
 from tests.differential.compare import CALLS, SEED, compare, identical, port_of, prepare
-from tests.differential.decoded import same_answer, value_of
+from tests.differential.decoded import same_response, value_of
 from tests.differential.material import DOCUMENTS, STATIC
 from tests.differential.sides import Seen, Side
 from tests.proxy.wire import Client, request
@@ -58,7 +58,7 @@ def readable_on_elasticsearch(call: Call) -> bool:
 
 
 def equal(call: Call, direct: Seen, proxied: Seen) -> bool:
-    """Whether the answers are the same JSON and no pipeline was left out.
+    """Whether the responses are the same JSON and no pipeline was left out.
 
     What the proxy has to read itself before any pipeline (a template, the lines of a bulk) it
     refuses in words of its own, and so does the backend an id of ours where it takes none. A search
@@ -71,7 +71,7 @@ def equal(call: Call, direct: Seen, proxied: Seen) -> bool:
     own_words = misplaced or "template" in call.target or "_bulk" in call.target
     if own_words and direct.status == proxied.status >= 400:
         return True
-    if identical(call, direct, proxied) or same_answer(direct, proxied):
+    if identical(call, direct, proxied) or same_response(direct, proxied):
         return True
     turned = b"PIT" in call.body and any("yaml" in field for field in call.fields)
     if not (turned and direct.status == proxied.status == 400):
@@ -133,7 +133,7 @@ def asked(method: str, target: str, body: Any) -> Call:
 
 
 async def both_hits(sides: tuple[Side, Side], call: Call) -> list[Any]:
-    """Ask both sides, compare them, and return the hits of the proxied answer."""
+    """Ask both sides, compare them, and return the hits of the proxied response."""
     one, other = [await side.see(call) for side in sides]
     assert (one.status, value_of(one)) == (other.status, value_of(other)), call
     assert one.status == 200, one.body

@@ -29,35 +29,35 @@ def response(*hits: dict[str, Any]) -> dict[str, Any]:
     return {"took": 3, "hits": {"total": total, "max_score": best, "hits": list(hits)}}
 
 
-def order(answer: dict[str, Any]) -> list[str]:
-    return [found["_id"] for found in answer["hits"]["hits"]]
+def order(reranked: dict[str, Any]) -> list[str]:
+    return [found["_id"] for found in reranked["hits"]["hits"]]
 
 
 async def test_score_is_the_weighted_sum(example: Example) -> None:
     """Weights 0.5, 0.2, 0.1 and 0.2 apply to score, title, description and popularity."""
     bare = hit(1, 8.0, title="Speaker " * 2)
     rich = hit(2, 6.0, title=FULL_TITLE, description="Stereo.", popularity=0.9)
-    answer = (await example.run(response(bare, rich))).data
-    assert order(answer) == ["2", "1"]
-    first, second = answer["hits"]["hits"]
+    reranked = (await example.run(response(bare, rich))).data
+    assert order(reranked) == ["2", "1"]
+    first, second = reranked["hits"]["hits"]
     assert first["_score"] == pytest.approx(0.5 * 6 / 8 + 0.2 + 0.1 + 0.2 * 0.9)
     assert second["_score"] == pytest.approx(0.5 + 0.2 * 15 / 40)
     assert (first["_original_score"], second["_original_score"]) == (6.0, 8.0)
-    assert answer["hits"]["max_score"] == first["_score"]
+    assert reranked["hits"]["max_score"] == first["_score"]
 
 
 async def test_everything_else_is_kept(example: Example) -> None:
     """Totals, aggregations and the members of a hit are what the backend sent."""
     found = {**hit(1, 1.0, title="A"), "highlight": {"title": ["<em>A</em>"]}}
     given = {**response(found), "aggregations": {"brands": {"buckets": []}}}
-    answer = (await example.run(given)).data
+    reranked = (await example.run(given)).data
     changed = {"_score", "_original_score"}
-    (kept,) = answer["hits"]["hits"]
+    (kept,) = reranked["hits"]["hits"]
     assert {k: v for k, v in kept.items() if k not in changed} == {
         k: v for k, v in found.items() if k not in changed
     }
-    assert answer["aggregations"] == given["aggregations"]
-    assert answer["hits"]["total"] == given["hits"]["total"]
+    assert reranked["aggregations"] == given["aggregations"]
+    assert reranked["hits"]["total"] == given["hits"]["total"]
 
 
 async def test_equal_hits_keep_their_order(example: Example) -> None:
@@ -80,7 +80,7 @@ async def test_equal_hits_keep_their_order(example: Example) -> None:
     ],
 )
 async def test_pages_that_stay(example: Example, given: dict[str, Any]) -> None:
-    """Answers without hits, and pages the client had sorted, go on unchanged."""
+    """Responses without hits, and pages the client had sorted, go on unchanged."""
     assert not (await example.run(given)).changed
 
 
@@ -97,26 +97,26 @@ async def test_missing_parts_count_nothing(example: Example) -> None:
         hit(8, None, popularity=0.5),
         {"_id": "9"},
     ]
-    answer = (await example.run(response(*odd))).data
-    assert order(answer) == ["7", "1", "2", "3", "4", "5", "6", "8", "9"]
-    scores = {h["_id"]: h.get("_score") for h in answer["hits"]["hits"]}
+    reranked = (await example.run(response(*odd))).data
+    assert order(reranked) == ["7", "1", "2", "3", "4", "5", "6", "8", "9"]
+    scores = {h["_id"]: h.get("_score") for h in reranked["hits"]["hits"]}
     assert scores["7"] == pytest.approx(0.7)
     assert scores["3"] == pytest.approx(0.5)
     assert scores["8"] is None
-    assert "_original_score" not in answer["hits"]["hits"][-1]
+    assert "_original_score" not in reranked["hits"]["hits"][-1]
 
 
 async def test_filtered_responses_gain_no_members(example: Example) -> None:
     """A response cut down with `filter_path` is reordered and gets no scores."""
     given = {"hits": {"hits": [{"_source": {"title": "A"}}, {"_source": {"popularity": 1}}]}}
-    answer = (await example.run(given)).data
-    assert answer == {"hits": {"hits": given["hits"]["hits"][::-1]}}
+    reranked = (await example.run(given)).data
+    assert reranked == {"hits": {"hits": given["hits"]["hits"][::-1]}}
 
 
 async def test_zero_scores_are_no_division(example: Example) -> None:
     """A page whose scores are all 0, as in a pure filter, is ranked by the other features."""
-    answer = (await example.run(response(hit(1, 0.0), hit(2, 0.0, popularity=1)))).data
-    assert order(answer) == ["2", "1"]
+    reranked = (await example.run(response(hit(1, 0.0), hit(2, 0.0, popularity=1)))).data
+    assert order(reranked) == ["2", "1"]
 
 
 async def test_weights_are_parameters(example: Example) -> None:
@@ -125,8 +125,8 @@ async def test_weights_are_parameters(example: Example) -> None:
     popular = {"original_score": 0, "title_length": 0, "popularity": 1}
     assert order((await example.run(response(*hits), weights=popular)).data) == ["2", "1", "3"]
     titled = {"original_score": 0, "title_length": 5}
-    answer = (await example.run(response(*hits), weights=titled, full_title_length=4)).data
-    assert answer["hits"]["hits"][0]["_score"] == pytest.approx(2.5)
+    reranked = (await example.run(response(*hits), weights=titled, full_title_length=4)).data
+    assert reranked["hits"]["hits"][0]["_score"] == pytest.approx(2.5)
 
 
 async def test_unknown_weight_violated(example: Example) -> None:

@@ -37,7 +37,7 @@ class Call:
 
 @dataclass
 class _Search:
-    answer: dict[str, Any]
+    response: dict[str, Any]
     elastic: bool
     running: bool
 
@@ -81,9 +81,9 @@ class AsyncBackend:
             del self.searches[parts[-1]]
             return web.json_response({"acknowledged": True})
         if "status" in parts:
-            answer = self._answer(parts[-1], search)
-            del answer["response"]
-            return web.json_response(answer)
+            response = self._shown(parts[-1], search)
+            del response["response"]
+            return web.json_response(response)
         search.running = False
         return self._respond(parts[-1], search)
 
@@ -107,7 +107,7 @@ class AsyncBackend:
             self.searches[search_id] = search
         return self._respond(search_id if kept else None, search)
 
-    def _answer(self, search_id: str | None, search: _Search) -> dict[str, Any]:
+    def _shown(self, search_id: str | None, search: _Search) -> dict[str, Any]:
         head: dict[str, Any] = {} if search_id is None else {"id": search_id}
         partial = search.running or self.failing
         if search.elastic:
@@ -116,7 +116,7 @@ class AsyncBackend:
             done = "FAILED" if self.failing else "STORE_RESIDENT"
             head["state"] = "RUNNING" if search.running else done
         times = {"start_time_in_millis": 1583945890986, "expiration_time_in_millis": 1584377890986}
-        response = search.answer
+        response = search.response
         if partial:
             hits = {**response["hits"], "hits": response["hits"]["hits"][:1]}
             response = {**response, "hits": hits}
@@ -126,15 +126,15 @@ class AsyncBackend:
         if self.verbatim is not None:
             body, content_type = self.verbatim
             return web.Response(body=body, headers={"Content-Type": content_type})
-        answer = self._answer(search_id, search)
+        response = self._shown(search_id, search)
         status = 200
         if self.failing and not search.running:
-            answer["error"] = {"type": "search_phase_execution_exception", "reason": "shards"}
+            response["error"] = {"type": "search_phase_execution_exception", "reason": "shards"}
             status = 500 if search.elastic else 200
         headers = {}
         if search.elastic and search_id is not None:
             headers["X-Elasticsearch-Async-Id"] = search_id
-        return web.json_response(answer, status=status, headers=headers)
+        return web.json_response(response, status=status, headers=headers)
 
     async def _forward(self, request: web.BaseRequest) -> web.Response:
         headers = CIMultiDict(request.headers)

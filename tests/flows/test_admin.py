@@ -88,14 +88,14 @@ async def test_a_bad_definition_is_refused_and_not_stored(
 ) -> None:
     """A 4xx in the backend's envelope names the place; the name stays free."""
     await proxy.put_udf("same", SAME)
-    answer = await proxy.put("/_pipeline/p", body)
-    assert answer.status == status
-    assert reason in answer.error["reason"]
+    response = await proxy.put("/_pipeline/p", body)
+    assert response.status == status
+    assert reason in response.error["reason"]
     assert (await proxy.get("/_pipeline/p")).status == 404
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"{", b"\xff", b"PK\3\4"])
-async def test_what_is_no_json_is_told_alike_everywhere(proxy: Client, body: bytes) -> None:
+async def test_what_is_no_json_is_reported_alike_everywhere(proxy: Client, body: bytes) -> None:
     """A `parse_exception` that speaks of the body, and names no place in it."""
     await proxy.put_udf("same", SAME)
     await proxy.put_pipeline("p", "query", "same")
@@ -107,12 +107,12 @@ async def test_what_is_no_json_is_told_alike_everywhere(proxy: Client, body: byt
         ("POST", "/_pipeline/p/_execute"),
     )
     for method, target in calls:
-        answer = await proxy.call(method, target, body, json)
-        assert (answer.status, answer.error["type"]) == (400, "parse_exception"), target
-        assert answer.error["reason"].startswith("the body is "), target
-        assert "path" not in answer.error, target
-        answer = await proxy.call(method, target, b"[]", json)
-        assert answer.error["reason"] == "the body must be an object, not an array", target
+        response = await proxy.call(method, target, body, json)
+        assert (response.status, response.error["type"]) == (400, "parse_exception"), target
+        assert response.error["reason"].startswith("the body is "), target
+        assert "path" not in response.error, target
+        response = await proxy.call(method, target, b"[]", json)
+        assert response.error["reason"] == "the body must be an object, not an array", target
 
 
 TWICE = {
@@ -147,9 +147,9 @@ async def test_a_key_that_comes_twice_is_refused(proxy: Client, place: str) -> N
     await proxy.put_udf("same", SAME)
     await proxy.put_pipeline("p", "query", "same")
     method = "POST" if target.endswith("_execute") else "PUT"
-    answer = await proxy.call(method, target, body, {"Content-Type": "application/json"})
-    assert (answer.status, answer.error["type"]) == (400, "parse_exception")
-    assert f"the key [{key}] comes twice" in answer.error["reason"]
+    response = await proxy.call(method, target, body, {"Content-Type": "application/json"})
+    assert (response.status, response.error["type"]) == (400, "parse_exception")
+    assert f"the key [{key}] comes twice" in response.error["reason"]
     for stored in ("/_pipeline/q", "/_udf/other"):
         assert (await proxy.get(stored)).status == 404
 
@@ -159,11 +159,11 @@ async def test_colons_in_text_are_no_keys(proxy: Client) -> None:
     await proxy.put_udf("same", SAME)
     await proxy.put_pipeline("p", "query", "same")
     body = b'{"input": {"a": "\\u003a", "b": ["{\\"a\\":1,\\"a\\":2}"], "c": {"a": 1}}}'
-    answer = await proxy.call(
+    response = await proxy.call(
         "POST", "/_pipeline/p/_execute", body, {"Content-Type": "application/json"}
     )
-    assert answer.status == 200, answer.body
-    assert answer.data["output"]["a"] == ":"
+    assert response.status == 200, response.body
+    assert response.data["output"]["a"] == ":"
 
 
 async def test_head_is_get_without_the_body(proxy: Client) -> None:
@@ -176,24 +176,26 @@ async def test_head_is_get_without_the_body(proxy: Client) -> None:
         ("/_udf/none", 404),
         ("/_pipeline/_execute", 405),
     ):
-        answer = await proxy.call("HEAD", target)
-        assert (answer.status, answer.body) == (status, b""), target
+        response = await proxy.call("HEAD", target)
+        assert (response.status, response.body) == (status, b""), target
     health = await proxy.call("POST", "/_querymill/livez")
     assert (health.status, health.headers["Allow"]) == (405, "GET, HEAD")
 
 
-async def test_a_missing_name_is_told_how_to_make_it_if_it_can_be(proxy: Client) -> None:
+async def test_a_missing_name_is_reported_how_to_make_it_if_it_can_be(proxy: Client) -> None:
     """What can be no name is told the rule of names in place of a call that would be refused."""
     for what, how in (("pipeline", "create"), ("udf", "upload")):
-        answer = await proxy.get(f"/_{what}/new")
+        response = await proxy.get(f"/_{what}/new")
         reason = f"{what} [new] does not exist; {how} it with PUT /_{what}/new"
-        assert (answer.status, answer.error["reason"]) == (404, reason)
+        assert (response.status, response.error["reason"]) == (404, reason)
         for name in ("*", "a,b", "-a"):
-            answer = await proxy.get(f"/_{what}/{name}")
-            assert answer.status == 404
-            assert answer.error["reason"].startswith(f"{what} [{name}] does not exist; a name must")
-        answer = await proxy.get(f"/_{what}/_all")
-        assert "; [_all] is no name: it must be 1 to 100 letters" in answer.error["reason"]
+            response = await proxy.get(f"/_{what}/{name}")
+            assert response.status == 404
+            assert response.error["reason"].startswith(
+                f"{what} [{name}] does not exist; a name must"
+            )
+        response = await proxy.get(f"/_{what}/_all")
+        assert "; [_all] is no name: it must be 1 to 100 letters" in response.error["reason"]
 
 
 async def test_names_that_are_none_are_refused(proxy: Client) -> None:
@@ -233,13 +235,15 @@ async def test_a_misspelt_parameter_does_nothing(proxy: Client) -> None:
         ("PUT", "/_udf/same?verzion=2"),
     ):
         body = source if "_udf" in target else PIPELINE
-        answer = await proxy.call(method, target, body, headers if "_udf" in target else None)
-        assert (answer.status, answer.error["type"]) == (400, "illegal_argument_exception"), target
+        response = await proxy.call(method, target, body, headers if "_udf" in target else None)
+        assert (response.status, response.error["type"]) == (400, "illegal_argument_exception"), (
+            target
+        )
     assert (await proxy.get("/_udf/same/_versions")).data["versions"] == ["1.0.0"]
     assert (await proxy.get("/_pipeline/p")).data["revision"] == 1
 
 
-async def test_an_answer_has_the_form_that_is_asked_for(proxy: Client) -> None:
+async def test_a_response_has_the_form_that_is_asked_for(proxy: Client) -> None:
     """What client libraries add to any call: `pretty`, `filter_path`, `format`, and no more."""
     await proxy.put_udf("same", SAME)
     await proxy.put("/_pipeline/p", PIPELINE)
@@ -341,9 +345,9 @@ async def test_health_and_metrics(proxy: Client) -> None:
     assert (await proxy.get("/_querymill/livez")).data["status"] == "alive"
     assert (await proxy.get("/_querymill/readyz")).data == {"status": "ready", "warning": None}
     await proxy.get("/_cat/health")
-    answer = await proxy.get("/_querymill/metrics")
-    assert answer.headers["Content-Type"].startswith("text/plain")
-    assert b'querymill_requests_total{operation="safe",status="2xx"} 1.0' in answer.body
+    response = await proxy.get("/_querymill/metrics")
+    assert response.headers["Content-Type"].startswith("text/plain")
+    assert b'querymill_requests_total{operation="safe",status="2xx"} 1.0' in response.body
     await proxy.get("/x/_search?pipeline=nothing")
     after = await proxy.get("/_querymill/metrics")
     assert b'querymill_requests_total{operation="search",status="4xx"} 1.0' in after.body

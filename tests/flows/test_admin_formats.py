@@ -54,8 +54,8 @@ FORMS = [
 async def test_every_call_takes_every_format(proxy: Client, media_type: str, written: Any) -> None:
     """What was written in YAML or CBOR is what the same in JSON is."""
     for method, target, body in CALLS:
-        answer = await proxy.call(method, target, written(body), {"Content-Type": media_type})
-        assert answer.status == 200, (target, answer.body)
+        response = await proxy.call(method, target, written(body), {"Content-Type": media_type})
+        assert response.status == 200, (target, response.body)
     assert (await proxy.get("/_pipeline/p")).data == {**PIPELINE, "name": "p", "revision": 1}
     shown = (await proxy.get("/_udf/same")).data
     assert (shown["source"], shown["files"]) == (SAME, {"words.txt": "a"})
@@ -69,8 +69,8 @@ async def test_a_type_that_nobody_chose_is_that_of_json(proxy: Client, media_typ
     await proxy.put_udf("same", SAME)
     for method, target, body in CALLS[1:]:
         sent = orjson.dumps(body)
-        answer = await proxy.call(method, target, sent, {"Content-Type": media_type})
-        assert answer.status == 200, (target, answer.body)
+        response = await proxy.call(method, target, sent, {"Content-Type": media_type})
+        assert response.status == 200, (target, response.body)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ async def test_a_type_that_is_not_read_is_named(proxy: Client, media_type: str) 
         ("POST", "/_pipeline/p/_execute"),
     ):
         for body in (smile, orjson.dumps(PIPELINE)):
-            answer = await proxy.call(method, target, body, {"Content-Type": media_type})
-            assert (answer.status, answer.error["type"]) == (415, "media_type_header_exception")
-            reason = answer.error["reason"]
+            response = await proxy.call(method, target, body, {"Content-Type": media_type})
+            assert (response.status, response.error["type"]) == (415, "media_type_header_exception")
+            reason = response.error["reason"]
             assert reason.startswith(f"Content-Type header [{media_type[:200]}] is not supported;")
             assert reason.endswith("application/json, application/yaml or application/cbor")
             assert ("text/x-python (source)" in reason) == ("_udf" in target)
@@ -127,9 +127,9 @@ async def test_a_body_that_is_not_in_its_format_is_refused(
     await proxy.put_udf("same", SAME)
     await proxy.put_pipeline("p", "query", "same")
     for method, target, _ in CALLS:
-        answer = await proxy.call(method, target, body, {"Content-Type": media_type})
-        assert answer.status == 400, (target, answer.body)
-        assert answer.error["reason"].startswith(reason), target
+        response = await proxy.call(method, target, body, {"Content-Type": media_type})
+        assert response.status == 400, (target, response.body)
+        assert response.error["reason"].startswith(reason), target
 
 
 async def test_other_formats_have_the_limits_of_json(proxy: Client) -> None:
@@ -142,8 +142,8 @@ async def test_other_formats_have_the_limits_of_json(proxy: Client) -> None:
         headers = {"Content-Type": media_type}
         assert (await proxy.call("PUT", "/_pipeline/p", body, headers)).status == 413
         headers["Content-Encoding"] = "gzip"
-        answer = await proxy.call("PUT", "/_pipeline/p", gzip.compress(body), headers)
-        assert answer.status == 413
+        response = await proxy.call("PUT", "/_pipeline/p", gzip.compress(body), headers)
+        assert response.status == 413
         small = gzip.compress(written(PIPELINE))
         assert (await proxy.call("PUT", "/_pipeline/p", small, headers)).status == 200
     tried = {"input": {"query": {"match_all": {}}, "x": "x" * 1024 * 1024}}
@@ -152,8 +152,8 @@ async def test_other_formats_have_the_limits_of_json(proxy: Client) -> None:
         ("application/cbor", cbor2.dumps, 200),
     ):
         headers = {"Content-Type": media_type}
-        answer = await proxy.call("POST", "/_pipeline/p/_execute", written(tried), headers)
-        assert answer.status == status, answer.body[:300]
+        response = await proxy.call("POST", "/_pipeline/p/_execute", written(tried), headers)
+        assert response.status == status, response.body[:300]
 
 
 async def test_a_binary_file_goes_as_base64(proxy: Client) -> None:

@@ -59,8 +59,8 @@ async def test_udfs_come_as_source_json_or_zip(proxy: Client) -> None:
     package.pop("name")
     assert (await proxy.put("/_udf/again", package)).status == 200
     await proxy.put_pipeline("p", "query", "again")
-    answer = await proxy.post("/_pipeline/p/_execute", {"input": {"size": 9}})
-    assert answer.data["output"] == {"size": 1}
+    response = await proxy.post("/_pipeline/p/_execute", {"input": {"size": 9}})
+    assert response.data["output"] == {"size": 1}
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ async def test_udfs_come_as_source_json_or_zip(proxy: Client) -> None:
 async def test_a_udf_that_does_not_load_is_refused(proxy: Client, source: str, reason: str) -> None:
     """Found at upload, not at run time; nothing is stored."""
     headers = {"Content-Type": "text/x-python"}
-    answer = await proxy.call("PUT", "/_udf/bad", source.encode(), headers)
-    assert answer.status == 400
-    assert reason in answer.error["reason"], answer.error["reason"]
+    response = await proxy.call("PUT", "/_udf/bad", source.encode(), headers)
+    assert response.status == 400
+    assert reason in response.error["reason"], response.error["reason"]
     assert (await proxy.get("/_udf/bad")).status == 404
 
 
@@ -110,17 +110,17 @@ async def test_a_declared_path_that_matches_nothing_is_refused(proxy: Client) ->
     await proxy.put_udf("r", "def result(response, context): pass\n")
     config = {"udf_name": "r", "input": ["_score", "hits.hits._source.price"]}
     stage = {"name": "s", "type": "python", "config": config}
-    answer = await proxy.put("/_pipeline/p", {"type": "result", "stages": [stage]})
-    assert (answer.status, answer.error["path"]) == (400, "stages[0].config.input[1]")
-    assert answer.error["reason"].endswith("write _source.price")
+    response = await proxy.put("/_pipeline/p", {"type": "result", "stages": [stage]})
+    assert (response.status, response.error["path"]) == (400, "stages[0].config.input[1]")
+    assert response.error["reason"].endswith("write _source.price")
     assert (await proxy.get("/_pipeline/p")).status == 404
 
 
 async def test_an_unknown_media_type_is_refused(proxy: Client) -> None:
-    """The answer says which ones are taken."""
-    answer = await proxy.call("PUT", "/_udf/x", b"x", {"Content-Type": "image/png"})
-    assert answer.status == 415
-    assert "text/x-python" in answer.error["reason"]
+    """The response says which ones are taken."""
+    response = await proxy.call("PUT", "/_udf/x", b"x", {"Content-Type": "image/png"})
+    assert response.status == 415
+    assert "text/x-python" in response.error["reason"]
 
 
 async def test_a_udf_in_use_cannot_be_deleted_unawares(proxy: Client) -> None:
@@ -146,5 +146,5 @@ async def test_a_new_version_is_latest_from_the_next_run_on(proxy: Client, index
     assert len((await proxy.get(f"/{index_name}/_search")).ids) == 1
     newer = b"def query(r, c):\n    return {**r, 'size': 2}\n"
     await proxy.call("PUT", "/_udf/size?version=1.10.0", newer, {"Content-Type": "text/x-python"})
-    answer = await proxy.get(f"/{index_name}/_search")
-    assert len(answer.ids) == 2
+    response = await proxy.get(f"/{index_name}/_search")
+    assert len(response.ids) == 2

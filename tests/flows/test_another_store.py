@@ -171,17 +171,17 @@ async def test_a_write_over_what_was_not_read_is_refused(
     assert (await first.put("/_pipeline/one", others)).status == 200
     assert (await first.put("/_pipeline/new", PIPELINE)).status == 200
     for name in ("one", "new"):
-        answer = await second.put(f"/_pipeline/{name}", {**PIPELINE, "description": "mine"})
-        assert answer.status == 409, answer.body
-        assert answer.error["type"] == "version_conflict_exception"
+        response = await second.put(f"/_pipeline/{name}", {**PIPELINE, "description": "mine"})
+        assert response.status == 409, response.body
+        assert response.error["type"] == "version_conflict_exception"
         reason = f"pipeline [{name}] was changed by someone else meanwhile; try again"
-        assert answer.error["reason"] == reason
+        assert response.error["reason"] == reason
     assert (await second.delete("/_pipeline/one?force=true")).status == 409
     store.late = False
-    answer = await second.put("/_pipeline/one?if_revision=1", PIPELINE)
-    assert (answer.status, "is at revision 2, not 1" in answer.error["reason"]) == (409, True)
-    answer = await second.put("/_pipeline/one?if_revision=2", PIPELINE)
-    assert (answer.status, answer.data["revision"]) == (200, 3)
+    response = await second.put("/_pipeline/one?if_revision=1", PIPELINE)
+    assert (response.status, "is at revision 2, not 1" in response.error["reason"]) == (409, True)
+    response = await second.put("/_pipeline/one?if_revision=2", PIPELINE)
+    assert (response.status, response.data["revision"]) == (200, 3)
 
 
 FAILURES = [
@@ -193,7 +193,7 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("failure", "status", "type"), FAILURES)
-async def test_each_failure_is_told(
+async def test_each_failure_is_reported(
     start: Start,
     store: MemoryStore,
     index_name: str,
@@ -205,16 +205,16 @@ async def test_each_failure_is_told(
     proxy = await start(store)
     await define(proxy, index_name)
     store.failure = failure
-    for answer in (
+    for response in (
         await proxy.put("/_pipeline/two", PIPELINE),
         await proxy.put("/_udf/two", {"source": TWO}),
         await proxy.delete("/_pipeline/one?force=true"),
         await proxy.get("/_pipeline/one"),
         await proxy.put(f"/{index_name}/_settings", {"index.query.default_pipeline": None}),
     ):
-        assert (answer.status, answer.error["type"]) == (status, type), answer.body
-        assert answer.error["reason"] == str(failure)
-        assert answer.headers.get("Retry-After") == ("1" if status == 429 else None)
+        assert (response.status, response.error["type"]) == (status, type), response.body
+        assert response.error["reason"] == str(failure)
+        assert response.headers.get("Retry-After") == ("1" if status == 429 else None)
     assert len((await proxy.get(f"/{index_name}/_search")).ids) == 1
     while (await proxy.get("/_querymill/readyz")).data["warning"] != str(failure):  # noqa: ASYNC110
         await asyncio.sleep(0.02)
@@ -224,8 +224,8 @@ async def test_each_failure_is_told(
     # One that starts while it cannot be read says so, and serves once it can.
     store.failure = failure
     late = await start(store)
-    answer = await late.get("/_querymill/readyz")
-    assert (answer.status, answer.data["reason"]) == (503, str(failure))
+    response = await late.get("/_querymill/readyz")
+    assert (response.status, response.data["reason"]) == (503, str(failure))
     store.failure = None
     while (await late.get("/_querymill/readyz")).status != 200:  # noqa: ASYNC110
         await asyncio.sleep(0.02)

@@ -1,6 +1,6 @@
 """Asynchronous searches keep their pipelines.
 
-The distributions of both backends that the tests run have no asynchronous search, so the answers
+The distributions of both backends that the tests run have no asynchronous search, so the responses
 around the results have the documented shapes and come from `AsyncBackend`. What is found is found
 by the real OpenSearch behind it.
 """
@@ -23,7 +23,7 @@ from proxy.app.assembly import open_proxy
 from proxy.config.settings import load
 from proxy.embedded import EmbeddedCluster
 from proxy.server.server import ProxyServer
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import connect
 from tests.crew import crew_of
 from tests.flows.async_backend import AsyncBackend
@@ -105,12 +105,12 @@ async def guarded(proxy: Client, index: str) -> None:
     assert (await proxy.put(f"/{index}/_settings", settings)).status == 200
 
 
-def hits(answer: Answer) -> list[str]:
-    return [hit["_id"] for hit in answer.data["response"]["hits"]["hits"]]
+def hits(response: Response) -> list[str]:
+    return [hit["_id"] for hit in response.data["response"]["hits"]["hits"]]
 
 
 @each_spelling
-async def test_every_answer_has_the_pipelines_of_the_search(
+async def test_every_response_has_the_pipelines_of_the_search(
     start: Start, backend: AsyncBackend, index_name: str, begin: str, below: str
 ) -> None:
     """Partial and whole, with state, request and metadata, after a restart; the id stays one."""
@@ -126,13 +126,13 @@ async def test_every_answer_has_the_pipelines_of_the_search(
         assert backend.calls[0].data["query"] == {"range": {"n": {"lt": 3}}}
     async with connect(await start()) as proxy:
         for _ in range(2):
-            answer = await proxy.get(f"{below}/{search_id}?keep_alive=1d")
-            assert (answer.status, hits(answer)) == (200, ["0", "1", "2"])
-            response = answer.data["response"]
+            shown = await proxy.get(f"{below}/{search_id}?keep_alive=1d")
+            assert (shown.status, hits(shown)) == (200, ["0", "1", "2"])
+            response = shown.data["response"]
             assert (response["marked"], response["wanted"]) == ("yes", 4)
             assert response["_pipeline_metadata"] == {"narrowed": True}
-            assert answer.data["id"] == search_id
-            assert answer.headers["Querymill-Pipelines"] == "mark@1.0.0#1"
+            assert shown.data["id"] == search_id
+            assert shown.headers["Querymill-Pipelines"] == "mark@1.0.0#1"
         assert (await proxy.delete(f"{below}/{search_id}")).data == {"acknowledged": True}
         assert (await proxy.get(f"{below}/{search_id}/")).status == 404
     own = search_id.split(".", 3)[3]
@@ -144,7 +144,7 @@ async def test_every_answer_has_the_pipelines_of_the_search(
     ]
 
 
-async def test_any_worker_answers(backend: AsyncBackend, index_name: str, tmp_path: Path) -> None:
+async def test_any_worker_responds(backend: AsyncBackend, index_name: str, tmp_path: Path) -> None:
     """A search submitted through one worker has its pipelines on every one."""
     async with RawTestServer(backend.handle) as server:
         url = str(server.make_url("")).rstrip("/")
@@ -154,9 +154,9 @@ async def test_any_worker_answers(backend: AsyncBackend, index_name: str, tmp_pa
             await marked(clients[0], index_name)
             first = await clients[0].post(f"/{index_name}/_async_search?{RUNNING}", {})
             for client in clients:
-                answer = await client.get(f"/_async_search/{first.data['id']}")
-                assert (answer.status, hits(answer)) == (200, ["0", "1", "2"])
-                assert answer.data["response"]["marked"] == "yes"
+                response = await client.get(f"/_async_search/{first.data['id']}")
+                assert (response.status, hits(response)) == (200, ["0", "1", "2"])
+                assert response.data["response"]["marked"] == "yes"
         await asyncio.to_thread(crews.__exit__, None, None, None)
 
 
@@ -183,12 +183,12 @@ async def test_url_parameters_are_part_of_the_search(
     twice = "def query(r, c):\n    return {**r, 'size': r['size'] * 2}\n"
     await through.define("twice", "query", twice)
     target = f"/{index_name}/_async_search?q=n:[0 TO 3]&size=1&sort=n&{KEPT}&pipeline=twice"
-    answer = await through.post(target.replace(" ", "%20"))
-    assert hits(answer) == ["0", "1"]
+    response = await through.post(target.replace(" ", "%20"))
+    assert hits(response) == ["0", "1"]
     assert backend.calls[0].target == f"/{index_name}/_async_search?{KEPT}"
     assert backend.calls[0].data["query"] == {"query_string": {"query": "n:[0 TO 3]"}}
-    # No later answer has to know of a query pipeline, so this id is the backend's.
-    assert answer.data["id"] in backend.searches
+    # No later response has to know of a query pipeline, so this id is the backend's.
+    assert response.data["id"] in backend.searches
     body = "source=%7B%22size%22%3A2%7D&source_content_type=application/json"
     url = f"/{index_name}/_async_search?{body}&pipeline=twice"
     assert len(hits(await through.post(url))) == 4
@@ -200,11 +200,11 @@ async def test_a_search_without_pipelines_is_untouched(
     """Byte for byte both ways, its id the backend's own."""
     await marked(through, index_name)
     body = b'{ "size":1,"query" : {"match_all":{}} }'
-    answer = await through.post(f"/{index_name}/_async_search?pipeline=_none&{KEPT}", body)
+    response = await through.post(f"/{index_name}/_async_search?pipeline=_none&{KEPT}", body)
     assert backend.calls[0].body == body
     assert backend.calls[0].target == f"/{index_name}/_async_search?{KEPT}"
     (search_id,) = backend.searches
-    assert answer.data["id"] == search_id
+    assert response.data["id"] == search_id
     later = await through.get(f"/_async_search/{search_id}?a&&b=%2f")
     assert backend.calls[-1].target == f"/_async_search/{search_id}?a&&b=%2f"
     assert "Querymill-Pipelines" not in later.headers
@@ -212,30 +212,30 @@ async def test_a_search_without_pipelines_is_untouched(
 
 
 async def test_a_search_that_is_done_at_once_has_no_id(through: Client, index_name: str) -> None:
-    """Its only answer has the pipelines."""
+    """Its only response has the pipelines."""
     await marked(through, index_name)
-    answer = await through.post(f"/{index_name}/_async_search")
-    assert "id" not in answer.data
-    assert (answer.data["response"]["marked"], hits(answer)) == ("yes", ["0", "1", "2"])
+    response = await through.post(f"/{index_name}/_async_search")
+    assert "id" not in response.data
+    assert (response.data["response"]["marked"], hits(response)) == ("yes", ["0", "1", "2"])
 
 
 @each_spelling
-async def test_no_answer_gets_past_a_final_pipeline(
+async def test_no_response_gets_past_a_final_pipeline(
     through: Client, backend: AsyncBackend, index_name: str, begin: str, below: str
 ) -> None:
     """Not a partial one, not `_none`, not the results of a search that failed."""
     await guarded(through, index_name)
     target = begin.format(index=index_name)
     first = await through.post(f"{target}{RUNNING}&pipeline=_none")
-    answers = [first, await through.get(f"{below}/{first.data['id']}")]
+    responses = [first, await through.get(f"{below}/{first.data['id']}")]
     backend.failing = True
-    answers.append(await through.get(f"{below}/{first.data['id']}"))
-    assert answers[2].data["error"]["reason"] == "shards"
-    assert answers[2].status == (500 if "/_async_search" in below else 200)
-    for answer in answers:
-        assert hits(answer)
-        assert b"secret" not in answer.body
-        assert answer.headers["Querymill-Pipelines"] == "redact@1.0.0#1"
+    responses.append(await through.get(f"{below}/{first.data['id']}"))
+    assert responses[2].data["error"]["reason"] == "shards"
+    assert responses[2].status == (500 if "/_async_search" in below else 200)
+    for response in responses:
+        assert hits(response)
+        assert b"secret" not in response.body
+        assert response.headers["Querymill-Pipelines"] == "redact@1.0.0#1"
 
 
 @each_spelling
@@ -264,7 +264,7 @@ async def test_ids_from_elsewhere_are_refused_where_there_is_a_final_pipeline(
 
 
 async def test_a_final_query_pipeline_narrows_the_search(through: Client, index_name: str) -> None:
-    """What it leaves out is in no answer, whatever the client names."""
+    """What it leaves out is in no response, whatever the client names."""
     await prepared(through, index_name)
     await through.define("small", "query", SMALL)
     await through.put(f"/{index_name}/_settings", {"index.query.final_pipeline": "small"})
@@ -292,12 +292,14 @@ async def test_an_id_that_was_changed_is_refused(through: Client, index_name: st
     prefix, body, signature, own = first.data["id"].split(".", 3)
     for changed in (f"{prefix}.{body}.{signature}.x{own}", f"{prefix}.{body[:-2]}.{signature}.x"):
         for method, path in (("GET", ""), ("GET", "status/"), ("DELETE", "")):
-            answer = await through.call(method, f"/_async_search/{path}{changed}")
-            assert answer.status == 400, (method, path)
-            assert "begin the search anew" in answer.error["reason"]
+            response = await through.call(method, f"/_async_search/{path}{changed}")
+            assert response.status == 400, (method, path)
+            assert "begin the search anew" in response.error["reason"]
 
 
-async def test_a_pipeline_that_changed_or_went_is_told(through: Client, index_name: str) -> None:
+async def test_a_pipeline_that_changed_or_went_is_reported(
+    through: Client, index_name: str
+) -> None:
     """With a Warning; but a final one that went ends the search."""
     await marked(through, index_name)
     target = f"/{index_name}/_async_search?{RUNNING}"
@@ -324,12 +326,14 @@ async def test_a_point_in_time_is_searched_with_the_pipelines_of_its_indices(
     body = {"pit": {"id": pit, "keep_alive": "1m"}}
     first = await through.post(f"/_async_search?{RUNNING}", body)
     assert backend.calls[0].data["pit"]["id"] == pit.split(".", 3)[3]
-    for answer in (first, await through.get(f"/_async_search/{first.data['id']}")):
-        assert answer.data["response"]["marked"] == "yes"
-        assert answer.data["response"]["pit_id"] == pit
+    for response in (first, await through.get(f"/_async_search/{first.data['id']}")):
+        assert response.data["response"]["marked"] == "yes"
+        assert response.data["response"]["pit_id"] == pit
 
 
-async def test_answers_come_in_the_form_the_client_wants(through: Client, index_name: str) -> None:
+async def test_responses_come_in_the_form_the_client_wants(
+    through: Client, index_name: str
+) -> None:
     """Filtered, indented, in YAML; not in SMILE, which cannot be written."""
     await marked(through, index_name)
     target = f"/{index_name}/_async_search?{RUNNING}&filter_path=id,response.marked"
@@ -344,7 +348,7 @@ async def test_answers_come_in_the_form_the_client_wants(through: Client, index_
     assert (await through.get(f"{later}?format=smile")).status == 406
 
 
-async def test_what_does_not_fit_into_an_id_is_left_out_and_told(
+async def test_what_does_not_fit_into_an_id_is_left_out_and_reported(
     through: Client, index_name: str
 ) -> None:
     """The request first, then the state; the pipelines run without."""
@@ -374,8 +378,8 @@ async def test_a_final_pipeline_misses_nothing_that_does_not_fit(
     await guarded(through, index_name)
     ids = [str(n * 7919 % 99991) for n in range(3000)]
     body = {"query": {"ids": {"values": ids}}}
-    answer = await through.post(f"/{index_name}/_async_search?{RUNNING}", body)
-    assert (answer.status, answer.error["type"]) == (413, "content_too_long_exception")
+    response = await through.post(f"/{index_name}/_async_search?{RUNNING}", body)
+    assert (response.status, response.error["type"]) == (413, "content_too_long_exception")
     assert backend.calls == []
 
 
@@ -383,16 +387,16 @@ async def test_a_final_pipeline_misses_nothing_that_does_not_fit(
     ("body", "content_type"),
     [(b"<html>", "text/html"), (b'{"response":', "application/json"), (b"[]", "application/json")],
 )
-async def test_an_answer_that_cannot_be_read_passes_without_pipelines_unless_one_is_final(
+async def test_a_response_that_cannot_be_read_passes_without_pipelines_unless_one_is_final(
     through: Client, backend: AsyncBackend, index_name: str, body: bytes, content_type: str
 ) -> None:
     """As it came and with a Warning, or as an error."""
     await marked(through, index_name)
     await guarded(through, f"{index_name}-guarded")
     backend.verbatim = (body, content_type)
-    answer = await through.post(f"/{index_name}/_async_search")
-    assert (answer.status, answer.body) == (200, body)
-    assert "[mark@1.0.0#1] did not run" in answer.headers["Warning"]
+    response = await through.post(f"/{index_name}/_async_search")
+    assert (response.status, response.body) == (200, body)
+    assert "[mark@1.0.0#1] did not run" in response.headers["Warning"]
     refused = await through.post(f"/{index_name}-guarded/_async_search")
     assert (refused.status, refused.error["pipeline"]) == (500, "redact")
 
@@ -406,10 +410,10 @@ async def test_a_large_response_passes_without_pipelines_unless_one_is_final(
         await through.index(index_name, large)
         await through.define("mark", "result", MARK)
         await through.attach(index_name, result="mark")
-        answer = await through.post(f"/{index_name}/_async_search?{KEPT}")
-        assert (answer.status, len(hits(answer))) == (200, 4)
-        assert answer.data["id"].startswith("qm1.")
-        assert "larger than 2048 bytes" in answer.headers["Warning"]
+        response = await through.post(f"/{index_name}/_async_search?{KEPT}")
+        assert (response.status, len(hits(response))) == (200, 4)
+        assert response.data["id"].startswith("qm1.")
+        assert "larger than 2048 bytes" in response.headers["Warning"]
         await guarded(through, f"{index_name}-guarded")
         await through.index(f"{index_name}-guarded", large)
         refused = await through.post(f"/{index_name}-guarded/_async_search")
@@ -425,9 +429,9 @@ async def test_a_search_that_the_backend_refuses_begins_as_the_client_wrote_it(
     await through.define("bad", "query", source)
     await through.put_pipeline("strict", "query", "bad", on_error="fail")
     target = f"/{index_name}/_async_search?pipeline="
-    answer = await through.post(f"{target}bad", {"size": 2})
-    assert len(answer.data["response"]["hits"]["hits"]) == 2
-    assert "degraded: stage [bad] failed (refused)" in answer.headers["Warning"]
+    response = await through.post(f"{target}bad", {"size": 2})
+    assert len(response.data["response"]["hits"]["hits"]) == 2
+    assert "degraded: stage [bad] failed (refused)" in response.headers["Warning"]
     strict = await through.post(f"{target}strict", {"size": 2})
     assert (strict.status, strict.error["kind"]) == (500, "refused")
     wrong = await through.post(f"{target}strict", {"query": {"nonsense": {}}})
@@ -442,12 +446,12 @@ async def test_a_search_names_its_pipelines_in_every_way(
     await through.define("mark", "result", MARK)
     target = f"/{index_name}/_async_search"
     body = {"size": 1, "search_pipeline": "mark"}
-    answers = [
+    responses = [
         await through.post(target, body),
         await through.post(f"{target}?search_pipeline=mark", {"size": 1}),
         await through.call("POST", target, {"size": 1}, {"Querymill-Pipeline": "mark"}),
     ]
-    for answer in answers:
-        assert answer.headers["Querymill-Pipelines"] == "mark@1.0.0#1"
+    for response in responses:
+        assert response.headers["Querymill-Pipelines"] == "mark@1.0.0#1"
     assert all(b"search_pipeline" not in call.body for call in backend.calls)
     assert all("search_pipeline" not in call.target for call in backend.calls)

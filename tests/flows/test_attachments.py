@@ -24,9 +24,9 @@ async def prepared(proxy: Client, index: str) -> None:
 
 
 async def found(proxy: Client, target: str) -> int:
-    answer = await proxy.get(f"/{target}")
-    assert answer.status == 200, answer.body
-    return len(answer.ids)
+    response = await proxy.get(f"/{target}")
+    assert response.status == 200, response.body
+    return len(response.ids)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ async def test_every_spelling_of_a_setting_attaches(
 ) -> None:
     """Flat, nested, with and without `index.`, as the backend takes its own."""
     await prepared(proxy, index_name)
-    answer = await proxy.put(f"/{index_name}/_settings", body)
-    assert (answer.status, answer.data) == (200, {"acknowledged": True})
+    response = await proxy.put(f"/{index_name}/_settings", body)
+    assert (response.status, response.data) == (200, {"acknowledged": True})
     assert await found(proxy, f"{index_name}/_search") == 1
 
 
@@ -106,10 +106,10 @@ async def test_what_cannot_be_attached_is_refused(proxy: Client, index_name: str
         (7, "must be the name of a pipeline, or null"),
         ({"x": 1}, "must be the name of a pipeline, or null"),
     ]:
-        answer = await proxy.put(f"/{index_name}/_settings", {KEY: value})
-        assert answer.status == 400
-        assert answer.error["reason"] == f"{KEY}: {reason}"
-        assert answer.error["path"] == KEY
+        response = await proxy.put(f"/{index_name}/_settings", {KEY: value})
+        assert response.status == 400
+        assert response.error["reason"] == f"{KEY}: {reason}"
+        assert response.error["path"] == KEY
     missing = await proxy.put("/no-such-index/_settings", {KEY: "one"})
     assert missing.status == 404
     assert missing.error["type"] == "index_not_found_exception"
@@ -192,13 +192,13 @@ async def test_targets_with_different_defaults(
         await proxy.index(f"{index_name}-2", {str(n): {} for n in range(3)})
         await proxy.attach(f"{index_name}-1", query="two")
         await proxy.attach(f"{index_name}-2", query="one")
-        answer = await proxy.get(f"/{index_name}-*/_search")
+        response = await proxy.get(f"/{index_name}-*/_search")
         if hits is None:
-            assert answer.status == 400
-            assert "have different query pipelines: [two], [one]" in answer.error["reason"]
+            assert response.status == 400
+            assert "have different query pipelines: [two], [one]" in response.error["reason"]
             return
-        assert len(answer.ids) == hits
-        assert ("Warning" in answer.headers) == (on_conflict == "off")
+        assert len(response.ids) == hits
+        assert ("Warning" in response.headers) == (on_conflict == "off")
         metrics = (await proxy.get("/_querymill/metrics")).body.decode()
         assert "querymill_attachment_conflicts_total 1.0" in metrics
 
@@ -240,9 +240,9 @@ async def test_date_math_is_what_it_comes_to(proxy: Client, index_name: str) -> 
     """A name the backend works out has the pipelines of that index, and no others."""
     await prepared(proxy, index_name)
     await proxy.attach(index_name, query="one")
-    answer = await proxy.get(f"/%3C{index_name}%3E/_search")
-    assert (len(answer.ids), answer.headers.get("Warning")) == (1, None)
-    assert answer.headers["Querymill-Pipelines"] == "one@1.0.0#1"
+    response = await proxy.get(f"/%3C{index_name}%3E/_search")
+    assert (len(response.ids), response.headers.get("Warning")) == (1, None)
+    assert response.headers["Querymill-Pipelines"] == "one@1.0.0#1"
 
 
 async def test_settings_are_shown_in_the_form_that_is_asked_for(
@@ -314,9 +314,9 @@ async def test_many_names_at_once(proxy: Client, index_name: str) -> None:
     add = [{"add": {"index": index_name, "alias": alias}} for alias in aliases]
     assert (await proxy.post("/_aliases", {"actions": add})).status == 200
     names = [index_name, f"{index_name}-missing", *aliases]
-    answers = await asyncio.gather(*(proxy.get(f"/{name}/_search") for name in names))
-    assert [answer.status for answer in answers] == [200, 404] + [200] * len(aliases)
-    assert {len(answer.ids) for answer in answers if answer.status == 200} == {1}
+    responses = await asyncio.gather(*(proxy.get(f"/{name}/_search") for name in names))
+    assert [response.status for response in responses] == [200, 404] + [200] * len(aliases)
+    assert {len(response.ids) for response in responses if response.status == 200} == {1}
 
 
 async def test_backing_indices_go_with_their_data_stream(proxy: Client, index_name: str) -> None:
@@ -346,10 +346,10 @@ async def test_names_that_are_not_there_have_no_say(
     await proxy.define("cut", "query", "def query(r, c):\n    return {**r, 'size': 1}\n")
     await proxy.attach(index_name, query="cut")
     target = f"/{order.format(i=index_name)}/_search"
-    answer = await proxy.get(f"{target}?ignore_unavailable=true")
-    assert (answer.status, len(answer.ids), "Warning" in answer.headers) == (200, 1, False)
+    response = await proxy.get(f"{target}?ignore_unavailable=true")
+    assert (response.status, len(response.ids), "Warning" in response.headers) == (200, 1, False)
     assert (await proxy.get(target)).status == 404
     # It counts from the moment it is there.
     await proxy.index(f"{index_name}-gone", {"9": {"n": 9}})
-    answer = await proxy.get(f"{target}?ignore_unavailable=true")
-    assert (len(answer.ids), "Warning" in answer.headers) == (4, True)
+    response = await proxy.get(f"{target}?ignore_unavailable=true")
+    assert (len(response.ids), "Warning" in response.headers) == (4, True)

@@ -14,7 +14,7 @@ import yaml
 
 from pipelines.jsontext.json_text import parse
 from proxy.formats.filter_path import FilterPath
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartProxy, connect
 
 IDENTITY = "def result(response, context):\n    return response\n"
@@ -55,26 +55,26 @@ async def fill(client: Client, index: str) -> None:
     mappings = {"dynamic": False, "properties": {"k": {"type": "keyword"}}}
     await client.put(f"/{index}", {"settings": settings, "mappings": mappings})
     for number, source in enumerate(SOURCES):
-        answer = await client.put(f"/{index}/_doc/{number}?refresh=true", source.encode())
-        assert answer.status == 201, answer.body
+        response = await client.put(f"/{index}/_doc/{number}?refresh=true", source.encode())
+        assert response.status == 201, response.body
 
 
-def still(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer without what differs from one call to the next."""
-    if "took" in answer:
-        answer["took"] = 0
-    return answer
+def still(response: dict[str, Any]) -> dict[str, Any]:
+    """A response without what differs from one call to the next."""
+    if "took" in response:
+        response["took"] = 0
+    return response
 
 
-def read(answer: Answer) -> dict[str, Any]:
-    """The answer's JSON value, whatever its format."""
-    kind = answer.headers["Content-Type"]
+def read(response: Response) -> dict[str, Any]:
+    """The response's JSON value, whatever its format."""
+    kind = response.headers["Content-Type"]
     if "yaml" in kind:
-        value = yaml.safe_load(answer.body)
+        value = yaml.safe_load(response.body)
     elif "cbor" in kind:
-        value = cbor2.loads(answer.body)
+        value = cbor2.loads(response.body)
     else:
-        value = json.loads(answer.body)
+        value = json.loads(response.body)
     assert isinstance(value, dict)
     return still(value)
 
@@ -108,13 +108,13 @@ def expressions(count: int) -> list[str]:
 
 
 async def test_filter_path_is_the_backends(direct: Client, index_name: str) -> None:
-    """Our filtering of a whole answer is the backend's answer to the same `filter_path`."""
+    """Our filtering of a whole response is the backend's response to the same `filter_path`."""
     await fill(direct, index_name)
     url = f"/{index_name}/_search"
     whole = still(parse((await direct.post(url, SEARCH)).body.decode()))
     for paths in expressions(200):
-        answer = await direct.post(f"{url}?filter_path={quote(paths)}", SEARCH)
-        theirs = still(parse(answer.body.decode()))
+        response = await direct.post(f"{url}?filter_path={quote(paths)}", SEARCH)
+        theirs = still(parse(response.body.decode()))
         assert json.dumps(FilterPath.parse(paths).apply(whole)) == json.dumps(theirs), paths
 
 
@@ -132,24 +132,24 @@ ASKED = [
 async def test_parameters_work_as_without_a_pipeline(
     proxy: Client, direct: Client, index_name: str, source: str
 ) -> None:
-    """Parts, layout and format of an answer are what they are without a pipeline."""
+    """Parts, layout and format of a response are what they are without a pipeline."""
     await fill(direct, index_name)
     await proxy.define("results", "result", source)
     url = f"/{index_name}/_search"
     without = [await proxy.post(f"{url}{asked}", SEARCH) for asked in ASKED]
     await proxy.attach(index_name, result="results")
     for asked, plain in zip(ASKED, without, strict=True):
-        answer = await proxy.post(f"{url}{asked}", SEARCH)
-        assert (answer.status, "Warning" in answer.headers) == (plain.status, False), asked
-        assert answer.headers["Content-Type"] == plain.headers["Content-Type"], asked
-        expected, found = read(plain), read(answer)
+        response = await proxy.post(f"{url}{asked}", SEARCH)
+        assert (response.status, "Warning" in response.headers) == (plain.status, False), asked
+        assert response.headers["Content-Type"] == plain.headers["Content-Type"], asked
+        expected, found = read(plain), read(response)
         if source == MARK:
             for value in (expected, found):
                 value.pop("marked", None)
                 if "hits" in value.get("hits", {}):
                     value["hits"]["hits"].sort(key=json.dumps)
         assert json.dumps(found) == json.dumps(expected), asked
-        assert (b"\n  " in answer.body) == (b"\n  " in plain.body), asked
+        assert (b"\n  " in response.body) == (b"\n  " in plain.body), asked
 
 
 @pytest.mark.parametrize(
@@ -171,17 +171,17 @@ async def test_accepted_formats(
     for target in (f"/{index_name}/_search", f"/{index_name}/_search?size=-2", "/missing/_search"):
         plain = await proxy.call("GET", target, None, headers)
         mark = "&" if "?" in target else "?"
-        answer = await proxy.call("GET", f"{target}{mark}pipeline=results", None, headers)
-        assert answer.status == plain.status
-        assert answer.headers["Content-Type"] == plain.headers["Content-Type"]
-        assert read(answer).keys() - {"marked"} == read(plain).keys()
-        assert ("marked" in read(answer)) is (answer.status == 200)
+        response = await proxy.call("GET", f"{target}{mark}pipeline=results", None, headers)
+        assert response.status == plain.status
+        assert response.headers["Content-Type"] == plain.headers["Content-Type"]
+        assert read(response).keys() - {"marked"} == read(plain).keys()
+        assert ("marked" in read(response)) is (response.status == 200)
 
 
 async def test_an_elasticsearch_client_gets_its_media_types(
     proxy: Client, direct: Client, index_name: str
 ) -> None:
-    """Vendor types with a version are understood in requests, and come back on answers."""
+    """Vendor types with a version are understood in requests, and come back on responses."""
     await fill(direct, index_name)
     await proxy.define("results", "result", MARK)
     await proxy.define("touch", "query", TOUCH_QUERY)
@@ -189,11 +189,11 @@ async def test_an_elasticsearch_client_gets_its_media_types(
     url = f"/{index_name}/_search?pipeline=touch,results"
     for name, body in (("json", orjson.dumps(SEARCH)), ("cbor", cbor2.dumps(SEARCH))):
         kind = vendor.format(name)
-        answer = await proxy.call("POST", url, body, {"Accept": kind, "Content-Type": kind})
-        assert answer.status == 200, answer.body
-        assert answer.headers["Content-Type"] == kind
-        assert answer.headers["X-Elastic-Product"] == "Elasticsearch"
-        assert read(answer)["marked"] is True
+        response = await proxy.call("POST", url, body, {"Accept": kind, "Content-Type": kind})
+        assert response.status == 200, response.body
+        assert response.headers["Content-Type"] == kind
+        assert response.headers["X-Elastic-Product"] == "Elasticsearch"
+        assert read(response)["marked"] is True
 
 
 async def test_smile_is_refused_where_a_pipeline_has_to_read_it(
@@ -217,7 +217,7 @@ async def test_smile_is_refused_where_a_pipeline_has_to_read_it(
     assert "_pipeline_metadata was left out" in passed.headers["Warning"]
 
 
-async def test_metadata_is_part_of_the_answer(
+async def test_metadata_is_part_of_the_response(
     proxy: Client, direct: Client, index_name: str
 ) -> None:
     """`_pipeline_metadata` is filtered, laid out and formatted like the rest."""
@@ -238,7 +238,7 @@ async def test_metadata_is_part_of_the_answer(
     )
 
 
-async def test_an_answer_too_large_is_asked_for_again(
+async def test_a_response_too_large_is_asked_for_again(
     start_proxy: StartProxy, direct: Client, index_name: str
 ) -> None:
     """What is too large for a pipeline comes in the form the client wanted, with a Warning."""
@@ -260,7 +260,7 @@ async def test_bodies_in_other_formats_are_read(
 ) -> None:
     """Requests and documents in YAML and CBOR reach pipelines; unchanged ones stay what they were.
 
-    The answer is in the format of the request's body, as the backend has it.
+    The response is in the format of the request's body, as the backend has it.
     """
     await fill(direct, index_name)
     await proxy.define("touch", "query", TOUCH_QUERY)
@@ -274,14 +274,14 @@ async def test_bodies_in_other_formats_are_read(
         headers = {"Content-Type": f"application/{name}"}
         for pipeline in ("touch", "same"):
             url = f"/{index_name}/_search?pipeline={pipeline}"
-            answer = await proxy.call("POST", url, body, headers)
-            assert answer.status == 200, answer.body
-            assert answer.headers["Content-Type"] == f"application/{name}"
-            assert [hit["_id"] for hit in read(answer)["hits"]["hits"]] == ["1"]
+            response = await proxy.call("POST", url, body, headers)
+            assert response.status == 200, response.body
+            assert response.headers["Content-Type"] == f"application/{name}"
+            assert [hit["_id"] for hit in read(response)["hits"]["hits"]] == ["1"]
         document = {"yaml": b"---\nk: d\nn: 012\n", "cbor": cbor2.dumps({"k": "d", "n": 10})}[name]
         url = f"/{index_name}/_doc/{name}?refresh=true&pipeline=stamp"
-        answer = await proxy.call("PUT", url, document, headers)
-        assert answer.status == 201, answer.body
+        response = await proxy.call("PUT", url, document, headers)
+        assert response.status == 201, response.body
         stored = await direct.get(f"/{index_name}/_source/{name}")
         assert stored.data == {"k": "d", "n": 10, "s": 1}
 
@@ -312,8 +312,8 @@ async def test_what_no_stage_changed_is_as_it_was_written(
     """Numbers of any size and form, escapes and orders survive queries, documents and results."""
     await fill(direct, index_name)
     await proxy.define("results", "result", MARK)
-    answer = await proxy.post(f"/{index_name}/_search?pipeline=results", SEARCH)
-    assert f'"_source":{ODD}'.encode() in answer.body
+    response = await proxy.post(f"/{index_name}/_search?pipeline=results", SEARCH)
+    assert f'"_source":{ODD}'.encode() in response.body
     part = await proxy.post(
         f"/{index_name}/_search?pipeline=results&filter_path=hits.hits._source", SEARCH
     )
@@ -330,8 +330,8 @@ async def test_what_no_stage_changed_is_as_it_was_written(
     assert (await direct.get(f"/{index_name}/_source/10")).body == stored.body
 
 
-async def test_bulk_answers_with_items_of_ours(proxy: Client, index_name: str) -> None:
-    """Items that never reached the backend are in the answer in whatever form it was asked for."""
+async def test_bulk_responses_with_items_of_ours(proxy: Client, index_name: str) -> None:
+    """Items that never reached the backend are in the response in any form it is asked for."""
     await proxy.index(index_name, {"0": {"k": "a"}})
     await proxy.define(
         "some",

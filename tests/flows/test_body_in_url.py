@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from proxy.embedded import EmbeddedCluster
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, connect
 
 MINE = "def query(r, c):\n    return {**r, 'query': {'term': {'owner': 'me'}}}\n"
@@ -82,12 +82,12 @@ def in_url(body: str, kind: str | None = JSON) -> str:
     return urlencode({"source": body} | ({} if kind is None else {"source_content_type": kind}))
 
 
-def plain(answer: Answer) -> tuple[int, Any]:
-    """The status of an answer, and its JSON less the times in it."""
-    data = orjson.loads(answer.body)
+def plain(response: Response) -> tuple[int, Any]:
+    """The status of a response, and its JSON less the times in it."""
+    data = orjson.loads(response.body)
     for part in (data, *data.get("responses", ())):
         part.pop("took", None)
-    return answer.status, data
+    return response.status, data
 
 
 @pytest.mark.parametrize(("method", "call", "body"), CALLS)
@@ -97,15 +97,15 @@ async def test_where_no_pipeline_reads_it_goes_on(
     """Whatever is attached elsewhere, and whatever kind of body it is said to be."""
     for kind in KINDS:
         target = f"/{index_name}/{call}?{in_url(body, kind)}"
-        expected, answer = [plain(await side.call(method, target)) for side in both]
-        assert answer == expected, kind
+        expected, response = [plain(await side.call(method, target)) for side in both]
+        assert response == expected, kind
     target = f"/{index_name}/{call}?{in_url('')}"
-    expected, answer = [plain(await side.call(method, target)) for side in both]
-    assert answer == expected
+    expected, response = [plain(await side.call(method, target)) for side in both]
+    assert response == expected
 
 
 async def test_pipelines_run_on_it(both: Both, index_name: str) -> None:
-    """On one in JSON or YAML, in every call that a query pipeline runs on; its answer is read."""
+    """On one in JSON or YAML, in every call that a query pipeline runs on; its response is read."""
     proxied = both.proxied
     await proxied.attach(index_name, query="mine", result="mark")
     for body, kind in ((ALL, JSON), (ALL, "Application/JSON;charset=utf-8"), (YAML, IN_YAML)):
@@ -121,7 +121,7 @@ async def test_pipelines_run_on_it(both: Both, index_name: str) -> None:
         (only,) = several.data["responses"]
         assert [hit["_id"] for hit in only["hits"]["hits"]] == ["1"]
         assert only["marked"] is True
-    # The media type of a request is not that of its body in the URL, and that of its answer.
+    # The media type of a request is not that of its body in the URL, and that of its response.
     found = await proxied.call(
         "GET", f"/{index_name}/_search?{in_url(ALL)}", headers={"Content-Type": "application/yaml"}
     )
@@ -145,18 +145,18 @@ async def test_what_the_backend_refuses_it_refuses(both: Both, index_name: str) 
             (f"{call}?{in_url('{')}", None),
             (f"{call}?{in_url('')}", None),
         ):
-            expected, answer = [
+            expected, response = [
                 plain(await side.post(f"/{index_name}/{target}", sent)) for side in both
             ]
-            assert answer == expected, target
+            assert response == expected, target
 
 
-async def test_a_pipeline_that_cannot_be_given_it_is_told(both: Both, index_name: str) -> None:
-    """With a Warning; the answer is the backend's. Where it is final, the request is refused."""
+async def test_a_pipeline_that_cannot_be_given_it_is_reported(both: Both, index_name: str) -> None:
+    """With a Warning; the response is the backend's. Where it is final, the request is refused."""
     await both.proxied.attach(index_name, query="mine")
     for source in (in_url(ALL, None), in_url(ALL, "application/xml"), in_url("")):
-        answer = await both.proxied.get(f"/{index_name}/_search?{source}")
-        assert "did not run" in answer.headers["Warning"]
+        response = await both.proxied.get(f"/{index_name}/_search?{source}")
+        assert "did not run" in response.headers["Warning"]
         refused = await both.proxied.get(f"/{index_name}-guarded/_count?{source}")
         assert 400 <= refused.status < 500, source
         assert "[mine] always runs here" in refused.error["reason"]
@@ -202,10 +202,10 @@ async def test_a_body_of_no_bytes_is_none(both: Both, index_name: str) -> None:
 async def test_it_cannot_name_the_store(both: Both, target: str, body: str) -> None:
     """As no body can."""
     for kind in (JSON, "application/x-ndjson", "application/yaml", None):
-        answer = await both.proxied.post(f"{target}?{in_url(body, kind)}")
-        assert answer.status == 403 or kind in ("application/yaml", None), answer.body
+        response = await both.proxied.post(f"{target}?{in_url(body, kind)}")
+        assert response.status == 403 or kind in ("application/yaml", None), response.body
         # A body of no known type is not read, by nobody.
-        assert answer.status in (400, 403, 406, 500), answer.body
+        assert response.status in (400, 403, 406, 500), response.body
 
 
 async def test_a_format_in_the_url_counts_before_that_of_the_request(both: Both) -> None:
@@ -213,8 +213,8 @@ async def test_a_format_in_the_url_counts_before_that_of_the_request(both: Both)
     lookup = 'query: {terms: {a: {index: "\\x2equerymil\\x6c", id: "1", path: a}}}'
     for fields in ({}, {"Content-Type": JSON}):
         target = f"/_search?{in_url(lookup, IN_YAML)}"
-        answer = await both.proxied.call("GET", target, None, fields)
-        assert answer.status == 403, (fields, answer.body)
+        response = await both.proxied.call("GET", target, None, fields)
+        assert response.status == 403, (fields, response.body)
 
 
 async def test_a_line_is_the_clients_own(both: Both, index_name: str) -> None:

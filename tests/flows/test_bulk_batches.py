@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from proxy.handlers.bulk_batches import LEAST_DOCUMENTS, SHARED_DOCUMENTS
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartProxy, connect
 
 MIXED = """
@@ -67,10 +67,10 @@ def written(lines: list[str], action: str = "index", **meta: Any) -> bytes:
     return b"".join(header + b"\n" + line.encode() + b"\n" for header, line in pairs)
 
 
-def items(answer: Answer) -> list[dict[str, Any]]:
-    """The items of a bulk's answer, without what differs from run to run."""
-    assert answer.status == 200, answer.body
-    found = [dict(next(iter(item.values()))) for item in answer.data["items"]]
+def items(response: Response) -> list[dict[str, Any]]:
+    """The items of a bulk's response, without what differs from run to run."""
+    assert response.status == 200, response.body
+    found = [dict(next(iter(item.values()))) for item in response.data["items"]]
     for item in found:
         for key in ("_seq_no", "_primary_term", "_index"):
             item.pop(key, None)
@@ -81,8 +81,8 @@ def items(answer: Answer) -> list[dict[str, Any]]:
 
 async def sources(client: Client, index: str, count: int) -> list[bytes]:
     """The documents as they are stored, to the byte."""
-    answers = [await client.get(f"/{index}/_source/{n}") for n in range(count)]
-    return [answer.body if answer.status == 200 else b"" for answer in answers]
+    responses = [await client.get(f"/{index}/_source/{n}") for n in range(count)]
+    return [response.body if response.status == 200 else b"" for response in responses]
 
 
 async def figures(client: Client, name: str) -> dict[str, Any]:
@@ -104,17 +104,17 @@ async def test_a_bulk_is_what_its_items_are_alone(proxy: Client, index_name: str
         await proxy.put(f"/{index}", UNREAD)
         await proxy.define(index, "document", MIXED)
         await proxy.attach(index, document=index)
-    answer = await proxy.post(f"/{whole}/_bulk", written(lines))
-    got = items(answer)
-    assert answer.headers["Querymill-Pipelines"] == f"{whole}@1.0.0#1"
-    assert answer.headers["Server-Timing"].startswith(f"{whole};dur=")
+    response = await proxy.post(f"/{whole}/_bulk", written(lines))
+    got = items(response)
+    assert response.headers["Querymill-Pipelines"] == f"{whole}@1.0.0#1"
+    assert response.headers["Server-Timing"].startswith(f"{whole};dur=")
     expected: list[dict[str, Any]] = []
     for number, line in enumerate(lines):
         body = b'{"index":{"_id":"%d"}}\n%s\n' % (number, line.encode())
         expected += items(await proxy.post(f"/{single}/_bulk", body))
     # What their reasons may differ in: the index's name, and the line in the body.
-    told = [re.sub(rf"{whole}|{single}|line \d+:", "", str(item)) for item in (*got, *expected)]
-    assert told[: len(lines)] == told[len(lines) :]
+    reported = [re.sub(rf"{whole}|{single}|line \d+:", "", str(item)) for item in (*got, *expected)]
+    assert reported[: len(lines)] == reported[len(lines) :]
     before = [
         text.replace(whole.encode(), single.encode())
         for text in await sources(proxy, whole, len(lines))
@@ -137,8 +137,8 @@ async def test_documents_of_a_bulk_share_calls(start_proxy: StartProxy, index_na
             assert LEAST_DOCUMENTS == 8
             index = f"{index_name}-{pipeline}-{count}"
             body = written(['{"kind":"count"}'] * count)
-            answer = await proxy.post(f"/{index}/_bulk?pipeline={pipeline}", body)
-            assert answer.data["errors"] is False, answer.body
+            response = await proxy.post(f"/{index}/_bulk?pipeline={pipeline}", body)
+            assert response.data["errors"] is False, response.body
             stored = await sources(proxy, index, count)
             seen[pipeline, count] = [orjson.loads(text)["runs"] for text in stored]
         assert seen["shared", 8] == list(range(1, 9))
@@ -177,10 +177,10 @@ async def test_order_and_count_stay_in_a_large_bulk(proxy: Client, index_name: s
                 lines += [{"update": {"_id": f"{n - 5}"}}, {"doc": {"u": 1}}]
                 wanted.append(("update", f"{n - 5}", 200))
     body = b"".join(orjson.dumps(line) + b"\n" for line in lines)
-    answer = await proxy.post(f"/{index_name}/_bulk", body)
-    got = [next(iter(item.items())) for item in answer.data["items"]]
+    response = await proxy.post(f"/{index_name}/_bulk", body)
+    got = [next(iter(item.items())) for item in response.data["items"]]
     assert [(action, item["_id"], item["status"]) for action, item in got] == wanted
-    assert answer.headers["Querymill-Pipelines"] == "mixed@1.0.0#1, other@1.0.0#1"
+    assert response.headers["Querymill-Pipelines"] == "mixed@1.0.0#1, other@1.0.0#1"
     stored = (await proxy.get(f"/{index_name}/_doc/6")).data["_source"]
     assert stored == {"kind": "set", "new": {"id": "6", "index": index_name}, "u": 1}
     other = (await proxy.get(f"/{index_name}-other/_doc/7")).data["_source"]
@@ -193,16 +193,16 @@ async def test_a_bad_document_fails_alone(proxy: Client, index_name: str, kind: 
     await proxy.define("mixed", "document", MIXED, stage={"timeout_ms": 200})
     lines = ['{"kind":"set"}'] * 20
     lines[7] = orjson.dumps({"kind": kind}).decode()
-    answer = await proxy.post(f"/{index_name}/_bulk?pipeline=mixed", written(lines))
-    statuses = [item["status"] for item in items(answer)]
+    response = await proxy.post(f"/{index_name}/_bulk?pipeline=mixed", written(lines))
+    statuses = [item["status"] for item in items(response)]
     # Time may be had at another try.
     assert statuses == [201] * 7 + [500 if kind == "endless" else 400] + [201] * 12
-    error = answer.data["items"][7]["index"]["error"]
+    error = response.data["items"][7]["index"]["error"]
     kinds = {"endless": "timeout", "abort": "trap", "memory": "memory", "fail": "udf_exception"}
     assert (error["type"], error["kind"]) == ("pipeline_execution_exception", kinds[kind])
-    told = await figures(proxy, "mixed")
-    assert (told["count"], told["success"], told["failure"]) == (20, 19, 1)
-    assert told["timeouts"] == (kind == "endless")
+    reported = await figures(proxy, "mixed")
+    assert (reported["count"], reported["success"], reported["failure"]) == (20, 19, 1)
+    assert reported["timeouts"] == (kind == "endless")
 
 
 async def test_the_breaker_counts_documents_and_no_batches(
@@ -215,15 +215,15 @@ async def test_the_breaker_counts_documents_and_no_batches(
         lines = ['{"kind":"set"}'] * 9
         body = written([*lines, '{"kind":"endless"}'])
         await proxy.post(f"/{index_name}/_bulk?pipeline=mixed", body)
-        told = (await proxy.get("/_pipeline/mixed/_stats")).data
-        assert told["breaker"]["state"] == "closed"
+        reported = (await proxy.get("/_pipeline/mixed/_stats")).data
+        assert reported["breaker"]["state"] == "closed"
         await proxy.post(f"/{index_name}/_bulk?pipeline=mixed", written(['{"kind":"endless"}'] * 9))
-        told = (await proxy.get("/_pipeline/mixed/_stats")).data
-        assert told["breaker"]["state"] == "open"
-        answer = await proxy.post(f"/{index_name}/_bulk?pipeline=mixed", written(lines))
-        kinds = {item["index"]["error"]["kind"] for item in answer.data["items"]}
+        reported = (await proxy.get("/_pipeline/mixed/_stats")).data
+        assert reported["breaker"]["state"] == "open"
+        response = await proxy.post(f"/{index_name}/_bulk?pipeline=mixed", written(lines))
+        kinds = {item["index"]["error"]["kind"] for item in response.data["items"]}
         assert kinds == {"breaker"}
-        assert {item["index"]["status"] for item in answer.data["items"]} == {500}
+        assert {item["index"]["status"] for item in response.data["items"]} == {500}
         assert (await proxy.get("/_pipeline/mixed/_stats")).data["turned_off"] >= 9
 
 
@@ -237,18 +237,18 @@ async def test_on_error_holds_for_each_document(
     await proxy.define("mixed", "document", MIXED, on_error=on_error, **options)
     lines = ['{"kind":"set"}'] * 10
     lines[4] = '{"kind": "fail"}'
-    answer = await proxy.post(f"/{index_name}/_bulk?pipeline=mixed", written(lines))
-    item = answer.data["items"][4]["index"]
+    response = await proxy.post(f"/{index_name}/_bulk?pipeline=mixed", written(lines))
+    item = response.data["items"][4]["index"]
     assert (item["status"], item.get("result")) == {
         "fail": (400, None),
         "skip": (200, "noop"),
         "pass": (201, "created"),
         "dead_letter": (200, "noop"),
     }[on_error]
-    assert [each["status"] for each in items(answer)].count(201) == 9 + (on_error == "pass")
+    assert [each["status"] for each in items(response)].count(201) == 9 + (on_error == "pass")
     (stored,) = (await sources(proxy, index_name, 10))[4:5]
     assert stored == (b'{"kind": "fail"}' if on_error == "pass" else b"")
-    assert ("Warning" in answer.headers) is (on_error == "pass")
+    assert ("Warning" in response.headers) is (on_error == "pass")
     if on_error == "dead_letter":
         kept = await proxy.get(f"/{letters}/_doc/{item['dead_letter']['_id']}")
         assert kept.data["_source"]["document"] == lines[4]
@@ -262,30 +262,30 @@ async def test_retries_and_continue_hold_for_each_document(proxy: Client, index_
     await proxy.put_pipeline("goes", "document", "mixed", stage={"on_failure": "continue"})
     lines = ['{"kind":"set"}'] * 10
     lines[4] = '{"kind":"fail"}'
-    answer = await proxy.post(f"/{index_name}/_bulk?pipeline=tries", written(lines))
-    assert items(answer)[4]["status"] == 400
+    response = await proxy.post(f"/{index_name}/_bulk?pipeline=tries", written(lines))
+    assert items(response)[4]["status"] == 400
     stage = (await figures(proxy, "tries"))["stages"]["tries"]
     assert (stage["success"], stage["failure"], stage["retries"]) == (9, 1, 2)
     assert stage["errors"] == {"udf_exception": 3}
-    answer = await proxy.post(f"/{index_name}/_bulk?pipeline=goes", written(lines))
-    assert answer.data["errors"] is False
-    told = await figures(proxy, "goes")
-    assert (told["success"], told["degraded"]) == (9, 1)
+    response = await proxy.post(f"/{index_name}/_bulk?pipeline=goes", written(lines))
+    assert response.data["errors"] is False
+    reported = await figures(proxy, "goes")
+    assert (reported["success"], reported["degraded"]) == (9, 1)
 
 
-async def test_logs_are_told_once_and_by_document(proxy: Client, index_name: str) -> None:
+async def test_logs_are_reported_once_and_by_document(proxy: Client, index_name: str) -> None:
     """Each with the id of its own run, which is also that of its error."""
     await proxy.define("mixed", "document", MIXED)
     lines = ['{"kind":"log"}'] * 9 + ['{"kind":"fail"}', '{"kind":"reject"}']
     with capture_logs() as logs:
-        answer = await proxy.post(f"/{index_name}/_bulk?pipeline=mixed", written(lines))
-    told = [line for line in logs if line["event"] == "udf"]
-    assert sorted(line["message"] for line in told) == sorted(
+        response = await proxy.post(f"/{index_name}/_bulk?pipeline=mixed", written(lines))
+    reported = [line for line in logs if line["event"] == "udf"]
+    assert sorted(line["message"] for line in reported) == sorted(
         [*(f"seen {n}" for n in range(9)), "about to fail"]
     )
-    assert len({line["id"] for line in told}) == 10
-    failed, rejected = (item["index"]["error"] for item in answer.data["items"][9:])
-    assert failed["id"] in {line["id"] for line in told}
+    assert len({line["id"] for line in reported}) == 10
+    failed, rejected = (item["index"]["error"] for item in response.data["items"][9:])
+    assert failed["id"] in {line["id"] for line in reported}
     assert rejected["pipeline"] == rejected["stage"] == "mixed"
     assert len(rejected["id"]) == len(failed["id"])
 
@@ -304,8 +304,8 @@ async def test_a_new_version_is_run_by_the_next_bulk(proxy: Client, index_name: 
     target = f"/{index_name}/_bulk?pipeline=adds,ends"
     for version, letter in (("1.0.0", "a"), ("1.1.0", "b")):
         await proxy.put_udf("adds", source.format(version, letter))
-        answer = await proxy.post(target, written(["{}"] * 10))
-        assert answer.headers["Querymill-Pipelines"] == "adds@1.0.0#1, ends@1.0.0#1"
+        response = await proxy.post(target, written(["{}"] * 10))
+        assert response.headers["Querymill-Pipelines"] == "adds@1.0.0#1, ends@1.0.0#1"
         stored = await sources(proxy, index_name, 10)
         assert stored == [orjson.dumps({"by": f"{letter}."})] * 10
 
@@ -317,8 +317,8 @@ async def test_items_of_an_unknown_pipeline_fail_by_themselves(
     await proxy.define("mixed", "document", MIXED)
     await proxy.define("q", "query", "def query(request, context):\n    return request\n")
     body = written(["{}"] * 10, pipeline="mixed") + written(["{}"] * 10, "create", pipeline="q")
-    answer = await proxy.post(f"/{index_name}/_bulk", body)
-    found = items(answer)
+    response = await proxy.post(f"/{index_name}/_bulk", body)
+    found = items(response)
     assert [item["status"] for item in found] == [201] * 10 + [400] * 10
     assert "is a query pipeline" in found[10]["error"]["reason"]
     assert [item["_id"] for item in found[10:]] == [str(n) for n in range(10)]
@@ -332,6 +332,6 @@ async def test_documents_over_the_size_for_pipelines_fail_by_themselves(
         await proxy.define("mixed", "document", MIXED)
         sizes = [1023, 1024, 1025] * 4
         lines = ['{"kind":"' + "x" * (size - len('{"kind":""}')) + '"}' for size in sizes]
-        answer = await proxy.post(f"/{index_name}/_bulk?pipeline=mixed", written(lines))
-        statuses = [item["status"] for item in items(answer)]
+        response = await proxy.post(f"/{index_name}/_bulk?pipeline=mixed", written(lines))
+        statuses = [item["status"] for item in items(response)]
         assert statuses == [201, 201, 413] * 4

@@ -14,7 +14,7 @@ from tests.proxy.wire import request
 
 DOCUMENTS = 40_000
 # Half a millisecond and more for each document; between some thousand of them, OpenSearch looks
-# whether anybody still wants the answer.
+# whether anybody still wants the response.
 SLOW = {
     "query": {
         "script_score": {
@@ -29,10 +29,10 @@ SLOW = {
 
 async def searching(direct: Client, mark: str) -> list[dict[str, Any]]:
     """The running search tasks with the opaque id `mark`."""
-    answer = await direct.get("/_tasks?actions=*search*&detailed=true")
+    response = await direct.get("/_tasks?actions=*search*&detailed=true")
     return [
         task
-        for node in answer.data["nodes"].values()
+        for node in response.data["nodes"].values()
         for task in node["tasks"].values()
         if task["headers"].get("X-Opaque-Id") == mark
     ]

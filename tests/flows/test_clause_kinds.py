@@ -72,6 +72,6 @@ async def test_what_a_rewriter_leaves_is_a_query(
         if not joins and OF_MODULES & clause.keys():
             pytest.skip("this backend comes without the module")
         for query in (clause, rewritten):
-            answer = await backend.post(f"/{index_name}/_search", {"query": query})
-            assert answer.status == 200, answer.body
+            response = await backend.post(f"/{index_name}/_search", {"query": query})
+            assert response.status == 200, response.body
         await backend.delete(f"/{index_name}")

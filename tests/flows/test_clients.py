@@ -32,7 +32,7 @@ from tests.clients.installed import (
 from tests.conftest import StartOn, StartProxy, connect
 from tests.documents import ROOT
 
-Told = list[list[Any]]
+Reported = list[list[Any]]
 INDEX = "flow-client"
 MARK = "def result(r, c):\n    return {**r, 'marked': True}\n"
 # Where the backends themselves differ: the distribution of Elasticsearch used here has no
@@ -70,7 +70,7 @@ async def runs(server: ProxyServer) -> dict[str, tuple[int, int]]:
     """How often each of them ran, and how often well."""
     async with connect(server) as proxy:
         stats = {p: (await proxy.get(f"/_pipeline/same-{p}/_stats")).data for p in IDENTITY}
-    return {phase: (told["count"], told["success"]) for phase, told in stats.items()}
+    return {phase: (reported["count"], reported["success"]) for phase, reported in stats.items()}
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def javascript() -> Path:
     return javascript_clients()
 
 
-async def told(command: Sequence[str], cwd: Path, **environment: str) -> Any:
+async def reported(command: Sequence[str], cwd: Path, **environment: str) -> Any:
     """What a program prints, as JSON."""
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -122,7 +122,7 @@ async def told(command: Sequence[str], cwd: Path, **environment: str) -> Any:
     return json.loads(out)
 
 
-def check(proxied: Told, direct: Told, *, same_backend: bool) -> None:
+def check(proxied: Reported, direct: Reported, *, same_backend: bool) -> None:
     """Compare two stories, word for word on the same backend."""
     assert len(direct) >= 15
     if not same_backend:
@@ -144,7 +144,7 @@ async def test_python_clients(
     servers = await servers_of(program)
     command = [sys.executable, "-m", f"tests.clients.{program}", INDEX, *servers]
     path = f"{pinned_clients[pinned]}{ROOT}"
-    stories = await told(command, ROOT, PYTHONPATH=path)
+    stories = await reported(command, ROOT, PYTHONPATH=path)
     sync, asynchronous, direct_sync, direct_asynchronous = stories
     same = each_backend.url == servers[1]
     check(sync, direct_sync, same_backend=same)
@@ -160,7 +160,7 @@ async def test_an_old_python_client(start_proxy: StartProxy) -> None:
     url = f"http://{server.address}"
     command = [sys.executable, "-m", "tests.clients.elastic7", url, INDEX]
     path = f"{python_client('elasticsearch7')}{os.pathsep}{ROOT}"
-    assert await told(command, ROOT, PYTHONPATH=path) == {
+    assert await reported(command, ROOT, PYTHONPATH=path) == {
         "version": [7, 17],
         "number": "7.17.0",
         "create": True,
@@ -183,7 +183,7 @@ async def test_javascript_clients(
 ) -> None:
     """The clients for Node.js, with their bulk and scroll helpers."""
     servers = await servers_of(program)
-    proxied, direct = await told(["node", f"{program}.mjs", INDEX, *servers], javascript)
+    proxied, direct = await reported(["node", f"{program}.mjs", INDEX, *servers], javascript)
     check(proxied, direct, same_backend=each_backend.url == servers[1])
 
 
@@ -207,7 +207,9 @@ async def test_javascript_clients_while_pipelines_fail(
             applies_to=["search", "get"],
         )
         await client.attach(f"{INDEX}*", document="all-fail", query="no-query", result="no-result")
-        proxied, straight = await told(["node", f"{program}.mjs", INDEX, proxy, direct], javascript)
+        proxied, straight = await reported(
+            ["node", f"{program}.mjs", INDEX, proxy, direct], javascript
+        )
         stats = (await client.get("/_pipeline/all-fail/_stats")).data
     check(proxied, straight, same_backend=each_backend.url == direct)
     assert stats["degraded"] >= 300
@@ -221,7 +223,7 @@ async def test_a_go_client(opensearch: EmbeddedCluster, start_proxy: StartProxy)
     server = await start_proxy()
     await attach_identity(server)
     urls = [f"http://{server.address}", opensearch.url]
-    proxied, direct = await told([str(program), INDEX, *urls], ROOT)
+    proxied, direct = await reported([str(program), INDEX, *urls], ROOT)
     assert proxied["told"] == direct["told"]
     assert len(direct["told"]) == 9
     searched = "same-query@1.0.0#1, same-result@1.0.0#1"
@@ -242,7 +244,7 @@ async def test_a_java_client(
     await attach_identity(server)
     urls = [f"http://{server.address}", elasticsearch.url]
     command = ["java", "-Xmx256m", "-cp", path, "Elastic", INDEX, *urls]
-    proxied, direct = await told(command, ROOT)
+    proxied, direct = await reported(command, ROOT)
     assert proxied == direct
     assert len(direct) == 15
     ran = await runs(server)

@@ -55,9 +55,9 @@ async def test_bodies_that_cannot_be_read_are_client_errors(
         (b":)\n\x05\xfa\x88scroll_id%b\xfb" % scroll_id, "application/smile", (406,)),
     ):
         headers = {"Content-Type": media_type}
-        answer = await proxy.call(method, "/_search/scroll", body, headers)
-        assert answer.status in statuses, (body, answer.body)
-        assert "error" in answer.data
+        response = await proxy.call(method, "/_search/scroll", body, headers)
+        assert response.status in statuses, (body, response.body)
+        assert "error" in response.data
 
 
 async def test_a_point_in_time_is_searched_several_times_at_once(
@@ -70,9 +70,9 @@ async def test_a_point_in_time_is_searched_several_times_at_once(
     changed = {"id": pit["id"][:-4] + "AAAA"}
     searches = [{"pit": pit, "size": 2, "sort": ["n"]}, {"pit": changed}, {"pit": pit, "size": 0}]
     lines = [orjson.dumps(line) for search in searches for line in ({}, search)]
-    answer = await proxy.post("/_msearch", b"\n".join([*lines, b""]))
-    assert answer.status == 200, answer.body
-    first, refused, last = answer.data["responses"]
+    response = await proxy.post("/_msearch", b"\n".join([*lines, b""]))
+    assert response.status == 200, response.body
+    first, refused, last = response.data["responses"]
     assert [hit["_id"] for hit in first["hits"]["hits"]] == ["0", "1"]
     assert (first["marked"], last["marked"]) == (True, True)
     assert first["pit_id"].startswith("qm1.")

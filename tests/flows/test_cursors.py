@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartProxy, connect
 
 MARK = """def query(r, c):
@@ -37,12 +37,12 @@ async def test_every_page_of_a_scroll_has_its_pipelines(
         assert scroll_id.startswith("qm1.")
     async with connect(await start_proxy()) as proxy:
 
-        async def page(answer: Answer, expected: str) -> str:
-            assert answer.status == 200, answer.body
-            assert (answer.data["marked"], answer.data["wanted"]) == ("yes", 1)
-            assert answer.ids == [expected]
-            assert answer.headers["Querymill-Pipelines"] == "mark@1.0.0#1"
-            return str(answer.data["_scroll_id"])
+        async def page(response: Response, expected: str) -> str:
+            assert response.status == 200, response.body
+            assert (response.data["marked"], response.data["wanted"]) == ("yes", 1)
+            assert response.ids == [expected]
+            assert response.headers["Querymill-Pipelines"] == "mark@1.0.0#1"
+            return str(response.data["_scroll_id"])
 
         body = {"scroll": "1m", "scroll_id": scroll_id}
         scroll_id = await page(await proxy.post("/_search/scroll", body), "1")
@@ -83,9 +83,9 @@ async def test_an_id_that_was_changed_is_refused(proxy: Client, index_name: str)
         f"{prefix}.{body}.{signature}.{own[:-4]}AAAA",
         "qm1.x",
     ):
-        answer = await proxy.post("/_search/scroll", {"scroll_id": changed})
-        assert answer.status == 400
-        assert "begin the search anew" in answer.error["reason"]
+        response = await proxy.post("/_search/scroll", {"scroll_id": changed})
+        assert response.status == 400
+        assert "begin the search anew" in response.error["reason"]
 
 
 async def test_a_point_in_time_has_the_pipelines_of_its_indices(
@@ -98,10 +98,10 @@ async def test_a_point_in_time_has_the_pipelines_of_its_indices(
         pit_id = opened.data["pit_id"]
     async with connect(await start_proxy()) as proxy:
         body: dict[str, Any] = {"size": 2, "pit": {"id": pit_id, "keep_alive": "1m"}}
-        answer = await proxy.post("/_search", body)
-        assert (answer.status, answer.data["marked"], len(answer.ids)) == (200, "yes", 2)
-        assert answer.data["pit_id"].startswith("qm1.")
-        body["pit"]["id"] = answer.data["pit_id"]
+        response = await proxy.post("/_search", body)
+        assert (response.status, response.data["marked"], len(response.ids)) == (200, "yes", 2)
+        assert response.data["pit_id"].startswith("qm1.")
+        body["pit"]["id"] = response.data["pit_id"]
         assert (await proxy.post("/_search", body)).data["marked"] == "yes"
         closed = await proxy.call(
             "DELETE", "/_search/point_in_time", b'{"pit_id": ["%s"]}' % pit_id.encode()
@@ -109,7 +109,7 @@ async def test_a_point_in_time_has_the_pipelines_of_its_indices(
         assert closed.data["pits"][0]["successful"] is True
 
 
-async def test_a_deleted_or_changed_pipeline_is_told_on_later_pages(
+async def test_a_deleted_or_changed_pipeline_is_reported_on_later_pages(
     proxy: Client, index_name: str
 ) -> None:
     """The page comes without it, and with a Warning."""
@@ -131,9 +131,9 @@ async def test_a_scroll_without_an_id_is_the_backends_to_refuse(
 ) -> None:
     """Nothing to carry on: the backend's own error."""
     await prepared(proxy, index_name)
-    answer = await proxy.post("/_search/scroll", body or None)
-    assert answer.status in (400, 404, 500)
-    assert "proxy_exception" not in answer.body.decode()
+    response = await proxy.post("/_search/scroll", body or None)
+    assert response.status in (400, 404, 500)
+    assert "proxy_exception" not in response.body.decode()
 
 
 async def test_metadata_of_every_page(proxy: Client, index_name: str) -> None:

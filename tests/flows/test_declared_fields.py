@@ -23,17 +23,17 @@ async def test_a_reranker_that_declares_its_fields(proxy: Client, index_name: st
     await proxy.define("rerank", "result", RERANK, config=config)
     query = {"query": {"match": {"title": "lamp"}}, "aggs": {"dear": {"max": {"field": "price"}}}}
     before = (await proxy.post(f"/{index_name}/_search?pipeline=_none", query)).data
-    answer = await proxy.post(f"/{index_name}/_search?pipeline=rerank", query)
-    assert "Warning" not in answer.headers
-    assert answer.headers["Querymill-Pipelines"] == "rerank@1.0.0#1"
-    assert answer.ids == ["2", "3", "1"]
+    response = await proxy.post(f"/{index_name}/_search?pipeline=rerank", query)
+    assert "Warning" not in response.headers
+    assert response.headers["Querymill-Pipelines"] == "rerank@1.0.0#1"
+    assert response.ids == ["2", "3", "1"]
     old = {hit["_id"]: hit for hit in before["hits"]["hits"]}
-    for hit in answer.data["hits"]["hits"]:
+    for hit in response.data["hits"]["hits"]:
         score = old[hit["_id"]]["_score"] + hit["_source"]["popularity"]
         assert hit == {**old[hit["_id"]], "_score": score}
-    assert answer.data["hits"]["max_score"] == answer.data["hits"]["hits"][0]["_score"]
-    assert answer.data["hits"]["total"] == before["hits"]["total"]
-    assert answer.data["aggregations"] == before["aggregations"]
+    assert response.data["hits"]["max_score"] == response.data["hits"]["hits"][0]["_score"]
+    assert response.data["hits"]["total"] == before["hits"]["total"]
+    assert response.data["aggregations"] == before["aggregations"]
 
 
 async def test_hits_can_be_dropped_and_written_to(proxy: Client, index_name: str) -> None:
@@ -48,9 +48,9 @@ async def test_hits_can_be_dropped_and_written_to(proxy: Client, index_name: str
         "        hit.set('why', 'kept')\n"
     )
     await proxy.define("keep", "result", source, config={"input": ["_id"]})
-    answer = await proxy.get(f"/{index_name}/_search?pipeline=keep")
-    assert answer.ids == ["1"]
-    assert b'"_source":{"n":1.50},"why":"kept"' in answer.body.replace(b'": ', b'":')
+    response = await proxy.get(f"/{index_name}/_search?pipeline=keep")
+    assert response.ids == ["1"]
+    assert b'"_source":{"n":1.50},"why":"kept"' in response.body.replace(b'": ', b'":')
 
 
 async def test_a_document_stage_that_declares_its_fields(proxy: Client, index_name: str) -> None:
@@ -63,8 +63,8 @@ async def test_a_document_stage_that_declares_its_fields(proxy: Client, index_na
     await proxy.define("tidy", "document", source, config={"input": ["title"]})
     body = b'{"price":1.50,"title":"  red lamp ","id":123456789012345678901234567890}'
     await proxy.put(f"/{index_name}", {"mappings": {"dynamic": False}})
-    answer = await proxy.put(f"/{index_name}/_doc/1?pipeline=tidy", body)
-    assert answer.status == 201, answer.body
+    response = await proxy.put(f"/{index_name}/_doc/1?pipeline=tidy", body)
+    assert response.status == 201, response.body
     stored = await proxy.get(f"/{index_name}/_source/1")
     expected = body.replace(b"  red lamp ", b"red lamp").replace(b"}", b',"words":2}')
     assert stored.body == expected
@@ -74,6 +74,6 @@ async def test_input_is_refused_where_it_cannot_be(proxy: Client) -> None:
     """A query pipeline with it is a 400 that names the place."""
     await proxy.put_udf("same", "def query(request, context): return request")
     stage = {"name": "s", "type": "python", "config": {"udf_name": "same", "input": ["size"]}}
-    answer = await proxy.put("/_pipeline/q", {"type": "query", "stages": [stage]})
-    assert answer.status == 400
-    assert answer.error["path"] == "stages[0].config.input"
+    response = await proxy.put("/_pipeline/q", {"type": "query", "stages": [stage]})
+    assert response.status == 400
+    assert response.error["path"] == "stages[0].config.input"

@@ -38,7 +38,7 @@ async def finish(process: Process) -> tuple[int | None, str, str]:
 
 
 async def test_the_demo_shows_every_example_and_ends() -> None:
-    """`--once`: every showcase with its answers before and after, then exit code 0."""
+    """`--once`: every showcase with its responses before and after, then exit code 0."""
     process = await start("demo", "--once", "--port", "0")
     code, out, err = await finish(process)
     assert (code, err) == (0, "")
@@ -75,8 +75,8 @@ async def test_the_demo_stays_up_until_interrupted(tmp_path: Path) -> None:
     urls = re.findall(r"http://127\.0\.0\.1:[0-9]+", out[out.index("The proxy is on") :])
     async with aiohttp.ClientSession() as session:
         for url in urls[:2]:
-            async with session.get(f"{url}/products/_count") as answer:
-                assert (await answer.json())["count"] == 1200
+            async with session.get(f"{url}/products/_count") as response:
+                assert (await response.json())["count"] == 1200
     process.send_signal(signal.SIGINT)
     code, _, err = await finish(process)
     assert code == 1
@@ -96,7 +96,7 @@ async def test_an_interrupted_start_says_so_and_leaves_nothing() -> None:
     assert "interrupted before all showcases were run" in err
 
 
-async def test_a_taken_port_is_told_before_anything_starts() -> None:
+async def test_a_taken_port_is_reported_before_anything_starts() -> None:
     """The message names the port and says to choose another."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -28,10 +28,10 @@ def bulk(*lines: Any) -> bytes:
 
 async def stored(client: Client, index: str) -> dict[str, Any]:
     await client.post(f"/{index}/_refresh")
-    answer = await client.get(f"/{index}/_search?size=100")
-    if answer.status == 404:
+    response = await client.get(f"/{index}/_search?size=100")
+    if response.status == 404:
         return {}
-    return {hit["_id"]: hit["_source"] for hit in answer.data["hits"]["hits"]}
+    return {hit["_id"]: hit["_source"] for hit in response.data["hits"]["hits"]}
 
 
 async def attached(proxy: Client, index: str) -> None:
@@ -41,7 +41,7 @@ async def attached(proxy: Client, index: str) -> None:
 
 
 async def test_what_is_stored_is_enriched(proxy: Client, index_name: str) -> None:
-    """All ways to write one document run the pipeline; the answer is the backend's own."""
+    """All ways to write one document run the pipeline; the response is the backend's own."""
     await attached(proxy, index_name)
     put = await proxy.put(f"/{index_name}/_doc/1", {"title": "a b"})
     assert (put.status, put.data["result"], put.data["_id"]) == (201, "created", "1")
@@ -67,18 +67,18 @@ async def test_a_first_style_udf_enriches(proxy: Client, index_name: str) -> Non
     )
     await proxy.define("upper", "document", source)
     document = {"title": "lamp", "maker": {"name": "Acme"}}
-    answer = await proxy.put(f"/{index_name}/_doc/1?pipeline=upper", document)
-    assert answer.headers["Querymill-Pipelines"] == "upper@1.0.0#1"
+    response = await proxy.put(f"/{index_name}/_doc/1?pipeline=upper", document)
+    assert response.headers["Querymill-Pipelines"] == "upper@1.0.0#1"
     assert await stored(proxy, index_name) == {"1": {"title": "LAMP", "maker": "Acme"}}
 
 
 async def test_a_rejected_document_is_not_stored(proxy: Client, index_name: str) -> None:
     """The client gets the UDF's status and reason."""
     await attached(proxy, index_name)
-    answer = await proxy.put(f"/{index_name}/_doc/1", {"title": "x", "secret": True})
-    assert answer.status == 400
-    assert answer.error["type"] == "pipeline_rejected_exception"
-    assert answer.error["reason"] == (
+    response = await proxy.put(f"/{index_name}/_doc/1", {"title": "x", "secret": True})
+    assert response.status == 400
+    assert response.error["type"] == "pipeline_rejected_exception"
+    assert response.error["reason"] == (
         "pipeline [enrich] stage [enrich]: secrets are not stored here"
     )
     assert await stored(proxy, index_name) == {}
@@ -88,10 +88,10 @@ async def test_a_rejected_document_is_not_stored(proxy: Client, index_name: str)
 async def test_a_failed_document_is_not_stored(proxy: Client, index_name: str) -> None:
     """A stage that fails is a 500 that says which, and nothing is indexed."""
     await attached(proxy, index_name)
-    answer = await proxy.put(f"/{index_name}/_doc/1", {"title": "x", "bad": True})
-    assert answer.status == 500
-    assert answer.error["type"] == "pipeline_execution_exception"
-    assert "cannot enrich this" in answer.error["reason"]
+    response = await proxy.put(f"/{index_name}/_doc/1", {"title": "x", "bad": True})
+    assert response.status == 500
+    assert response.error["type"] == "pipeline_execution_exception"
+    assert "cannot enrich this" in response.error["reason"]
     assert await stored(proxy, index_name) == {}
     assert (await proxy.get("/_pipeline/enrich/_stats")).data["failure"] == 1
 
@@ -99,8 +99,8 @@ async def test_a_failed_document_is_not_stored(proxy: Client, index_name: str) -
 async def test_a_dropped_document_is_a_noop(proxy: Client, index_name: str) -> None:
     """It is left out without an error, as the backend answers for its own pipelines."""
     await attached(proxy, index_name)
-    answer = await proxy.put(f"/{index_name}/_doc/1", {"title": "x", "skip": True})
-    assert (answer.status, answer.data["result"], answer.data["_id"]) == (200, "noop", "1")
+    response = await proxy.put(f"/{index_name}/_doc/1", {"title": "x", "skip": True})
+    assert (response.status, response.data["result"], response.data["_id"]) == (200, "noop", "1")
     assert await stored(proxy, index_name) == {}
     assert (await proxy.get("/_pipeline/enrich/_stats")).data["dropped"] == 1
 
@@ -125,15 +125,15 @@ async def test_a_dropped_document_is_answered_in_the_form_that_is_asked_for(
         ("PUT", f"/{index_name}/_doc/1", document),
         ("POST", f"/{index_name}/_update/1", {"doc": {}, "upsert": document}),
     ):
-        answer = await proxy.call(method, target + asked, body, fields)
-        assert (answer.status, answer.body) == (200, written)
-        assert answer.headers["Content-Type"].startswith(
+        response = await proxy.call(method, target + asked, body, fields)
+        assert (response.status, response.body) == (200, written)
+        assert response.headers["Content-Type"].startswith(
             "application/yaml" if b"---" in written else "application/json"
         )
 
 
 async def test_a_bulk_with_bad_items_indexes_the_others(proxy: Client, index_name: str) -> None:
-    """Order and count of the answer are the request's; each bad item has its own error."""
+    """Order and count of the response are the request's; each bad item has its own error."""
     await attached(proxy, index_name)
     await proxy.put(f"/{index_name}/_doc/9", {"title": "to delete"})
     body = bulk(
@@ -153,9 +153,9 @@ async def test_a_bulk_with_bad_items_indexes_the_others(proxy: Client, index_nam
         {"index": {}},
         {"title": "without an id"},
     )
-    answer = await proxy.post(f"/{index_name}/_bulk?refresh=true", body)
-    assert answer.status == 200
-    items = [next(iter(item.items())) for item in answer.data["items"]]
+    response = await proxy.post(f"/{index_name}/_bulk?refresh=true", body)
+    assert response.status == 200
+    items = [next(iter(item.items())) for item in response.data["items"]]
     assert [action for action, _ in items] == [
         "index",
         "index",
@@ -171,7 +171,7 @@ async def test_a_bulk_with_bad_items_indexes_the_others(proxy: Client, index_nam
     assert items[1][1]["error"]["type"] == "pipeline_execution_exception"
     assert items[4][1]["error"]["type"] == "pipeline_rejected_exception"
     assert items[5][1]["result"] == "noop"
-    assert answer.data["errors"] is True
+    assert response.data["errors"] is True
     found = await stored(proxy, index_name)
     auto = items[7][1]["_id"]
     assert found == {
@@ -194,9 +194,9 @@ async def test_a_bulk_without_any_good_item_never_reaches_the_backend(
         {"index": {"_id": "2"}},
         {"title": "x", "skip": True},
     )
-    answer = await proxy.post(f"/{index_name}/_bulk", body)
-    assert [item["index"]["status"] for item in answer.data["items"]] == [400, 200]
-    assert (answer.data["errors"], answer.data["took"]) == (True, 0)
+    response = await proxy.post(f"/{index_name}/_bulk", body)
+    assert [item["index"]["status"] for item in response.data["items"]] == [400, 200]
+    assert (response.data["errors"], response.data["took"]) == (True, 0)
     assert await stored(proxy, index_name) == {}
 
 
@@ -218,8 +218,8 @@ async def test_bulk_items_have_the_pipelines_of_their_own_index(
         {"index": {"_index": other, "_id": "5", "pipeline": "of-the-backend"}},
         {"title": "e"},
     )
-    answer = await proxy.post("/_bulk", gzip.compress(body), **{"Content-Encoding": "gzip"})
-    statuses = [item["index"]["status"] for item in answer.data["items"]]
+    response = await proxy.post("/_bulk", gzip.compress(body), **{"Content-Encoding": "gzip"})
+    statuses = [item["index"]["status"] for item in response.data["items"]]
     assert statuses == [201, 201, 201, 201, 400]
     assert await stored(proxy, index_name) == {
         "1": {"title": "a", "words": 1},
@@ -233,8 +233,8 @@ async def test_unchanged_items_keep_their_bytes(proxy: Client, index_name: str) 
     await proxy.put(f"/{index_name}", {"mappings": {"dynamic": False}})
     await proxy.define("same", "document", "def document(doc, context):\n    return doc\n")
     body = b'{"index":{"_id":"1"}}\r\n{"n": 1.0,  "big": 123456789012345678901234567890}\r\n'
-    answer = await proxy.post(f"/{index_name}/_bulk?pipeline=same&refresh=true", body)
-    assert answer.data["errors"] is False, answer.body
+    response = await proxy.post(f"/{index_name}/_bulk?pipeline=same&refresh=true", body)
+    assert response.data["errors"] is False, response.body
     found = await proxy.get(f"/{index_name}/_doc/1")
     assert b'{"n": 1.0,  "big": 123456789012345678901234567890}' in found.body
 
@@ -267,16 +267,16 @@ async def test_bad_bodies_are_refused_without_half_a_write(
         (b'{"title":"x"}\n{}\n', "line 1: unknown action [title]"),
         (b'{"index":[]}\n{}\n', "line 1: what [index] holds must be an object"),
     ]:
-        answer, wanted = await proxy.post(url, body), await direct.post(url, body)
-        assert (answer.status, answer.data) == (400, wanted.data)
-        assert reason in answer.headers["Warning"]
+        response, wanted = await proxy.post(url, body), await direct.post(url, body)
+        assert (response.status, response.data) == (400, wanted.data)
+        assert reason in response.headers["Warning"]
     assert (await proxy.post(url, b'{"index":{}}\n')).status == 400
     item = await proxy.post(url, b'{"index":{"_id":"1"}}\n{"title":\n{"delete":{"_id":"2"}}\n')
     assert [next(iter(i.values()))["status"] for i in item.data["items"]] == [400, 404]
     assert "the document in line 2 is not valid JSON" in item.headers["Warning"]
     for body in (b"[]", b"{", b"", b'{"a":' * 100_000):
-        answer = await proxy.put(f"/{index_name}/_doc/1", body)
-        assert answer.status == 400, answer.body
+        response = await proxy.put(f"/{index_name}/_doc/1", body)
+        assert response.status == 400, response.body
     wrong = await proxy.put(f"/{index_name}/_doc/1?pipeline=nothing-like-it", {"title": "x"})
     assert wrong.status == 400
     assert await stored(proxy, index_name) == {}
@@ -285,6 +285,6 @@ async def test_bad_bodies_are_refused_without_half_a_write(
 async def test_a_query_pipeline_cannot_be_named_on_a_write(proxy: Client, index_name: str) -> None:
     """A pipeline of the wrong type is a 400, not silently left out."""
     await proxy.define("q", "query", "def query(request, context):\n    return request\n")
-    answer = await proxy.put(f"/{index_name}/_doc/1?pipeline=q", {"title": "x"})
-    assert answer.status == 400
-    assert "is a query pipeline; a write takes document pipelines" in answer.error["reason"]
+    response = await proxy.put(f"/{index_name}/_doc/1?pipeline=q", {"title": "x"})
+    assert response.status == 400
+    assert "is a query pipeline; a write takes document pipelines" in response.error["reason"]

@@ -61,7 +61,7 @@ async def test_elasticsearch_client(url: str) -> None:
             assert client.count(index=INDEX, query={"term": {"n": -2}})["count"] == 1
             assert client.mget(index=INDEX, ids=["1", "2"])["docs"][1]["found"]
             many = client.msearch(searches=[{"index": INDEX}, {"size": 1}, {}, {"size": 0}])
-            assert [answer["status"] for answer in many["responses"]] == [200, 200]
+            assert [response["status"] for response in many["responses"]] == [200, 200]
             with pytest.raises(elasticsearch.NotFoundError) as missing:
                 client.get(index=INDEX, id="missing")
             assert missing.value.body["found"] is False
@@ -106,10 +106,12 @@ async def test_asynchronous_elasticsearch_client(
     assert (done, errors) == (700, [])
     seen = {hit["_id"] async for hit in elasticsearch.helpers.async_scan(elastic, index=INDEX)}
     assert len(seen) == 700
-    answers = await asyncio.gather(
+    responses = await asyncio.gather(
         *(elastic.search(index=INDEX, query={"term": {"n": n}}) for n in range(40))
     )
-    assert [answer["hits"]["hits"][0]["_id"] for answer in answers] == [str(n) for n in range(40)]
+    assert [response["hits"]["hits"][0]["_id"] for response in responses] == [
+        str(n) for n in range(40)
+    ]
     await elastic.indices.delete(index=INDEX)
 
 

@@ -70,8 +70,8 @@ async def test_an_item_that_no_stage_changed_keeps_its_bytes(
     await proxy.define("same", "query", SAME)
     term = b'{"query" : {"term":{"k":%b}} }' % number.encode()
     body = lines({"pipeline": "narrow"}, {}, {"pipeline": "same"}, term)
-    answer = await proxy.post(f"/{index_name}/_msearch", body)
-    assert [[hit["_id"] for hit in r["hits"]["hits"]] for r in answer.data["responses"]] == [
+    response = await proxy.post(f"/{index_name}/_msearch", body)
+    assert [[hit["_id"] for hit in r["hits"]["hits"]] for r in response.data["responses"]] == [
         ["1"],
         ["1"],
     ]
@@ -83,9 +83,9 @@ async def test_reads_by_id_have_only_the_pipelines_that_declare_it(
     """Another default is left out; one that is named and does not apply is an error."""
     await prepared(proxy, index_name)
     for target in (f"/{index_name}/_doc/1", f"/{index_name}/_source/1"):
-        answer = await proxy.get(target)
-        assert answer.body == (await direct.get(target)).body
-        assert "Querymill-Pipelines" not in answer.headers
+        response = await proxy.get(target)
+        assert response.body == (await direct.get(target)).body
+        assert "Querymill-Pipelines" not in response.headers
         refused = await proxy.get(f"{target}?pipeline=mark")
         assert (refused.status, "does not apply" in refused.error["reason"]) == (400, True)
     ids = {"ids": ["0", "9"]}
@@ -116,10 +116,10 @@ async def test_everything_else_passes(
     """Byte for byte, though pipelines of all types are attached."""
     await prepared(proxy, index_name)
     path = target.format(i=index_name)
-    answer = await proxy.call(method, path, body)
+    response = await proxy.call(method, path, body)
     expected = await direct.call(method, path, body)
-    assert (answer.status, answer.body) == (expected.status, expected.body)
-    assert "Querymill-Pipelines" not in answer.headers
+    assert (response.status, response.body) == (expected.status, expected.body)
+    assert "Querymill-Pipelines" not in response.headers
 
 
 async def test_a_deletion_passes(proxy: Client, direct: Client, index_name: str) -> None:

@@ -60,12 +60,12 @@ async def test_every_hint_of_the_demo_works(url: str, start_proxy: StartProxy) -
         with pytest.raises(DemoError, match="cannot be indexed"):
             await session.index(MATERIAL)
     async with connect(await start_proxy()) as client:
-        answers = [await client.call(h.method, h.target, h.body) for h in HINTS]
-    assert [answer.status for answer in answers] == [200] * len(HINTS)
+        responses = [await client.call(h.method, h.target, h.body) for h in HINTS]
+    assert [response.status for response in responses] == [200] * len(HINTS)
     ran = {
-        hint.why: answer.headers["Querymill-Pipelines"]
-        for hint, answer in zip(HINTS, answers, strict=True)
-        if "Querymill-Pipelines" in answer.headers
+        hint.why: response.headers["Querymill-Pipelines"]
+        for hint, response in zip(HINTS, responses, strict=True)
+        if "Querymill-Pipelines" in response.headers
     }
     assert ran == {
         "the same with synonyms": "synonym-expansion@1.0.0#1",
@@ -73,7 +73,7 @@ async def test_every_hint_of_the_demo_works(url: str, start_proxy: StartProxy) -
             "spell-correction@1.0.0#1, ml-reranking@1.0.0#1"
         ),
     }
-    assert all("Warning" not in answer.headers for answer in answers)
+    assert all("Warning" not in response.headers for response in responses)
 
 
 async def test_document_examples_in_a_bulk(url: str, index_name: str) -> None:
@@ -100,11 +100,11 @@ async def test_document_examples_in_a_bulk(url: str, index_name: str) -> None:
             for product in products
             for line in ({"index": {"_id": product["sku"] + "2"}}, product)
         ]
-        answer = await client.bulk(
+        response = await client.bulk(
             index=index_name, operations=lines, pipeline="document-validation", refresh=True
         )
-        items = [item["index"] for item in answer["items"]]
-        assert answer["errors"] is True
+        items = [item["index"] for item in response["items"]]
+        assert response["errors"] is True
         assert [item["status"] for item in items] == [201, 400, 201]
         assert items[1]["error"]["type"] == "pipeline_rejected_exception"
         assert "title: required" in items[1]["error"]["reason"]
@@ -113,7 +113,7 @@ async def test_document_examples_in_a_bulk(url: str, index_name: str) -> None:
         assert "slug" not in plain
 
 
-async def test_an_example_the_proxy_refuses_is_told(url: str) -> None:
+async def test_an_example_the_proxy_refuses_is_reported(url: str) -> None:
     """A pipeline whose UDF is not there comes back as an error that names the example."""
     spelling = next(e for e in MATERIAL.examples if e.name == "spell-correction")
     broken = type(spelling)(
@@ -124,7 +124,7 @@ async def test_an_example_the_proxy_refuses_is_told(url: str) -> None:
             await session.upload(broken)
 
 
-async def test_a_backend_that_is_not_there_is_told() -> None:
+async def test_a_backend_that_is_not_there_is_reported() -> None:
     """No proxy listens on port 1."""
     async with Session("http://127.0.0.1:1") as session:
         with pytest.raises(DemoError, match="showcase laptop: no answer"):

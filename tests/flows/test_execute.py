@@ -54,13 +54,13 @@ async def shop(proxy: Client, index_name: str) -> str:
 
 
 async def tried(proxy: Client, target: str, **body: Any) -> Any:
-    answer = await proxy.post(target, body)
-    assert answer.status == 200, answer.body
-    return answer.data
+    response = await proxy.post(target, body)
+    assert response.status == 200, response.body
+    return response.data
 
 
 async def test_a_trial_writes_nothing_into_the_log(proxy: Client, shop: str) -> None:
-    """What its UDFs log and why it failed is in its answer; the log is of real requests."""
+    """What its UDFs log and why it failed is in its response; the log is of real requests."""
     loud = {"source": "def query(r, c):\n    log('seen')\n    return r['none']"}
     with capture_logs() as lines:
         one = await tried(proxy, "/_pipeline/grow/_execute", input={}, udfs={"grows": loud})
@@ -73,13 +73,13 @@ async def test_a_trial_writes_nothing_into_the_log(proxy: Client, shop: str) -> 
 async def test_a_byte_order_mark_before_a_trial_is_no_fault(proxy: Client, shop: str) -> None:
     """As before any other JSON that is uploaded."""
     body = b'\xef\xbb\xbf{"input": {"size": 1}}'
-    answer = await proxy.call("POST", "/_pipeline/grow/_execute", body)
-    assert answer.data["output"] == {"size": 2}
+    response = await proxy.call("POST", "/_pipeline/grow/_execute", body)
+    assert response.data["output"] == {"size": 2}
 
 
 async def refused(proxy: Client, target: str, **body: Any) -> tuple[int, str]:
-    answer = await proxy.post(target, body)
-    return answer.status, str(answer.error["reason"])
+    response = await proxy.post(target, body)
+    return response.status, str(response.error["reason"])
 
 
 # UDFs that are stored nowhere
@@ -192,13 +192,13 @@ async def test_what_is_tried_leaves_the_sandboxes_of_traffic_alone(
 # Several inputs
 
 
-async def test_several_inputs_are_answered_in_order(proxy: Client, shop: str) -> None:
+async def test_several_inputs_are_run_in_order(proxy: Client, shop: str) -> None:
     """Each with a run of its own, numbers of any size as they were sent."""
     body = b'{"inputs":[{"size":1},{"size":2,"n":123456789012345678901234567890},{"size":"x"}]}'
-    answer = await proxy.post("/_pipeline/grow/_execute", body)
-    assert answer.status == 200
-    assert b'"n":123456789012345678901234567890' in answer.body
-    data = answer.data
+    response = await proxy.post("/_pipeline/grow/_execute", body)
+    assert response.status == 200
+    assert b'"n":123456789012345678901234567890' in response.body
+    data = response.data
     assert (data["count"], data["took_ms"] > 0) == (3, True)
     assert [run["outcome"] for run in data["results"]] == ["done", "done", "degraded"]
     assert [run["output"]["size"] for run in data["results"]] == [2, 3, "x"]
@@ -240,7 +240,7 @@ async def test_a_response_can_be_given_in_place_of_a_search(proxy: Client, shop:
 
 
 async def test_a_run_that_ends_the_request_ends_the_trial(proxy: Client, shop: str) -> None:
-    """What comes after it does not run, and the answer says why."""
+    """What comes after it does not run, and the response says why."""
     await proxy.define("no", "query", "def query(r, c): reject('not here', 422)")
     done = await tried(proxy, "/_pipeline/_execute", pipelines=["grow", "no", "wide"], input={})
     assert done["outcome"] == "rejected"
@@ -296,7 +296,7 @@ async def test_the_store_cannot_be_read_by_a_trial(proxy: Client, shop: str) -> 
 
 
 async def test_an_index_says_itself_what_runs(proxy: Client, shop: str) -> None:
-    """The pipelines of a real search on it, to the same answer."""
+    """The pipelines of a real search on it, to the same response."""
     done = await tried(proxy, "/_pipeline/_execute", index=shop, request={"size": 2})
     assert [run["pipeline"] for run in done["pipelines"]] == ["wide", "narrow"]
     assert (done["request"], done["warnings"]) == ({"size": 50}, [])
@@ -317,7 +317,7 @@ async def test_an_index_says_what_runs_on_a_document(proxy: Client, shop: str) -
 
 
 async def test_without_attachments_nothing_runs(proxy: Client, shop: str) -> None:
-    """And the answer says so."""
+    """And the response says so."""
     await proxy.put(f"/{shop}/_settings", {"index.query.default_pipeline": None})
     await proxy.put(f"/{shop}/_settings", {"index.result.default_pipeline": None})
     done = await tried(proxy, "/_pipeline/_execute", index=shop, request={"size": 2})
@@ -407,7 +407,7 @@ async def test_what_cannot_be_validated_is_refused(
 
 
 async def test_validation_on_an_index_that_is_not_there(proxy: Client, shop: str) -> None:
-    """Is no fault of the call: the backend's answer is told."""
+    """Is no fault of the call: the backend's response is told."""
     done = await tried(proxy, "/_pipeline/grow/_execute?validate", index="missing-1", input={})
     assert (done["validation"]["valid"], done["validation"]["status"]) == (False, 404)
 
@@ -420,13 +420,15 @@ async def test_deep_payloads_end_as_in_traffic(proxy: Client, shop: str, levels:
     """Done, or an error of the stage; never a fault of the proxy."""
     deep = b'{"size":1,"x":' + b'{"a":' * levels + b"1" + b"}" * levels + b"}"
     for query in ("", "?verbose=true", "?verbose=true&pretty"):
-        answer = await proxy.post(f"/_pipeline/grow/_execute{query}", b'{"input":' + deep + b"}")
-        assert answer.status == 200, answer.body[:300]
-        assert b'"outcome"' in answer.body
+        response = await proxy.post(f"/_pipeline/grow/_execute{query}", b'{"input":' + deep + b"}")
+        assert response.status == 200, response.body[:300]
+        assert b'"outcome"' in response.body
     made = (
         f"def query(r, c):\n    x = 1\n    for _ in range({levels}): x = [x]\n    return {{'x': x}}"
     )
     given = {"grows": {"source": made}}
     for query in ("", "?verbose=true"):
-        answer = await proxy.post(f"/_pipeline/grow/_execute{query}", {"input": {}, "udfs": given})
-        assert answer.status == 200
+        response = await proxy.post(
+            f"/_pipeline/grow/_execute{query}", {"input": {}, "udfs": given}
+        )
+        assert response.status == 200

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartProxy, connect
 
 SAME = "def query(request, context):\n    return request\n"
@@ -38,43 +38,43 @@ async def small(start_proxy: StartProxy) -> AsyncIterator[Client]:
         yield client
 
 
-async def tried(client: Client, **body: Any) -> Answer:
+async def tried(client: Client, **body: Any) -> Response:
     return await client.post("/_pipeline/_execute", body)
 
 
 @pytest.mark.parametrize(("count", "status"), [(0, 400), (1, 200), (2, 200), (3, 200), (4, 400)])
 async def test_inputs(small: Client, count: int, status: int) -> None:
     """`execute_max_inputs`; one at least."""
-    answer = await tried(small, pipeline=query("same"), inputs=[{"size": 1}] * count)
-    assert answer.status == status
+    response = await tried(small, pipeline=query("same"), inputs=[{"size": 1}] * count)
+    assert response.status == status
     if status == 400:
         said = f"inputs: has {count} payloads; 1 to 3 are allowed (execute_max_inputs)"
-        assert answer.error["reason"] == said
+        assert response.error["reason"] == said
     else:
-        assert answer.data["count"] == count
+        assert response.data["count"] == count
 
 
 @pytest.mark.parametrize(("count", "status"), [(0, 400), (1, 200), (2, 200), (3, 400)])
 async def test_pipelines(small: Client, count: int, status: int) -> None:
     """`execute_max_pipelines`; one at least."""
-    answer = await tried(small, pipelines=["p"] * count, input={})
-    assert answer.status == status
+    response = await tried(small, pipelines=["p"] * count, input={})
+    assert response.status == status
     if status == 400:
         said = f"pipelines: has {count} pipelines; 1 to 2 are allowed (execute_max_pipelines)"
-        assert answer.error["reason"] == said
+        assert response.error["reason"] == said
 
 
 @pytest.mark.parametrize(("count", "status"), [(0, 200), (1, 200), (2, 400)])
 async def test_udfs(small: Client, count: int, status: int) -> None:
     """`execute_max_udfs`."""
     names = ["same", "other"][:count]
-    answer = await tried(
+    response = await tried(
         small, pipelines=["p"], input={}, udfs={n: {"source": SAME} for n in names}
     )
-    assert answer.status == status
+    assert response.status == status
     if status == 400:
         said = "udfs: has 2 UDFs; 1 are allowed (execute_max_udfs)"
-        assert answer.error["reason"] == said
+        assert response.error["reason"] == said
 
 
 async def test_no_udfs_at_all(start_proxy: StartProxy) -> None:
@@ -83,8 +83,8 @@ async def test_no_udfs_at_all(start_proxy: StartProxy) -> None:
         await client.put_udf("same", SAME)
         assert (await tried(client, pipeline=query("same"), input={})).status == 200
         given = {"same": {"source": SAME}}
-        answer = await tried(client, pipeline=query("same"), input={}, udfs=given)
-        assert (answer.status, "0 are allowed" in answer.error["reason"]) == (400, True)
+        response = await tried(client, pipeline=query("same"), input={}, udfs=given)
+        assert (response.status, "0 are allowed" in response.error["reason"]) == (400, True)
 
 
 @pytest.mark.parametrize("target", ["/_pipeline/_execute", "/_pipeline/p/_execute"])
@@ -96,22 +96,22 @@ async def test_body(small: Client, target: str, size: int, status: int) -> None:
         body["pipelines"] = ["p"]
     text = orjson.dumps(body)
     text += b" " * (size - len(text))
-    answer = await small.post(target, text)
-    assert answer.status == status
+    response = await small.post(target, text)
+    assert response.status == status
     if status == 413:
-        assert "larger than the limit of 4096 bytes" in answer.error["reason"]
+        assert "larger than the limit of 4096 bytes" in response.error["reason"]
 
 
 @pytest.mark.parametrize(("size", "status"), [(1999, 200), (2000, 200), (2001, 413)])
-async def test_answer(small: Client, size: int, status: int) -> None:
+async def test_response(small: Client, size: int, status: int) -> None:
     """`execute_max_answer`: payloads of all inputs together; with `verbose`, those of stages."""
     empty = len('{"x":""}')
     inputs = [{"x": "x" * (1000 - empty)}, {"x": "x" * (size - 1000 - empty)}]
-    answer = await tried(small, pipelines=["p"], inputs=inputs)
-    assert answer.status == status
+    response = await tried(small, pipelines=["p"], inputs=inputs)
+    assert response.status == status
     if status == 413:
         said = "the answer is larger than 2000 characters (execute_max_answer); give fewer [inputs]"
-        assert answer.error["reason"].startswith(said)
+        assert response.error["reason"].startswith(said)
     verbose = await small.post(
         "/_pipeline/_execute?verbose=true", {"pipelines": ["p"], "inputs": inputs}
     )
@@ -151,5 +151,5 @@ async def test_the_defaults(start_proxy: StartProxy) -> None:
         large = "def query(r, c): return {'x': 'x' * 9_000_000}"
         given = {"same": {"source": large}}
         for count, status in ((7, 200), (8, 413)):
-            answer = await tried(client, pipelines=["p"], inputs=[{}] * count, udfs=given)
-            assert answer.status == status
+            response = await tried(client, pipelines=["p"], inputs=[{}] * count, udfs=given)
+            assert response.status == status

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from proxy.embedded import EmbeddedCluster
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, connect
 
 BOTH = "test-shards-date,test-shards-word"
@@ -18,7 +18,7 @@ SORTS = "def query(request, context):\n    return {**request, 'sort': [{'t': 'as
 SAME = "def query(request, context):\n    return request\n"
 SHOWN = "def result(response, context):\n    return {**response, 'seen': True}\n"
 MINE: dict[str, Any] = {"query": {"match_all": {}}}
-TOLD = "changed the request, and the search failed on 1 of 2 shards ("
+REPORTED = "changed the request, and the search failed on 1 of 2 shards ("
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ async def proxy(each_backend: EmbeddedCluster, start_on: StartOn) -> AsyncIterat
             await client.delete(f"/test-shards-{name}")
 
 
-def warnings(answer: Answer) -> list[str]:
-    return list(answer.headers.getall("Warning", []))
+def warnings(response: Response) -> list[str]:
+    return list(response.headers.getall("Warning", []))
 
 
 CALLS = [
@@ -60,30 +60,30 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("verb", "pipelines"), CALLS)
-async def test_the_client_is_told_which_pipeline_had_changed_it(
+async def test_the_client_is_reported_which_pipeline_had_changed_it(
     proxy: Client, verb: str, pipelines: str
 ) -> None:
-    """The answer is the backend's, with what the other shards found."""
+    """The response is the backend's, with what the other shards found."""
     mark = "&" if "?" in verb else "?"
-    answer = await proxy.post(f"/{BOTH}/{verb}{mark}pipeline={pipelines}", MINE)
-    assert answer.status == 200
-    assert answer.data["_shards"]["failed"] == 1
-    (warning,) = [each for each in warnings(answer) if TOLD in each]
+    response = await proxy.post(f"/{BOTH}/{verb}{mark}pipeline={pipelines}", MINE)
+    assert response.status == 200
+    assert response.data["_shards"]["failed"] == 1
+    (warning,) = [each for each in warnings(response) if REPORTED in each]
     changed = next(name for name in pipelines.split(",") if name not in ("same", "shown"))
-    assert f"pipeline [{changed}@1.0.0#1] {TOLD}" in warning
+    assert f"pipeline [{changed}@1.0.0#1] {REPORTED}" in warning
     assert "_exception)" in warning
-    told = (await proxy.get(f"/_pipeline/{changed}/_stats")).data
-    assert (told["success"], told["refused"]) == (1, 0)
+    reported = (await proxy.get(f"/_pipeline/{changed}/_stats")).data
+    assert (reported["success"], reported["refused"]) == (1, 0)
 
 
 async def test_several_pipelines_are_all_named(proxy: Client) -> None:
     """Any of them may be at fault; one that changed nothing is not."""
-    answer = await proxy.post(f"/{BOTH}/_search?pipeline=dates,same,sorts", MINE)
-    (warning,) = warnings(answer)
+    response = await proxy.post(f"/{BOTH}/_search?pipeline=dates,same,sorts", MINE)
+    (warning,) = warnings(response)
     assert "pipeline [dates@1.0.0#1], [sorts@1.0.0#1] changed the request" in warning
 
 
-async def test_a_compressed_answer_is_looked_at_as_well(proxy: Client) -> None:
+async def test_a_compressed_response_is_looked_at_as_well(proxy: Client) -> None:
     """And goes on as it came."""
     headers = {"Accept-Encoding": "gzip", "Content-Type": "application/json"}
     async with proxy.session.post(
@@ -92,16 +92,16 @@ async def test_a_compressed_answer_is_looked_at_as_well(proxy: Client) -> None:
         data = orjson.loads(await response.read())
         assert response.headers["Content-Encoding"] == "gzip"
         assert data["_shards"]["failed"] == 1
-        assert TOLD in response.headers["Warning"]
+        assert REPORTED in response.headers["Warning"]
 
 
-async def test_items_of_an_msearch_are_told_of_theirs(proxy: Client) -> None:
+async def test_items_of_an_msearch_are_reported_of_theirs(proxy: Client) -> None:
     """Of those that changed; the others' failures are the client's."""
     wrong = {"query": {"range": {"d": {"gte": "x"}}}}
-    answer = await proxy.post("/_msearch?pipeline=dates", b'{"index":"%b"}\n{}\n' % BOTH.encode())
-    assert answer.data["responses"][0]["_shards"]["failed"] == 1
-    (warning,) = warnings(answer)
-    assert TOLD in warning
+    response = await proxy.post("/_msearch?pipeline=dates", b'{"index":"%b"}\n{}\n' % BOTH.encode())
+    assert response.data["responses"][0]["_shards"]["failed"] == 1
+    (warning,) = warnings(response)
+    assert REPORTED in warning
     lines = b'{"index":"%b"}\n' % BOTH.encode() + orjson.dumps(wrong) + b"\n"
     own = await proxy.post("/_msearch?pipeline=same", lines)
     assert own.data["responses"][0]["_shards"]["failed"] == 1
@@ -113,9 +113,9 @@ async def test_what_no_pipeline_changed_is_the_clients_affair(proxy: Client, ver
     """As is what fails nowhere."""
     wrong = {"query": {"range": {"d": {"gte": "x"}}}}
     for pipelines in ("same", "_none"):
-        answer = await proxy.post(f"/{BOTH}/{verb}?pipeline={pipelines}", wrong)
-        assert answer.data["_shards"]["failed"] == 1
-        assert warnings(answer) == []
+        response = await proxy.post(f"/{BOTH}/{verb}?pipeline={pipelines}", wrong)
+        assert response.data["_shards"]["failed"] == 1
+        assert warnings(response) == []
     fine = await proxy.post(f"/test-shards-word/{verb}?pipeline=dates", MINE)
     assert fine.data["_shards"]["failed"] == 0
     assert warnings(fine) == []
@@ -123,13 +123,13 @@ async def test_what_no_pipeline_changed_is_the_clients_affair(proxy: Client, ver
 
 async def test_a_search_that_fails_on_all_shards_is_refused(proxy: Client) -> None:
     """Then the client's own goes in its place, as ever."""
-    answer = await proxy.post("/test-shards-date/_search?pipeline=dates", MINE)
-    assert (answer.status, len(answer.ids)) == (200, 1)
-    (warning,) = warnings(answer)
+    response = await proxy.post("/test-shards-date/_search?pipeline=dates", MINE)
+    assert (response.status, len(response.ids)) == (200, 1)
+    (warning,) = warnings(response)
     assert "failed (refused)" in warning
 
 
-async def test_a_long_answer_goes_on_to_its_last_byte(proxy: Client) -> None:
+async def test_a_long_response_goes_on_to_its_last_byte(proxy: Client) -> None:
     """What was looked at of it is its beginning."""
     large = {"d": "2026-01-02", "t": "b", "x": "y" * 3_000_000}
     await proxy.put("/test-shards-word/_doc/2?refresh=true", large)
@@ -139,5 +139,5 @@ async def test_a_long_answer_goes_on_to_its_last_byte(proxy: Client) -> None:
             f"/{BOTH}/_search?pipeline=sorts", json=MINE, headers=headers
         ) as response:
             data = orjson.loads(await response.read())
-            assert TOLD in response.headers["Warning"]
+            assert REPORTED in response.headers["Warning"]
         assert data["hits"]["hits"][1]["_source"] == large

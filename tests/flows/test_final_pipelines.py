@@ -38,8 +38,8 @@ async def prepared(proxy: Client, index: str) -> None:
 
 async def final(proxy: Client, index: str, **pipelines: str | None) -> None:
     settings = {f"index.{phase}.final_pipeline": name for phase, name in pipelines.items()}
-    answer = await proxy.put(f"/{index}/_settings", settings)
-    assert answer.status == 200, answer.body
+    response = await proxy.put(f"/{index}/_settings", settings)
+    assert response.status == 200, response.body
 
 
 async def test_nobody_turns_a_final_pipeline_off(proxy: Client, index_name: str) -> None:
@@ -49,9 +49,9 @@ async def test_nobody_turns_a_final_pipeline_off(proxy: Client, index_name: str)
     all_of_them = "def query(r, c):\n    return {**r, 'query': {'match_all': {}}}\n"
     await proxy.define("all", "query", all_of_them)
     for parameters in ("", "?pipeline=_none", "?pipeline=all", "?q=owner:you"):
-        answer = await proxy.get(f"/{index_name}/_search{parameters}")
-        assert answer.ids == ["1"], parameters
-        assert "secret" not in answer.data["hits"]["hits"][0]["_source"]
+        response = await proxy.get(f"/{index_name}/_search{parameters}")
+        assert response.ids == ["1"], parameters
+        assert "secret" not in response.data["hits"]["hits"][0]["_source"]
     assert (await proxy.get(f"/{index_name}/_count?pipeline=_none")).data["count"] == 2
 
 
@@ -73,8 +73,8 @@ async def test_every_way_to_name_the_index_leads_to_its_final_pipeline(
         f"/*,-{other}/_search",
         f"/_search?index={index_name}",
     ):
-        answer = await proxy.get(target)
-        owners = {h["_source"].get("owner") for h in answer.data["hits"]["hits"]}
+        found = await proxy.get(target)
+        owners = {h["_source"].get("owner") for h in found.data["hits"]["hits"]}
         assert "you" not in owners, target
     lines = [{"index": index_name}, {}, {"index": f"{index_name}-alias"}, {}]
     body = b"".join(orjson.dumps(line) + b"\n" for line in lines)
@@ -108,8 +108,8 @@ async def test_a_final_pipeline_fails_closed(proxy: Client, index_name: str) -> 
     await prepared(proxy, index_name)
     await proxy.define("broken", "query", BROKEN, stage={"on_failure": "continue"})
     await final(proxy, index_name, query="broken")
-    answer = await proxy.get(f"/{index_name}/_search")
-    assert (answer.status, answer.error["pipeline"]) == (500, "broken")
+    response = await proxy.get(f"/{index_name}/_search")
+    assert (response.status, response.error["pipeline"]) == (500, "broken")
     assert (await proxy.get(f"/{index_name}/_count")).status == 500
     await final(proxy, index_name, query=None, result="redact")
     unreadable = await proxy.get(f"/{index_name}/_search?format=smile")
@@ -124,8 +124,8 @@ async def test_finals_of_all_targets_run(proxy: Client, index_name: str) -> None
     await proxy.define("small", "query", small)
     await final(proxy, f"{index_name}-*", query="small")
     await final(proxy, f"{index_name}-a", query="mine")
-    answer = await proxy.get(f"/{index_name}-a/_search")
-    assert sorted(answer.headers["Querymill-Pipelines"].split(", ")) == [
+    response = await proxy.get(f"/{index_name}-a/_search")
+    assert sorted(response.headers["Querymill-Pipelines"].split(", ")) == [
         "mine@1.0.0#1",
         "small@1.0.0#1",
     ]
@@ -208,10 +208,10 @@ async def test_every_line_of_the_deny_table_is_refused(
         )
         path = f"/{below}" if line.index == "none" else f"/{index_name}/{below}"
         for method in sorted(line.methods):
-            answer = await proxy.call(method, path, None if method in ("GET", "HEAD") else body)
-            assert answer.status == 403, (method, path, answer.body)
+            response = await proxy.call(method, path, None if method in ("GET", "HEAD") else body)
+            assert response.status == 403, (method, path, response.body)
             if method != "HEAD":
-                assert answer.error["pipeline"] == name
+                assert response.error["pipeline"] == name
 
 
 async def test_unknown_endpoints_of_a_protected_index_are_refused_and_safe_ones_pass(
@@ -221,8 +221,8 @@ async def test_unknown_endpoints_of_a_protected_index_are_refused_and_safe_ones_
     await prepared(proxy, index_name)
     await final(proxy, index_name, result="redact")
     for path in ("_something_new", "_search/new", "_doc/1/_new", "_plugin/x"):
-        answer = await proxy.get(f"/{index_name}/{path}")
-        assert answer.status == 403, path
+        response = await proxy.get(f"/{index_name}/{path}")
+        assert response.status == 403, path
     assert (await proxy.post("/_new_query_language", {})).status == 403
     for path in ("_mapping", "_settings", "_stats", "_alias", "_segments", "_recovery"):
         assert path in SAFE_BELOW_INDEX
@@ -262,8 +262,8 @@ async def test_a_body_in_the_url_gets_past_nothing(proxy: Client, index_name: st
     assert (await proxy.post(f"/_bulk?{store}&source_content_type=application/json")).status == 403
     await final(proxy, index_name, document="stamp", query="mine")
     for target in (f"/{index_name}/_doc/8", f"/{index_name}/_update/7", f"/{index_name}/_bulk"):
-        answer = await proxy.post(f"{target}?{document}")
-        assert (answer.status, "send a body" in answer.error["reason"]) == (400, True), target
+        response = await proxy.post(f"{target}?{document}")
+        assert (response.status, "send a body" in response.error["reason"]) == (400, True), target
     yaml = "source=query%3A%0A%20%20match_all%3A%20%7B%7D&source_content_type=application/yaml"
     assert (await proxy.get(f"/{index_name}/_search?{yaml}")).ids == ["1", "3"]
     json = "source=%7B%22size%22%3A9%7D&source_content_type=application/json"

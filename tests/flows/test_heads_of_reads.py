@@ -15,7 +15,7 @@ SOME = """def result(r, c):
     r['hits']['hits'] = hits
     return r
 """
-# Of no answer, or of each connection.
+# Of no response, or of each connection.
 _OWN = {"Date", "Connection", "Keep-Alive", "Server-Timing", "Querymill-Request-Id"}
 
 
@@ -47,8 +47,8 @@ async def _compare(proxy: Client, target: str, status: int) -> None:
     got, head = [await proxy.call(method, target, None, plain) for method in ("GET", "HEAD")]
     assert (got.status, head.status, head.body) == (status, status, b""), target
     fields = [
-        {name: value for name, value in answer.headers.items() if name not in _OWN}
-        for answer in (got, head)
+        {name: value for name, value in response.headers.items() if name not in _OWN}
+        for response in (got, head)
     ]
     if "Transfer-Encoding" not in fields[0]:
         assert fields[0] == fields[1], target

@@ -24,18 +24,18 @@ def documents(index: str) -> Iterator[dict[str, Any]]:
 
 def helped(client: Any, helpers: Any, index: str) -> dict[str, Any]:
     """What each helper comes to: documents written, failed and found."""
-    told: dict[str, Any] = {"bulk": helpers.bulk(client, documents(index), chunk_size=70)}
+    reported: dict[str, Any] = {"bulk": helpers.bulk(client, documents(index), chunk_size=70)}
     parallel = helpers.parallel_bulk(client, documents(index), thread_count=3, chunk_size=50)
-    told["parallel"] = sorted({(ok, done["index"]["status"]) for ok, done in parallel})
+    reported["parallel"] = sorted({(ok, done["index"]["status"]) for ok, done in parallel})
     taken = ({**document, "_op_type": "create"} for document in documents(index))
     stream = helpers.streaming_bulk(client, taken, raise_on_error=False, chunk_size=100)
-    told["taken"] = {(ok, done["create"]["status"]) for ok, done in stream}
+    reported["taken"] = {(ok, done["create"]["status"]) for ok, done in stream}
     client.indices.refresh(index=index)
-    told["scan"] = sorted(int(hit["_id"]) for hit in helpers.scan(client, index=index, size=70))
-    told["reindex"] = helpers.reindex(client, index, f"{index}-copy", chunk_size=70)[0]
+    reported["scan"] = sorted(int(hit["_id"]) for hit in helpers.scan(client, index=index, size=70))
+    reported["reindex"] = helpers.reindex(client, index, f"{index}-copy", chunk_size=70)[0]
     client.indices.refresh(index=f"{index}-copy")
-    told["copied"] = client.count(index=f"{index}-copy")["count"]
-    return told
+    reported["copied"] = client.count(index=f"{index}-copy")["count"]
+    return reported
 
 
 def with_elasticsearch(url: str, index: str) -> dict[str, Any]:

@@ -58,10 +58,10 @@ async def test_a_hostile_udf_costs_one_request(proxy: Client, index_name: str, c
     neighbour = f"/{index_name}/_search?pipeline=neighbour"
     assert (await proxy.get(neighbour)).data["_pipeline_metadata"] == {"calls": 1}
     started = time.monotonic()
-    answer = await proxy.get(f"/{index_name}/_search?pipeline=hostile")
+    response = await proxy.get(f"/{index_name}/_search?pipeline=hostile")
     took = time.monotonic() - started
-    assert answer.status == 500, answer.body
-    assert answer.error["kind"] == kind, answer.error
+    assert response.status == 500, response.body
+    assert response.error["kind"] == kind, response.error
     # Generous, as the machine may be busy; far below what an endless one would take by itself.
     assert took < 5
     assert (await proxy.get(neighbour)).data["_pipeline_metadata"] == {"calls": 2}
@@ -73,8 +73,11 @@ async def test_deep_nesting_is_an_error_of_its_stage(proxy: Client, index_name: 
     await proxy.index(index_name, {"1": {}})
     nest = "x = []\n    for _ in range(200000): x = [x]\n    return {'x': x}"
     await proxy.define("deep", "query", f"{HEAD}    {nest}\n", on_error="fail")
-    answer = await proxy.get(f"/{index_name}/_search?pipeline=deep")
-    assert (answer.status, answer.error["kind"] in ("trap", "udf_exception", "invalid_result")) == (
+    response = await proxy.get(f"/{index_name}/_search?pipeline=deep")
+    assert (
+        response.status,
+        response.error["kind"] in ("trap", "udf_exception", "invalid_result"),
+    ) == (
         500,
         True,
     )

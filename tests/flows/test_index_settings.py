@@ -35,8 +35,8 @@ async def indices(proxy: Client, *names: str) -> None:
 
 
 async def put(proxy: Client, target: str, settings: dict[str, Any]) -> None:
-    answer = await proxy.put(target, settings)
-    assert answer.status == 200, answer.body
+    response = await proxy.put(target, settings)
+    assert response.status == 200, response.body
 
 
 async def found(proxy: Client, target: str) -> int:
@@ -197,12 +197,12 @@ async def test_preserve_existing_keeps_what_is_attached(proxy: Client, index_nam
 
 
 async def test_a_final_pipeline_cannot_be_none(proxy: Client, index_name: str) -> None:
-    """The answer says what `_none` is for, and what detaches a final pipeline."""
+    """The response says what `_none` is for, and what detaches a final pipeline."""
     await indices(proxy, index_name)
-    answer = await proxy.put(f"/{index_name}/_settings", {FINAL: "_none"})
-    assert answer.status == 400
+    response = await proxy.put(f"/{index_name}/_settings", {FINAL: "_none"})
+    assert response.status == 400
     said = f"{FINAL}: [_none] is for defaults; a final pipeline always runs, and null detaches it"
-    assert answer.error["reason"] == said
+    assert response.error["reason"] == said
 
 
 SPELLED: list[dict[str, Any]] = [
@@ -239,10 +239,10 @@ async def test_templates_refuse_settings_of_ours(
         ("POST", "_snapshot/r/s/_restore", {"index_settings": settings}),
     ]
     for method, path, body in calls:
-        answer = await proxy.call(method, f"/{path}", body)
-        assert answer.status == 400, (path, answer.body)
-        assert answer.error["type"] == "illegal_argument_exception"
-        reason = answer.error["reason"]
+        response = await proxy.call(method, f"/{path}", body)
+        assert response.status == 400, (path, response.body)
+        assert response.error["type"] == "illegal_argument_exception"
+        reason = response.error["reason"]
         where = f"{index_name}-2" if path.endswith("-2") else "{index}"
         where = ",".join(patterns) if "index_patterns" in body else where
         if "rollover" in path and path.endswith("-2"):
@@ -252,9 +252,9 @@ async def test_templates_refuse_settings_of_ours(
         assert (await proxy.get(f"/{path}")).status == 404
     as_yaml = f'index_patterns: ["x-*"]\ntemplate: {{settings: {{"{QUERY}": one}}}}\n'.encode()
     headers = {"Content-Type": "application/yaml"}
-    answer = await proxy.call("PUT", "/_index_template/t?format=yaml", as_yaml, headers)
-    assert (answer.status, answer.headers["Content-Type"]) == (400, "application/yaml")
-    assert b"PUT /x-*/_settings" in answer.body
+    response = await proxy.call("PUT", "/_index_template/t?format=yaml", as_yaml, headers)
+    assert (response.status, response.headers["Content-Type"]) == (400, "application/yaml")
+    assert b"PUT /x-*/_settings" in response.body
 
 
 async def test_templates_of_the_backends_own_pass(proxy: Client, index_name: str) -> None:
@@ -287,8 +287,8 @@ async def test_a_rollover_keeps_what_patterns_and_aliases_attach(
     assert rolled.data["rolled_over"] is True, rolled.body
     second = rolled.data["new_index"]
     await indices(proxy, second)
-    answer = await proxy.get(f"/{second}/_search")
-    assert (len(answer.ids), answer.data["marked"]) == (5, True)
+    response = await proxy.get(f"/{second}/_search")
+    assert (len(response.ids), response.data["marked"]) == (5, True)
     assert await found(proxy, first) == 2
 
 
@@ -354,7 +354,7 @@ async def test_date_math_attaches_to_what_it_comes_to(proxy: Client, index_name:
 
 
 async def test_refusals_have_the_form_that_is_asked_for(proxy: Client, index_name: str) -> None:
-    """YAML for YAML, whole in spite of `filter_path`; an answer of ours is filtered as any."""
+    """YAML for YAML, whole in spite of `filter_path`; a response of ours is filtered as any."""
     await indices(proxy, index_name)
     url = f"/{index_name}/_settings"
     refused = await proxy.put(f"{url}?format=yaml", {QUERY: "nothing"})
@@ -367,8 +367,8 @@ async def test_refusals_have_the_form_that_is_asked_for(proxy: Client, index_nam
     as_yaml = await proxy.put(f"{url}?format=yaml", {QUERY: "one"})
     assert as_yaml.body == b"---\nacknowledged: true\n"
     body = b'index.query.default_pipeline: "two"\n'
-    answer = await proxy.call("PUT", url, body, {"Content-Type": "application/yaml"})
-    assert (answer.status, await found(proxy, index_name)) == (200, 2)
+    response = await proxy.call("PUT", url, body, {"Content-Type": "application/yaml"})
+    assert (response.status, await found(proxy, index_name)) == (200, 2)
     less = await proxy.put(f"/{index_name}*,-{index_name}-x/_settings", {QUERY: "one"})
     assert less.status == 400
     assert "less some names" in less.error["reason"]
@@ -428,9 +428,9 @@ async def test_parameters_nobody_knows(proxy: Client, index_name: str, parameter
     await indices(proxy, index_name)
     for name in (index_name, f"{index_name}*"):
         await put(proxy, f"/{name}/_settings", {QUERY: "one"})
-        answer = await proxy.put(f"/{name}/_settings?{parameter}", {QUERY: "two"})
-        assert answer.status == 400
-        assert parameter.partition("=")[0] in answer.error["reason"]
+        response = await proxy.put(f"/{name}/_settings?{parameter}", {QUERY: "two"})
+        assert response.status == 400
+        assert parameter.partition("=")[0] in response.error["reason"]
         await put(proxy, f"/{name}/_settings", {QUERY: None})
 
 

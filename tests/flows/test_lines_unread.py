@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from proxy.embedded import EmbeddedCluster
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, connect
 
 STAMP = "def document(d, c):\n    return {**d, 'stamped': True}\n"
@@ -93,13 +93,13 @@ def on(index: str, line: bytes) -> bytes:
     return line.replace(b'"I"', b'"%b"' % index.encode())
 
 
-def items_of(answer: Answer) -> list[Any]:
-    """The items of an answer, in which an id may be half a surrogate pair."""
-    return list(json.loads(answer.body)["items"])
+def items_of(response: Response) -> list[Any]:
+    """The items of a response, in which an id may be half a surrogate pair."""
+    return list(json.loads(response.body)["items"])
 
 
-def statuses(answer: Answer) -> list[int]:
-    return [next(iter(item.values()))["status"] for item in items_of(answer)]
+def statuses(response: Response) -> list[int]:
+    return [next(iter(item.values()))["status"] for item in items_of(response)]
 
 
 async def stored(client: Client, index: str) -> list[dict[str, Any]]:
@@ -112,7 +112,7 @@ async def stored(client: Client, index: str) -> list[dict[str, Any]]:
 
 async def test_an_action_that_is_not_read_is_left_alone(both: Both, index_name: str) -> None:
     """Where a pipeline is attached that item goes without, and a Warning tells; the others run."""
-    for target, told in ((index_name, False), (f"{index_name}-p", True)):
+    for target, reported in ((index_name, False), (f"{index_name}-p", True)):
         for action in actions(both):
             lines = [
                 on(target, action),
@@ -124,10 +124,12 @@ async def test_an_action_that_is_not_read_is_left_alone(both: Both, index_name: 
             got = await both.proxied.post("/_bulk?refresh=true", body, **LINES)
             assert statuses(got) in ([201, 201], [200, 201]), (action, got.body)
             warning = got.headers.get("Warning", "")
-            assert ("[stamp@1.0.0#1] did not run: the action in line 1" in warning) is told, action
+            assert ("[stamp@1.0.0#1] did not run: the action in line 1" in warning) is reported, (
+                action
+            )
         documents = await stored(both.direct, target)
         assert all("stamped" not in each for each in documents if each["a"] == 1)
-        assert all(("stamped" in each) is told for each in documents if each["a"] == 2)
+        assert all(("stamped" in each) is reported for each in documents if each["a"] == 2)
 
 
 async def test_a_final_pipeline_refuses_that_item_alone(both: Both, index_name: str) -> None:
@@ -184,9 +186,9 @@ async def test_a_header_that_is_not_read_is_left_alone(both: Both, index_name: s
         assert "[mine@1.0.0#1] did not run: the header in line 3" in got.headers["Warning"]
     for header in HEADERS:
         body = on(index_name, header) + b"\n{}\n"
-        answers = [await client.post("/_msearch", body, **LINES) for client in both[:2]]
-        assert [len(each.data["responses"]) for each in answers] == [1, 1]
-        assert "Warning" not in answers[1].headers
+        responses = [await client.post("/_msearch", body, **LINES) for client in both[:2]]
+        assert [len(each.data["responses"]) for each in responses] == [1, 1]
+        assert "Warning" not in responses[1].headers
 
 
 @pytest.mark.parametrize("header", REFUSED_HEADERS)
@@ -234,13 +236,13 @@ async def test_a_body_in_a_format_that_is_not_read(both: Both, index_name: str, 
         {"index.document.final_pipeline": None, "index.query.final_pipeline": None},
     )
     for call in ("_bulk", "_msearch"):
-        for index, told in ((index_name, False), (f"{index_name}-p", True)):
+        for index, reported in ((index_name, False), (f"{index_name}-p", True)):
             wanted, got = [
                 await client.call("POST", f"/{index}/{call}", UNREAD[kind], {"Content-Type": kind})
                 for client in both[:2]
             ]
             assert (got.status, got.body) == (wanted.status, wanted.body), call
-            assert ("no pipeline ran" in got.headers.get("Warning", "")) is told, call
+            assert ("no pipeline ran" in got.headers.get("Warning", "")) is reported, call
 
 
 @pytest.mark.parametrize("kind", UNREAD)

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.embedded import EmbeddedCluster
 from proxy.protocol.resume_id import CURSOR_MAX
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, connect
 
 INDEX = "test-long-scrolls"
@@ -43,7 +43,7 @@ def request(size: int) -> dict[str, Any]:
     return {"query": {"terms": {"n": [*range(4), *numbers]}}, "size": 1, "sort": ["n"]}
 
 
-async def scrolled(proxy: Client, body: dict[str, Any], names: str) -> list[Answer]:
+async def scrolled(proxy: Client, body: dict[str, Any], names: str) -> list[Response]:
     """Three pages."""
     pages = [await proxy.post(f"/{INDEX}/_search?scroll=1m&pipeline={names}", body)]
     for _ in range(2):
@@ -119,6 +119,6 @@ async def test_a_search_of_a_point_in_time_remembers_no_request(proxy: Client) -
     await proxy.attach(INDEX, query="state", result="show")
     point = (await proxy.post(f"/{INDEX}/_search/point_in_time?keep_alive=1m")).data["pit_id"]
     body = {**request(200_000), "pit": {"id": point, "keep_alive": "1m"}}
-    answer = await proxy.post("/_search", body)
-    assert (answer.status, answer.data["shown"]["kept"]) == (200, 100)
-    assert "Warning" not in answer.headers
+    response = await proxy.post("/_search", body)
+    assert (response.status, response.data["shown"]["kept"]) == (200, 100)
+    assert "Warning" not in response.headers

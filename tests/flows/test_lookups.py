@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.client import Answer, Client
+from tests.client import Client, Response
 
 SAME_QUERY = "def query(r, c): return r"
 FINAL = {"index.query.final_pipeline": "keep"}
@@ -46,8 +46,8 @@ def lookups(index: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def refused(answer: Answer) -> bool:
-    return answer.status == 403 and answer.error["type"] == "security_exception"
+def refused(response: Response) -> bool:
+    return response.status == 403 and response.error["type"] == "security_exception"
 
 
 @pytest.mark.parametrize("kind", sorted(lookups("x")))
@@ -57,9 +57,9 @@ async def test_a_lookup_in_a_kept_index(proxy: Client, open_index: str, kind: st
     before = await proxy.post(f"/{open_index}/_search", body)
     assert before.status in (200, 400)
     await keep(proxy, open_index)
-    answer = await proxy.post(f"/{open_index}/_search", body)
-    assert refused(answer)
-    assert "[keep]" in answer.error["reason"]
+    response = await proxy.post(f"/{open_index}/_search", body)
+    assert refused(response)
+    assert "[keep]" in response.error["reason"]
     own = await proxy.post(f"/{open_index}/_search", {"query": lookups(open_index)[kind]})
     assert own.status == before.status
 

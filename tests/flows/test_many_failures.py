@@ -17,7 +17,7 @@ from pipelines.errors import STAGE_ERROR_KINDS, StageError
 from proxy.embedded import EmbeddedCluster
 from proxy.http.warnings import BYTES_MAX, FIELDS_MAX
 from proxy.server.errors import ITEM_STATUS, item_status
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, connect
 
 COUNT = 300
@@ -30,9 +30,9 @@ FAILING_RESULT = (
 Helper = Callable[[str, str], list[tuple[bool, Any]]]
 
 
-def told(answer: Answer) -> list[str]:
+def reported(response: Response) -> list[str]:
     """The Warning fields, after checking that they are few and small."""
-    values = answer.headers.getall("Warning", [])
+    values = response.headers.getall("Warning", [])
     assert len(values) <= FIELDS_MAX
     assert sum(len(f"Warning: {value}\r\n") for value in values) <= BYTES_MAX
     return values
@@ -52,9 +52,9 @@ async def test_documents_of_a_bulk(each_backend: EmbeddedCluster, start_on: Star
     async with connect(await start_on(each_backend)) as proxy:
         await proxy.define("own", "document", FAILING_DOCUMENT, on_error="pass")
         body = lines(*(part for n in range(COUNT) for part in ({"index": {"_id": n}}, {"n": n})))
-        answer = await proxy.post("/many-bulk/_bulk?refresh=true&pipeline=own", body)
-        assert answer.data["errors"] is False
-        assert told(answer)[-1] == f'299 querymill "and {COUNT - FIELDS_MAX + 1} more"'
+        response = await proxy.post("/many-bulk/_bulk?refresh=true&pipeline=own", body)
+        assert response.data["errors"] is False
+        assert reported(response)[-1] == f'299 querymill "and {COUNT - FIELDS_MAX + 1} more"'
         assert (await proxy.get("/many-bulk/_count")).data["count"] == COUNT
         assert (await proxy.get("/_pipeline/own/_stats")).data["degraded"] == COUNT
         await proxy.delete("/many-bulk")
@@ -65,16 +65,16 @@ async def test_searches_of_an_msearch(proxy: Client, index_name: str) -> None:
     await numbered(proxy, index_name)
     await proxy.define("own", "query", FAILING_QUERY)
     body = lines(*(part for n in range(COUNT) for part in ({}, {"size": n})))
-    answer = await proxy.post(f"/{index_name}/_msearch?pipeline=own", body)
-    assert [part["status"] for part in answer.data["responses"]] == [200] * COUNT
-    assert told(answer)[-1].startswith('299 querymill "and 29')
+    response = await proxy.post(f"/{index_name}/_msearch?pipeline=own", body)
+    assert [part["status"] for part in response.data["responses"]] == [200] * COUNT
+    assert reported(response)[-1].startswith('299 querymill "and 29')
     source = '{"size": {{n}}}'
     templates = lines(
         *(p for n in range(COUNT) for p in ({}, {"source": source, "params": {"n": n}}))
     )
-    answer = await proxy.post(f"/{index_name}/_msearch/template?pipeline=own", templates)
-    assert [part["status"] for part in answer.data["responses"]] == [200] * COUNT
-    assert told(answer)[-1].startswith('299 querymill "and 29')
+    response = await proxy.post(f"/{index_name}/_msearch/template?pipeline=own", templates)
+    assert [part["status"] for part in response.data["responses"]] == [200] * COUNT
+    assert reported(response)[-1].startswith('299 querymill "and 29')
 
 
 async def test_documents_of_an_mget(proxy: Client, index_name: str) -> None:
@@ -82,9 +82,9 @@ async def test_documents_of_an_mget(proxy: Client, index_name: str) -> None:
     await numbered(proxy, index_name)
     await proxy.define("own", "result", FAILING_RESULT, applies_to=["get"])
     body = {"ids": [str(n) for n in range(COUNT)]}
-    answer = await proxy.post(f"/{index_name}/_mget?pipeline=own", body)
-    assert [part["_source"]["n"] for part in answer.data["docs"]] == list(range(COUNT))
-    assert told(answer)[-1].startswith('299 querymill "and 29')
+    response = await proxy.post(f"/{index_name}/_mget?pipeline=own", body)
+    assert [part["_source"]["n"] for part in response.data["docs"]] == list(range(COUNT))
+    assert reported(response)[-1].startswith('299 querymill "and 29')
 
 
 async def test_one_text_of_many_items(proxy: Client, index_name: str) -> None:
@@ -93,7 +93,7 @@ async def test_one_text_of_many_items(proxy: Client, index_name: str) -> None:
         "same", "document", "def document(d, c):\n    raise ValueError('no')\n", on_error="pass"
     )
     body = lines(*(part for n in range(40) for part in ({"index": {"_id": n}}, {"n": n})))
-    (text,) = told(await proxy.post(f"/{index_name}/_bulk?pipeline=same", body))
+    (text,) = reported(await proxy.post(f"/{index_name}/_bulk?pipeline=same", body))
     assert text.endswith('ValueError: no (same.py line 2, in document()) (40 times)"')
 
 
@@ -104,16 +104,16 @@ async def test_many_pipelines(proxy: Client, index_name: str) -> None:
     names = [f"{'x' * 60}-{n}" for n in range(20)]
     for name in names:
         await proxy.put_pipeline(name, "result", "fails")
-    answer = await proxy.get(f"/{index_name}/_search?pipeline={','.join(names)}")
-    assert answer.status == 200
-    told(answer)
-    ran = answer.headers["Querymill-Pipelines"].split(", ")
+    response = await proxy.get(f"/{index_name}/_search?pipeline={','.join(names)}")
+    assert response.status == 200
+    reported(response)
+    ran = response.headers["Querymill-Pipelines"].split(", ")
     left = 20 - len(ran) + 1
     assert ran[:2] == [f"{name}@1.0.0#1" for name in names[:2]]
     assert ran[-1] == f"and {left} more"
-    assert f'others;desc="{left} more";dur=' in answer.headers["Server-Timing"]
+    assert f'others;desc="{left} more";dur=' in response.headers["Server-Timing"]
     assert all(
-        len(answer.headers[name]) < 2048 for name in ("Querymill-Pipelines", "Server-Timing")
+        len(response.headers[name]) < 2048 for name in ("Querymill-Pipelines", "Server-Timing")
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from pipelines.jsontext.slices import without_member
 from proxy.embedded import EmbeddedCluster
 from proxy.http.headers import request_fields
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, StartProxy, connect
 
 TWO = "def query(request, context):\n    return {**request, 'query': {'range': {'n': {'lt': 2}}}}\n"
@@ -34,7 +34,7 @@ def lines(*each: Any) -> bytes:
     return b"\n".join([*(orjson.dumps(line) for line in each), b""])
 
 
-def ran(given: Answer) -> str | None:
+def ran(given: Response) -> str | None:
     value = given.headers.get("Querymill-Pipelines")
     return value and ",".join(part.split("@")[0] for part in value.split(", "))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.client import Answer, Client
+from tests.client import Client, Response
 
 JSON = {"Content-Type": "application/json"}
 TOUCH = "def query(request, context):\n    request['version'] = True\n    return request\n"
@@ -57,9 +57,9 @@ SPELLED = {
 }
 
 
-def warned(answer: Answer, name: str) -> bool:
+def warned(response: Response, name: str) -> bool:
     """Whether a Warning says that a pipeline did not run."""
-    values = answer.headers.getall("Warning", [])
+    values = response.headers.getall("Warning", [])
     return any(f"[{name}@" in value and "did not run" in value for value in values)
 
 
@@ -86,9 +86,9 @@ async def marked(proxy: Client, index_name: str) -> str:
 async def test_documents_that_cannot_be_given(proxy: Client, direct: Client, marked: str) -> None:
     """Are stored as they came, with a Warning."""
     for oddity, body in TAKEN.items():
-        answer = await proxy.put(f"/{marked}/_doc/1", body, **JSON)
-        assert answer.status in (200, 201), (oddity, answer.body)
-        assert warned(answer, "mark"), oddity
+        response = await proxy.put(f"/{marked}/_doc/1", body, **JSON)
+        assert response.status in (200, 201), (oddity, response.body)
+        assert warned(response, "mark"), oddity
         source = (await direct.get(f"/{marked}/_source/1")).body
         assert source == body
 
@@ -106,9 +106,9 @@ async def test_documents_that_are_refused(proxy: Client, direct: Client, marked:
 async def test_documents_in_another_spelling(proxy: Client, direct: Client, marked: str) -> None:
     """Are given to pipelines as the plain JSON that they mean."""
     for oddity, body in SPELLED.items():
-        answer = await proxy.put(f"/{marked}/_doc/1", body, **JSON)
-        assert answer.status in (200, 201), (oddity, answer.body)
-        assert "Warning" not in answer.headers
+        response = await proxy.put(f"/{marked}/_doc/1", body, **JSON)
+        assert response.status in (200, 201), (oddity, response.body)
+        assert "Warning" not in response.headers
         assert await stored(direct, marked, "1") == {"s": "x", "marked": True}
 
 
@@ -122,7 +122,7 @@ async def test_odd_documents_of_a_bulk(proxy: Client, direct: Client, marked: st
     got = await proxy.post(f"/{marked}/_bulk", b"".join(lines))
     wanted = await direct.post(f"/{marked}-direct/_bulk", b"".join(lines))
     statuses = [
-        [item["index"]["status"] for item in answer.data["items"]] for answer in (got, wanted)
+        [item["index"]["status"] for item in response.data["items"]] for response in (got, wanted)
     ]
     assert statuses[0] == statuses[1]
     assert set(statuses[0]) == {201, 400}
@@ -136,9 +136,9 @@ async def test_comments_between_the_items_of_a_bulk(
 ) -> None:
     """Are no items, so that all others are marked."""
     body = b'// x\n{"index":{"_id":"1"}}\n{"s":1}\n/* " */\n{"index":{"_id":"2"}}\n{"s":2}\n'
-    answer = await proxy.post(f"/{marked}/_bulk", body)
-    assert [item["index"]["status"] for item in answer.data["items"]] == [201, 201]
-    assert "Warning" not in answer.headers
+    response = await proxy.post(f"/{marked}/_bulk", body)
+    assert [item["index"]["status"] for item in response.data["items"]] == [201, 201]
+    assert "Warning" not in response.headers
     assert await stored(direct, marked, "1") == {"s": 1, "marked": True}
     assert await stored(direct, marked, "2") == {"s": 2, "marked": True}
 
@@ -157,9 +157,9 @@ async def test_final_document_pipelines(proxy: Client, direct: Client, index_nam
     await proxy.define("guard", "document", GUARD)
     await proxy.put(f"/{index_name}/_settings", {"index.document.final_pipeline": "guard"})
     for body in (*TAKEN.values(), *REFUSED.values()):
-        answer = await proxy.put(f"/{index_name}/_doc/1", body, **JSON)
-        assert answer.status == 400
-        assert "[guard] always runs here" in answer.data["error"]["reason"]
+        response = await proxy.put(f"/{index_name}/_doc/1", body, **JSON)
+        assert response.status == 400
+        assert "[guard] always runs here" in response.data["error"]["reason"]
         if body.strip():
             lines = b'{"index":{"_id":"1"}}\n' + body + b'\n{"index":{"_id":"2"}}\n{"s":1}\n'
             items = (await proxy.post(f"/{index_name}/_bulk", lines)).data["items"]
@@ -192,7 +192,7 @@ async def touched(proxy: Client, index_name: str) -> str:
 
 
 async def test_queries_that_cannot_be_given(proxy: Client, direct: Client, touched: str) -> None:
-    """Go on as they came, on every endpoint with queries, and the answer is the backend's."""
+    """Go on as they came, on every endpoint with queries, and the response is the backend's."""
     for oddity, text in QUERIES.items():
         for endpoint in ("_search", "_count", "_validate/query", "_explain/1"):
             body = text.encode()
@@ -223,8 +223,8 @@ async def test_searches_of_an_msearch(proxy: Client, direct: Client, touched: st
 async def test_an_empty_first_line(proxy: Client, touched: str) -> None:
     """Is no header to OpenSearch, and so it is none for pipelines."""
     for body in (b'\n{}\n{"size":1}\n', b'{}\n{"size":1}\n\n', b'\n{}\r\n{"size":1}\r\n'):
-        answer = await proxy.post(f"/{touched}/_msearch", body, **JSON)
-        (response,) = answer.data["responses"]
+        whole = await proxy.post(f"/{touched}/_msearch", body, **JSON)
+        (response,) = whole.data["responses"]
         assert response["hits"]["hits"][0]["_version"] == 1
 
 
@@ -232,15 +232,15 @@ async def test_final_query_pipelines(proxy: Client, touched: str) -> None:
     """Refuse a search that they cannot be given; of an msearch that item."""
     await proxy.put(f"/{touched}/_settings", {"index.query.final_pipeline": "touch"})
     for text in QUERIES.values():
-        answer = await proxy.post(f"/{touched}/_search", text.encode(), **JSON)
-        assert answer.status == 400
-        assert "[touch] always runs here" in answer.data["error"]["reason"]
+        whole = await proxy.post(f"/{touched}/_search", text.encode(), **JSON)
+        assert whole.status == 400
+        assert "[touch] always runs here" in whole.data["error"]["reason"]
         body = f'{{}}\n{text}\n{{}}\n{{"size":1}}\n'.encode()
         items = (await proxy.post(f"/{touched}/_msearch", body, **JSON)).data["responses"]
         assert [item["status"] for item in items] == [400, 200]
     for body in (b'{"index":\n{}\n', b'{"preference":"\\ud83d"}\n{}\n', b"{}\n{}"):
-        answer = await proxy.post(f"/{touched}/_msearch", body, **JSON)
-        assert answer.status == 400 or answer.data["responses"][0]["status"] == 400
+        whole = await proxy.post(f"/{touched}/_msearch", body, **JSON)
+        assert whole.status == 400 or whole.data["responses"][0]["status"] == 400
 
 
 TEMPLATES = {
@@ -300,8 +300,8 @@ async def halves(proxy: Client, direct: Client, index_name: str) -> str:
     settings = {"number_of_shards": 1, "number_of_replicas": 0}
     await direct.put(f"/{index_name}", {"settings": settings, "mappings": {"dynamic": False}})
     for number, body in enumerate(TAKEN.values()):
-        answer = await direct.put(f"/{index_name}/_doc/{number}?refresh=true", body, **JSON)
-        assert answer.status == 201
+        response = await direct.put(f"/{index_name}/_doc/{number}?refresh=true", body, **JSON)
+        assert response.status == 201
     await direct.put(f"/{index_name}/_doc/good?refresh=true", {"s": "x", "secret": 1})
     commented = b'{"s":/* " */"x","secret":1}'
     await direct.put(f"/{index_name}/_doc/comments?refresh=true", commented, **JSON)
@@ -314,7 +314,7 @@ _GOOD = b'"query":{"ids":{"values":["good"]}}'
 FORMS = ("", "pretty", "filter_path=hits,docs,responses.hits,_source", "format=yaml", "format=cbor")
 
 
-async def test_answers_that_cannot_be_given(proxy: Client, direct: Client, halves: str) -> None:
+async def test_responses_that_cannot_be_given(proxy: Client, direct: Client, halves: str) -> None:
     """Pass, in every form the backend has for them, with a Warning."""
     mget = b'{"ids":["0","1","good"]}'
     calls = [
@@ -345,27 +345,27 @@ async def test_answers_that_cannot_be_given(proxy: Client, direct: Client, halve
                 assert b"good" not in asked.encode() or b'"secret"' not in got.body
 
 
-async def test_of_many_answers_the_others_are_seen(proxy: Client, halves: str) -> None:
+async def test_of_many_responses_the_others_are_seen(proxy: Client, halves: str) -> None:
     """Documents of an `_mget` and searches of an `_msearch` are each by themselves."""
-    answer = await proxy.post(f"/{halves}/_mget", b'{"ids":["0","1","good","comments"]}')
-    docs = json.loads(answer.body)["docs"]
+    response = await proxy.post(f"/{halves}/_mget", b'{"ids":["0","1","good","comments"]}')
+    docs = json.loads(response.body)["docs"]
     assert docs[0]["_source"] == {"s": "a \ud83d b"}
-    assert b'"_source":{"s":1e400}' in answer.body
+    assert b'"_source":{"s":1e400}' in response.body
     assert [doc["_source"] for doc in docs[2:]] == [{"s": "x"}, {"s": "x"}]
     lines = b'{}\n{"query":{"ids":{"values":["0"]}}}\n{}\n{"query":{"ids":{"values":["good"]}}}\n'
-    answer = await proxy.post(f"/{halves}/_msearch", lines, **JSON)
-    first, second = json.loads(answer.body)["responses"]
+    response = await proxy.post(f"/{halves}/_msearch", lines, **JSON)
+    first, second = json.loads(response.body)["responses"]
     assert first["hits"]["hits"][0]["_source"] == {"s": "a \ud83d b"}
     assert second["hits"]["hits"][0]["_source"] == {"s": "x"}
-    assert warned(answer, "hide")
+    assert warned(response, "hide")
 
 
 async def test_comments_that_were_stored(proxy: Client, halves: str) -> None:
-    """Stand in answers too; pipelines see what they mean."""
+    """Stand in responses too; pipelines see what they mean."""
     for target in ("_search?q=_id:comments", "_doc/comments", "_source/comments"):
-        answer = await proxy.get(f"/{halves}/{target}")
-        assert b"secret" not in answer.body, target
-        assert "Warning" not in answer.headers
+        response = await proxy.get(f"/{halves}/{target}")
+        assert b"secret" not in response.body, target
+        assert "Warning" not in response.headers
 
 
 async def test_pages_of_a_scroll(proxy: Client, halves: str) -> None:
@@ -382,14 +382,14 @@ async def test_pages_of_a_scroll(proxy: Client, halves: str) -> None:
 
 
 async def test_final_result_pipelines(proxy: Client, halves: str) -> None:
-    """Refuse an answer that they cannot be given, so that nothing they would hide is seen."""
+    """Refuse a response that they cannot be given, so that nothing they would hide is seen."""
     await proxy.put(f"/{halves}/_settings", {"index.result.final_pipeline": "hide"})
     for form in FORMS:
-        answer = await proxy.get(f"/{halves}/_search?{form}")
-        assert answer.status == 500
-        assert b"secret" not in answer.body.replace(b"_source.secret", b"")
-        answer = await proxy.get(f"/{halves}/_doc/0?{form}")
-        assert answer.status == 500
+        response = await proxy.get(f"/{halves}/_search?{form}")
+        assert response.status == 500
+        assert b"secret" not in response.body.replace(b"_source.secret", b"")
+        response = await proxy.get(f"/{halves}/_doc/0?{form}")
+        assert response.status == 500
     docs = (await proxy.post(f"/{halves}/_mget", b'{"ids":["0","good"]}')).data["docs"]
     assert docs[0]["error"]["type"] == "pipeline_execution_exception"
     assert docs[1]["_source"] == {"s": "x"}
@@ -408,8 +408,8 @@ async def test_a_bulk_whose_error_quotes_half_a_pair(
         b'{"index":{"_id":"3"}}\n{"n":3}\n'
     )
     for form in ("", "?filter_path=items.*.status,errors", "?format=yaml"):
-        answer = await proxy.post(f"/{index_name}/_bulk{form}", body)
-        assert answer.status == 200, answer.body
+        response = await proxy.post(f"/{index_name}/_bulk{form}", body)
+        assert response.status == 200, response.body
     items = json.loads((await proxy.post(f"/{index_name}/_bulk", body)).body)["items"]
     assert [item["index"]["status"] for item in items] == [400, 422, 200]
     assert "a" in items[0]["index"]["error"]["reason"]
@@ -430,11 +430,11 @@ async def test_trying_a_pipeline_on_deep_values(proxy: Client) -> None:
         made = await proxy.post(
             "/_pipeline/deepen/_execute?verbose=true", {"input": {"levels": levels}}
         )
-        for answer in (given, made):
-            assert answer.status in ((200,) if levels <= 250 else (200, 400)), levels
-            if answer.status == 200 and answer.data["outcome"] != "done":
+        for response in (given, made):
+            assert response.status in ((200,) if levels <= 250 else (200, 400)), levels
+            if response.status == 200 and response.data["outcome"] != "done":
                 assert levels > 250
-                assert answer.data["error"]["kind"] == "invalid_result"
+                assert response.data["error"]["kind"] == "invalid_result"
 
 
 async def test_trying_a_pipeline_on_what_is_stored(proxy: Client, halves: str) -> None:
@@ -442,9 +442,9 @@ async def test_trying_a_pipeline_on_what_is_stored(proxy: Client, halves: str) -
     for number in range(len(TAKEN)):
         body = {"index": halves, "id": str(number)}
         await proxy.define("same", "document", "def document(doc, context):\n    return doc\n")
-        answer = await proxy.post("/_pipeline/same/_execute", body)
-        assert answer.status == 400
-        assert "cannot" in answer.error["reason"] or "can read" in answer.error["reason"]
+        response = await proxy.post("/_pipeline/same/_execute", body)
+        assert response.status == 400
+        assert "cannot" in response.error["reason"] or "can read" in response.error["reason"]
 
 
 async def test_deep_documents(proxy: Client, direct: Client, marked: str) -> None:
@@ -464,9 +464,9 @@ async def test_gzip_and_deflate(proxy: Client, direct: Client, marked: str) -> N
         body = pack(line * 2000)
         assert len(line) * 2000 / len(body) > 200
         headers = {**JSON, "Content-Encoding": coding}
-        answer = await proxy.call("POST", f"/{marked}/_bulk", body, headers)
-        assert answer.status == 200
-        assert answer.data["errors"] is False
+        response = await proxy.call("POST", f"/{marked}/_bulk", body, headers)
+        assert response.status == 200
+        assert response.data["errors"] is False
     cut = gzip.compress(b'{"s":"x"}')[:-4]
     headers = {**JSON, "Content-Encoding": "gzip"}
     assert (await proxy.call("PUT", f"/{marked}/_doc/cut", cut, headers)).status == 201

@@ -10,7 +10,7 @@ import pytest
 
 from proxy.embedded import ClusterOptions, EmbeddedCluster
 from tests.backends import running
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, connect
 
 OLDER = {
@@ -55,9 +55,9 @@ async def prepared(proxy: Client, index: str) -> None:
     await proxy.define("mark", "result", MARK)
 
 
-def paged(answer: Answer, expected: list[str]) -> None:
-    assert answer.status == 200, answer.body
-    assert (answer.ids, answer.data["marked"]) == (expected, "yes")
+def paged(response: Response, expected: list[str]) -> None:
+    assert response.status == 200, response.body
+    assert (response.ids, response.data["marked"]) == (expected, "yes")
 
 
 async def test_without_pipelines_requests_pass(
@@ -103,8 +103,8 @@ async def test_document_pipelines_run(proxy: Client, index_name: str) -> None:
         for number, document in enumerate(documents, 3)
         for line in ({"index": {"_id": str(number)}}, document)
     ]
-    answer = await proxy.post(f"{url}/_bulk?refresh=true", b"\n".join([*lines, b""]))
-    items = [item["index"] for item in answer.data["items"]]
+    response = await proxy.post(f"{url}/_bulk?refresh=true", b"\n".join([*lines, b""]))
+    items = [item["index"] for item in response.data["items"]]
     assert [(item["_id"], item["status"]) for item in items] == [
         ("3", 201),
         ("4", 400),

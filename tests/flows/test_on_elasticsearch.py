@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from proxy.embedded import EmbeddedCluster
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, connect
 
 CUT = "def query(r, c):\n    c.state['asked'] = 'yes'\n    return {**r, 'size': 2, 'sort': ['n']}\n"
@@ -43,14 +43,14 @@ async def prepared(proxy: Client, index: str) -> None:
 
 
 async def test_query_and_result_pipelines_run(proxy: Client, index_name: str) -> None:
-    """By default, in the order named, or not at all; the answer keeps the product header."""
+    """By default, in the order named, or not at all; the response keeps the product header."""
     await prepared(proxy, index_name)
     await proxy.define("reverse", "result", REVERSE)
     await proxy.attach(index_name, query="cut", result="mark")
     url = f"/{index_name}/_search"
-    answer = await proxy.get(url)
-    assert (answer.ids, answer.data["marked"]) == (["0", "1"], "yes")
-    assert PRODUCT in answer.headers.items()
+    response = await proxy.get(url)
+    assert (response.ids, response.data["marked"]) == (["0", "1"], "yes")
+    assert PRODUCT in response.headers.items()
     assert (await proxy.get(f"{url}?pipeline=cut,reverse")).ids == ["1", "0"]
     assert len((await proxy.get(f"{url}?pipeline=_none")).ids) == 5
     assert (await proxy.get(f"/{index_name}/_count?pipeline=cut")).data["count"] == 5
@@ -63,24 +63,24 @@ async def test_query_and_result_pipelines_run(proxy: Client, index_name: str) ->
 async def test_a_search_in_vendor_media_types_runs_pipelines(
     proxy: Client, index_name: str
 ) -> None:
-    """The version that the client asked for stands in the answer."""
+    """The version that the client asked for stands in the response."""
     await prepared(proxy, index_name)
     headers = {"Accept": V9, "Content-Type": V9}
     url = f"/{index_name}/_search?pipeline=cut,mark"
-    answer = await proxy.call("POST", url, {"query": {"match_all": {}}}, headers)
-    assert (answer.ids, answer.data["marked"]) == (["0", "1"], "yes")
-    assert answer.headers["Content-Type"] == V9.replace(" ", "")
+    response = await proxy.call("POST", url, {"query": {"match_all": {}}}, headers)
+    assert (response.ids, response.data["marked"]) == (["0", "1"], "yes")
+    assert response.headers["Content-Type"] == V9.replace(" ", "")
 
 
-async def test_a_failing_query_stage_leaves_the_original_answer(
+async def test_a_failing_query_stage_leaves_the_original_response(
     proxy: Client, index_name: str
 ) -> None:
     """With a Warning, and counted as degraded."""
     await proxy.index(index_name, {"1": {}})
     await proxy.define("broken", "query", BROKEN)
-    answer = await proxy.get(f"/{index_name}/_search?pipeline=broken")
-    assert (answer.status, answer.ids) == (200, ["1"])
-    assert "udf_exception" in answer.headers["Warning"]
+    response = await proxy.get(f"/{index_name}/_search?pipeline=broken")
+    assert (response.status, response.ids) == (200, ["1"])
+    assert "udf_exception" in response.headers["Warning"]
     assert (await proxy.get("/_pipeline/broken/_stats")).data["degraded"] == 1
 
 
@@ -104,8 +104,8 @@ async def test_document_pipelines_enrich_reject_and_fail(proxy: Client, index_na
         for number, document in enumerate(documents, 3)
         for line in ({"index": {"_id": str(number)}}, document)
     ]
-    answer = await proxy.post(f"{url}/_bulk?refresh=true", b"\n".join([*lines, b""]))
-    items = [item["index"] for item in answer.data["items"]]
+    response = await proxy.post(f"{url}/_bulk?refresh=true", b"\n".join([*lines, b""]))
+    items = [item["index"] for item in response.data["items"]]
     assert [item["_id"] for item in items] == ["3", "4", "5", "6", "7"]
     assert [item["status"] for item in items] == [201, 400, 400, 200, 201]
     assert (await proxy.get(f"{url}/_source/7")).data["seen"] is True
@@ -153,17 +153,17 @@ async def test_a_final_pipeline_cannot_be_turned_off(proxy: Client, index_name: 
     await prepared(proxy, index_name)
     settings = {"index.result.final_pipeline": "mark"}
     assert (await proxy.put(f"/{index_name}/_settings", settings)).status == 200
-    answer = await proxy.get(f"/{index_name}/_search?pipeline=_none")
-    assert "marked" in answer.data
+    response = await proxy.get(f"/{index_name}/_search?pipeline=_none")
+    assert "marked" in response.data
     sql = await proxy.post("/_query", {"query": f'FROM "{index_name}"'})
     assert sql.status == 403
     terms = await proxy.post(f"/{index_name}/_terms_enum", {"field": "n"})
     assert terms.status == 403
 
 
-def paged(answer: Answer, expected: list[str]) -> None:
-    assert answer.status == 200, answer.body
-    assert (answer.ids, answer.data["marked"]) == (expected, "yes")
+def paged(response: Response, expected: list[str]) -> None:
+    assert response.status == 200, response.body
+    assert (response.ids, response.data["marked"]) == (expected, "yes")
 
 
 async def test_scrolls_and_points_in_time_keep_their_pipelines(

@@ -18,7 +18,7 @@ from proxy.workers.context import Place
 from tests.client import Client
 from tests.conftest import StartProxy, connect
 from tests.proxy.wire import Client as RawClient
-from tests.proxy.wire import Message, ScriptedBackend, Wire, answer, request
+from tests.proxy.wire import Message, ScriptedBackend, Wire, http_response, request
 
 DOCUMENTS = {"1": {"title": "red laptop"}, "2": {"title": "blue notebook"}}
 JSON = "Content-Type: application/json"
@@ -61,7 +61,7 @@ class Held:
 
     async def end(self) -> Message:
         await self.raw.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY))
-        return await self.raw.answer("POST")
+        return await self.raw.read_response("POST")
 
 
 async def waiting(watch: Client, count: int) -> None:
@@ -117,7 +117,7 @@ async def test_a_refused_body_is_not_awaited(start_proxy: StartProxy, index_name
         assert (await held.end()).status == 200
 
 
-async def test_those_who_wait_are_answered_in_their_turn(
+async def test_those_who_wait_are_served_in_their_turn(
     start_proxy: StartProxy, index_name: str
 ) -> None:
     """One waits, the next is refused, and one whose client leaves makes room."""
@@ -139,12 +139,12 @@ async def test_those_who_wait_are_answered_in_their_turn(
         await waiting(watch, 1)
         check_refused(await third.ask(request(search)), b"1 requests are being answered and 1 wait")
         assert (await held.end()).status == 200
-        assert (await second.answer()).status == 200
+        assert (await second.read_response()).status == 200
         assert (await third.ask(request(search))).status == 200
 
 
 async def test_who_waits_too_long_is_refused(start_proxy: StartProxy, index_name: str) -> None:
-    """After queue_timeout, with the same answer."""
+    """After queue_timeout, with the same response."""
     server = await start_proxy(max_in_flight=1, queue_timeout=0.05)
     async with connect(server) as watch, raw_client(server) as raw, raw_client(server) as other:
         await watch.index(index_name, DOCUMENTS)
@@ -174,11 +174,11 @@ async def test_one_index_cannot_take_every_place(start_proxy: StartProxy, index_
         assert await metric(watch, 'querymill_refused_requests_total{reason="index"}') == 1
         assert (await third.ask(request(f"/{other_index}/_search"))).status == 200
         assert (await held.end()).status == 200
-        assert (await second.answer()).status == 200
+        assert (await second.read_response()).status == 200
         assert (await third.ask(both)).status == 200
 
 
-async def test_administration_is_answered_during_overload(
+async def test_administration_is_served_during_overload(
     start_proxy: StartProxy, index_name: str
 ) -> None:
     """With every place and every connection to the backend taken, it has its own."""
@@ -202,7 +202,7 @@ async def test_administration_is_answered_during_overload(
         await watch.define("one", "query", SIZE_ONE)
         assert (await watch.get("/_pipeline/one/_stats")).data["count"] == 0
         await raw.send(upload[-1:])
-        assert (await raw.answer("POST")).status == 200
+        assert (await raw.read_response("POST")).status == 200
         assert (await held.end()).status == 200
 
 
@@ -223,11 +223,11 @@ async def test_a_pipeline_that_hangs_is_turned_off(
 
         async def searched() -> str:
             """What the client is told of the hanging pipeline; the other one does its work."""
-            answer = await client.get(f"/{index_name}/_search")
-            assert (answer.status, len(answer.ids)) == (200, 2)
+            http_response = await client.get(f"/{index_name}/_search")
+            assert (http_response.status, len(http_response.ids)) == (200, 2)
             good = await client.get(f"/{other}/_search")
             assert (len(good.ids), good.headers.get("Warning")) == (1, None)
-            return answer.headers.get("Warning", "")
+            return http_response.headers.get("Warning", "")
 
         for _ in range(3):
             assert (await client.get("/_pipeline/endless/_stats")).data["breaker"] == {
@@ -255,8 +255,8 @@ async def test_a_pipeline_that_hangs_is_turned_off(
         await client.define("another", "query", SIZE_ONE)
         assert "is turned off" in await searched()
         await client.put_udf("endless", f"# @udf: version=1.1.0\n{SIZE_ONE}")
-        answer = await client.get(f"/{index_name}/_search")
-        assert (len(answer.ids), answer.headers.get("Warning")) == (1, None)
+        http_response = await client.get(f"/{index_name}/_search")
+        assert (len(http_response.ids), http_response.headers.get("Warning")) == (1, None)
         assert await metric(client, 'querymill_breaker_open{pipeline="endless"}') == 0
 
 
@@ -304,7 +304,7 @@ async def test_a_refusal_does_not_wait_for_a_slow_store(runtime: Runtime) -> Non
         await wire.closed_by_peer.wait()
 
     async with ScriptedBackend() as backend:
-        backend.reply = answer(b"{}", "404 Not Found")
+        backend.reply = http_response(b"{}", "404 Not Found")
         given = {"backend": (backend.url,), "listen": "127.0.0.1:0"}
         settings = load({**given, "max_in_flight": 1, "max_waiting": 0}, {})
         async with open_proxy(settings, runtime, place) as server, raw_client(server) as raw:
@@ -327,7 +327,7 @@ async def test_health_does_not_wait_for_a_slow_store(runtime: Runtime) -> None:
         await wire.closed_by_peer.wait()
 
     async with ScriptedBackend() as backend:
-        backend.reply = answer(b"{}", "404 Not Found")
+        backend.reply = http_response(b"{}", "404 Not Found")
         settings = load({"backend": (backend.url,), "listen": "127.0.0.1:0"}, {})
         async with open_proxy(settings, runtime, place) as server, raw_client(server) as raw:
             backend.reply = hang

@@ -1,4 +1,4 @@
-"""Straight to OpenSearch and through the proxy: the same answers, byte for byte."""
+"""Straight to OpenSearch and through the proxy: the same responses, byte for byte."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 GZIP = {"Accept-Encoding": "gzip"}
 
-# Names of one length, so that the answers have one length too.
+# Names of one length, so that the responses have one length too.
 DIRECT, PROXIED = "flow-pass-d", "flow-pass-p"
 
 
@@ -140,7 +140,7 @@ CHANGING = (b"content-length", b"task_resource_usage")
 
 @dataclass
 class Seen:
-    """An answer with what may differ taken out."""
+    """A response with what may differ taken out."""
 
     status: int
     reason: str | None
@@ -171,7 +171,7 @@ async def ask(session: aiohttp.ClientSession, step: Step, index: str) -> Seen:
         return Seen(response.status, response.reason, fields, content)
 
 
-async def test_same_answers(opensearch: EmbeddedCluster, start_proxy: StartProxy) -> None:
+async def test_same_responses(opensearch: EmbeddedCluster, start_proxy: StartProxy) -> None:
     """Every kind of call, good and bad, is answered the same through the proxy as without it."""
     server = await start_proxy()
     different: list[tuple[str, Seen, Seen]] = []
@@ -191,7 +191,7 @@ async def test_same_answers(opensearch: EmbeddedCluster, start_proxy: StartProxy
 async def test_large_gzip_bulk(
     opensearch: EmbeddedCluster, start_proxy: StartProxy, count: int
 ) -> None:
-    """A compressed bulk of many documents is stored whole, and a large answer comes back whole."""
+    """A compressed bulk of many documents is stored, and a large response comes back, whole."""
     server = await start_proxy()
     index = "flow-pass-large"
     filler = "lorem ipsum " * 60
@@ -203,8 +203,8 @@ async def test_large_gzip_bulk(
         headers = NDJSON | {"Content-Encoding": "gzip"}
         url = f"/{index}/_bulk?refresh=true"
         async with session.post(url, data=gzip.compress(lines, 1), headers=headers) as response:
-            answer = await response.json()
-            assert (answer["errors"], len(answer["items"])) == (False, count)
+            stored = await response.json()
+            assert (stored["errors"], len(stored["items"])) == (False, count)
         async with session.get(f"/{index}/_search?size={count}&sort=n") as response:
             hits = (await response.json())["hits"]["hits"]
             assert [hit["_source"]["n"] for hit in hits] == list(range(count))

@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 
 from proxy.embedded import EmbeddedCluster
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, StartProxy, connect
 
 NARROW = "def query(r, c):\n    return {**r, 'query': {'term': {'n': 1}}}\n"
@@ -52,8 +52,8 @@ async def either(each_backend: EmbeddedCluster, start_on: StartOn) -> AsyncItera
         yield client
 
 
-def told(answer: Answer) -> str:
-    return " ".join(answer.headers.getall("Warning", []))
+def reported(response: Response) -> str:
+    return " ".join(response.headers.getall("Warning", []))
 
 
 async def test_a_verbose_run_ends_as_the_real_one(proxy: Client, index_name: str) -> None:
@@ -79,8 +79,8 @@ async def test_explain_takes_a_pipeline_by_name(proxy: Client, index_name: str) 
     matched = []
     for doc_id in ("0", "1"):
         url = f"/{index_name}/_explain/{doc_id}?pipeline=narrow"
-        answer = await proxy.post(url, {"query": {"match_all": {}}})
-        matched.append(answer.data["matched"])
+        response = await proxy.post(url, {"query": {"match_all": {}}})
+        matched.append(response.data["matched"])
     assert matched == [False, True]
 
 
@@ -109,7 +109,7 @@ async def test_a_search_without_an_index_has_the_default_of_all(
     await proxy.index(f"{index_name}-plain", {"9": {"n": 9}})
     mixed = await proxy.get(target)
     assert "9" in mixed.ids
-    assert "have different query pipelines" in told(mixed)
+    assert "have different query pipelines" in reported(mixed)
     await proxy.attach(index_name, query=None)
     await proxy.attach("*", query="narrow")
     same = await proxy.get(target)
@@ -126,12 +126,14 @@ async def test_an_index_without_a_default_gets_none_from_its_neighbour(
         await prepared(proxy, index_name)
         await proxy.index(f"{index_name}-plain", {"9": {"n": 9}})
         await proxy.attach(index_name, query="narrow")
-        answer = await proxy.get(f"/{index_name},{index_name}-plain/_search")
+        response = await proxy.get(f"/{index_name},{index_name}-plain/_search")
         if on_conflict == "error":
-            assert (answer.status, "[narrow], none" in answer.error["reason"]) == (400, True)
+            assert (response.status, "[narrow], none" in response.error["reason"]) == (400, True)
         else:
-            assert sorted(answer.ids) == ["0", "1", "2", "9"]
-            assert "have different query pipelines: [narrow], none; none was run" in told(answer)
+            assert sorted(response.ids) == ["0", "1", "2", "9"]
+            assert "have different query pipelines: [narrow], none; none was run" in reported(
+                response
+            )
 
 
 @pytest.mark.parametrize(
@@ -156,10 +158,10 @@ async def test_names_that_mean_nothing_hide_no_pipeline(
     settings = {"index.query.final_pipeline": "narrow", "index.result.final_pipeline": "redact"}
     assert (await either.put(f"/{index_name}/_settings", settings)).status == 200
     target = expression.format(index=index_name)
-    answer = await either.get(f"/{target}/_search?ignore_unavailable=true")
-    assert b"secret" not in answer.body
-    if answer.status == 200:
-        assert answer.ids == ["1"]
+    response = await either.get(f"/{target}/_search?ignore_unavailable=true")
+    assert b"secret" not in response.body
+    if response.status == 200:
+        assert response.ids == ["1"]
 
 
 @pytest.mark.parametrize("phases", ["default", "final"])
@@ -169,10 +171,10 @@ async def test_a_name_that_means_nothing_hides_no_default_silently(
     """It runs, or the client is told that it did not."""
     await prepared(proxy, index_name)
     await proxy.put(f"/{index_name}/_settings", {f"index.query.{phases}_pipeline": "narrow"})
-    answer = await proxy.get(f"/{index_name},no-such-index/_search?ignore_unavailable=true")
-    if answer.ids != ["1"]:
+    response = await proxy.get(f"/{index_name},no-such-index/_search?ignore_unavailable=true")
+    if response.ids != ["1"]:
         assert phases == "default"
-        assert "have different query pipelines" in told(answer)
+        assert "have different query pipelines" in reported(response)
 
 
 async def test_what_is_attached_to_a_data_stream_holds_for_its_backing_indices(
@@ -192,9 +194,9 @@ async def test_what_is_attached_to_a_data_stream_holds_for_its_backing_indices(
     backing = streams[0]["indices"][0]["index_name"]
     try:
         for target in (stream, f"{stream}*", backing, f"{backing[:-3]}*", f".ds-{stream}*"):
-            answer = await proxy.get(f"/{target}/_search")
-            assert len(answer.ids) == 1, target
-            assert b"secret" not in answer.body, target
+            response = await proxy.get(f"/{target}/_search")
+            assert len(response.ids) == 1, target
+            assert b"secret" not in response.body, target
     finally:
         await proxy.delete(f"/_data_stream/{stream}")
         await proxy.delete(f"/_index_template/{stream}")

@@ -28,9 +28,9 @@ async def prepared(proxy: Client, index: str) -> None:
 
 
 async def opened(proxy: Client, index: str) -> str:
-    answer = await proxy.post(f"/{index}/{POINT}?keep_alive=1m")
-    pit_id = str(answer.data["pit_id"])
-    assert pit_id.startswith("qm1."), answer.body
+    response = await proxy.post(f"/{index}/{POINT}?keep_alive=1m")
+    pit_id = str(response.data["pit_id"])
+    assert pit_id.startswith("qm1."), response.body
     return pit_id
 
 
@@ -46,10 +46,10 @@ async def test_an_id_is_given_out_in_every_format(
     """One in YAML or CBOR has the pipelines of its indices too."""
     await prepared(proxy, index_name)
     path = f"/{index_name}/{POINT}?keep_alive=1m"
-    answer = await proxy.call("POST", path, None, {"Accept": media_type})
+    response = await proxy.call("POST", path, None, {"Accept": media_type})
     read = cbor2.loads if media_type.endswith("cbor") else yaml.safe_load
-    pit_id = read(answer.body)["pit_id"]
-    assert answer.headers["Content-Type"] == media_type
+    pit_id = read(response.body)["pit_id"]
+    assert response.headers["Content-Type"] == media_type
     page = await proxy.post("/_search", {"pit": {"id": pit_id}})
     assert (page.data["marked"], page.data["pit_id"]) == (True, pit_id)
     filtered = await proxy.post(f"{path}&filter_path=pit_id&pretty")
@@ -57,16 +57,16 @@ async def test_an_id_is_given_out_in_every_format(
     assert filtered.data["pit_id"].startswith("qm1.")
 
 
-async def test_closing_answers_with_the_ids_that_were_sent(
+async def test_closing_responds_with_the_ids_that_were_sent(
     proxy: Client, direct: Client, index_name: str
 ) -> None:
-    """In every form of the body and of the answer; one of the backend's stays the backend's."""
+    """In every form of the body and of the response; one of the backend's stays the backend's."""
     await prepared(proxy, index_name)
     theirs = (await direct.post(f"/{index_name}/{POINT}?keep_alive=1m")).data["pit_id"]
     ids = [await opened(proxy, index_name), theirs]
-    answer = await proxy.call("DELETE", CLOSE, {"pit_id": ids})
-    told = {pit["pit_id"]: pit["successful"] for pit in answer.data["pits"]}
-    assert told == dict.fromkeys(ids, True)
+    response = await proxy.call("DELETE", CLOSE, {"pit_id": ids})
+    reported = {pit["pit_id"]: pit["successful"] for pit in response.data["pits"]}
+    assert reported == dict.fromkeys(ids, True)
     for body, headers, query in (
         ("json", {}, ""),
         ("json", {"Accept-Encoding": "gzip"}, "?pretty"),
@@ -86,9 +86,9 @@ async def test_closing_answers_with_the_ids_that_were_sent(
             sent = b'{"pit_id": ["\\u0071m1.%b"]}' % pit_id[4:].encode()
         elif body != "json":
             sent = yaml.safe_dump(value).encode() if body == "yaml" else cbor2.dumps(value)
-        answer = await proxy.call("DELETE", f"{CLOSE}{query}", sent, headers)
-        assert answer.status == 200, (body, answer.body)
-        assert [pit["pit_id"] for pit in answer.data["pits"]] == [pit_id], (body, answer.body)
+        response = await proxy.call("DELETE", f"{CLOSE}{query}", sent, headers)
+        assert response.status == 200, (body, response.body)
+        assert [pit["pit_id"] for pit in response.data["pits"]] == [pit_id], (body, response.body)
         search = await proxy.post("/_search", {"pit": {"id": pit_id}})
         assert search.status == 404, (body, search.body)
     in_yaml = await proxy.call(
@@ -113,8 +113,8 @@ async def test_lists_have_the_ids_that_were_given_out(
     theirs = (await direct.post(f"/{index_name}/{POINT}?keep_alive=1m")).data["pit_id"]
 
     async def listed(client: Client, query: str = "") -> set[str]:
-        answer = await client.get(f"{CLOSE}/_all{query}")
-        return {pit["pit_id"] for pit in answer.data["pits"]}
+        response = await client.get(f"{CLOSE}/_all{query}")
+        return {pit["pit_id"] for pit in response.data["pits"]}
 
     assert await listed(proxy) == {given, theirs}
     assert await listed(proxy, "?filter_path=pits.pit_id&pretty") == {given, theirs}
@@ -143,8 +143,8 @@ async def test_segments_of_a_point_in_time(proxy: Client, index_name: str) -> No
         (source, None, {}),
     ):
         headers = {**headers, "Accept": "text/plain"}
-        answer = await proxy.call("GET", f"/_cat/pit_segments{query}", body, headers)
-        assert (answer.status, answer.body) == (200, expected), answer.body
+        response = await proxy.call("GET", f"/_cat/pit_segments{query}", body, headers)
+        assert (response.status, response.body) == (200, expected), response.body
     assert (await proxy.get("/_cat/pit_segments/_all")).status == 200
     broken = pit_id[:-4] + "AAAA"
     assert (await proxy.get("/_cat/pit_segments", {"pit_id": [broken]})).status == 400

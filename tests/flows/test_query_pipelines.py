@@ -23,10 +23,10 @@ async def test_a_query_pipeline_changes_what_is_found(proxy: Client, index_name:
     body = {"query": {"match": {"title": "laptop"}}}
     assert (await proxy.post(f"/{index_name}/_search", body)).ids == ["1"]
     await proxy.attach(index_name, query="notebooks")
-    answer = await proxy.post(f"/{index_name}/_search", body)
-    assert sorted(answer.ids) == ["1", "2"]
-    assert answer.headers["Querymill-Pipelines"] == "notebooks@1.0.0#1"
-    assert answer.headers["Server-Timing"].startswith("notebooks;dur=")
+    response = await proxy.post(f"/{index_name}/_search", body)
+    assert sorted(response.ids) == ["1", "2"]
+    assert response.headers["Querymill-Pipelines"] == "notebooks@1.0.0#1"
+    assert response.headers["Server-Timing"].startswith("notebooks;dur=")
 
 
 SIZE_ONE = "def query(request, context):\n    request['size'] = 1\n    return request\n"
@@ -47,10 +47,10 @@ async def test_a_get_search_in_the_url_is_seen_and_rewritten(
     await proxy.define("everything", "query", source)
     url = f"/{index_name}/_search?q=laptop&df=title&size=5&sort=_id:desc&pretty"
     assert (await proxy.get(url)).ids == ["1"]
-    answer = await proxy.get(url + "&pipeline=everything")
-    assert answer.ids == ["2", "1"]
-    assert "Warning" not in answer.headers
-    assert b"\n  " in answer.body
+    response = await proxy.get(url + "&pipeline=everything")
+    assert response.ids == ["2", "1"]
+    assert "Warning" not in response.headers
+    assert b"\n  " in response.body
 
 
 async def test_a_body_in_the_source_parameter_is_rewritten(proxy: Client, index_name: str) -> None:
@@ -84,16 +84,16 @@ async def test_the_pipeline_parameter_replaces_the_default_and_none_turns_it_off
 async def test_a_failing_query_stage_leaves_the_query_as_it_was(
     proxy: Client, index_name: str
 ) -> None:
-    """The original answer comes with a Warning, and the run counts as degraded."""
+    """The original response comes with a Warning, and the run counts as degraded."""
     await proxy.index(index_name, DOCUMENTS)
     await proxy.define("broken", "query", BROKEN)
     body = {"query": {"match": {"title": "laptop"}}}
-    answer = await proxy.post(f"/{index_name}/_search?pipeline=broken", body)
-    assert (answer.status, answer.ids) == (200, ["1"])
-    assert answer.headers["Warning"].startswith(
+    response = await proxy.post(f"/{index_name}/_search?pipeline=broken", body)
+    assert (response.status, response.ids) == (200, ["1"])
+    assert response.headers["Warning"].startswith(
         '299 querymill "pipeline [broken@1.0.0#1] degraded: stage [broken] failed (udf_exception)'
     )
-    assert "no luck" in answer.headers["Warning"]
+    assert "no luck" in response.headers["Warning"]
     stats = (await proxy.get("/_pipeline/broken/_stats")).data
     assert (stats["count"], stats["degraded"], stats["success"]) == (1, 1, 0)
     assert stats["stages"]["broken"]["errors"] == {"udf_exception": 1}
@@ -107,9 +107,9 @@ async def test_on_error_fail_turns_a_failing_stage_into_an_error(
     """A 500 in the backend's envelope names pipeline, stage and the id that is in the log."""
     await proxy.index(index_name, DOCUMENTS)
     await proxy.define("broken", "query", BROKEN, on_error="fail")
-    answer = await proxy.get(f"/{index_name}/_search?pipeline=broken")
-    assert answer.status == 500
-    error = answer.error
+    response = await proxy.get(f"/{index_name}/_search?pipeline=broken")
+    assert response.status == 500
+    error = response.error
     assert error["type"] == "pipeline_execution_exception"
     assert (error["pipeline"], error["stage"], error["kind"]) == (
         "broken",
@@ -125,10 +125,10 @@ async def test_a_udf_can_refuse_a_search(proxy: Client, index_name: str) -> None
     await proxy.index(index_name, DOCUMENTS)
     source = "def query(request, context):\n    reject('too broad', 422)\n"
     await proxy.define("strict", "query", source)
-    answer = await proxy.get(f"/{index_name}/_search?pipeline=strict")
-    assert answer.status == 422
-    assert answer.error["type"] == "pipeline_rejected_exception"
-    assert (answer.error["reason"], answer.error["stage"]) == (
+    response = await proxy.get(f"/{index_name}/_search?pipeline=strict")
+    assert response.status == 422
+    assert response.error["type"] == "pipeline_rejected_exception"
+    assert (response.error["reason"], response.error["stage"]) == (
         "pipeline [strict] stage [strict]: too broad",
         "strict",
     )
@@ -147,10 +147,10 @@ async def test_metadata_of_a_query_pipeline_reaches_the_client_and_not_the_backe
     )
     await proxy.define("noting", "query", source)
     body = {"query": {"match": {"title": "laptop"}}}
-    answer = await proxy.post(f"/{index_name}/_search?pipeline=noting", body)
-    assert answer.data["_pipeline_metadata"] == {"note": "seen"}
-    assert answer.body.startswith(b'{"_pipeline_metadata":{"note":"seen"},"took"')
-    assert answer.ids == ["1"]
+    response = await proxy.post(f"/{index_name}/_search?pipeline=noting", body)
+    assert response.data["_pipeline_metadata"] == {"note": "seen"}
+    assert response.body.startswith(b'{"_pipeline_metadata":{"note":"seen"},"took"')
+    assert response.ids == ["1"]
 
 
 async def test_a_udf_sees_only_the_headers_it_may(proxy: Client, index_name: str) -> None:
@@ -163,12 +163,12 @@ async def test_a_udf_sees_only_the_headers_it_may(proxy: Client, index_name: str
         "    return request\n"
     )
     await proxy.define("seeing", "query", source)
-    answer = await proxy.call(
+    response = await proxy.call(
         "GET",
         f"/{index_name}/_search?pipeline=seeing",
         headers={"X-Opaque-Id": "me", "Authorization": "Basic c2VjcmV0", "X-Other": "no"},
     )
-    assert answer.data["_pipeline_metadata"] == {
+    assert response.data["_pipeline_metadata"] == {
         "headers": {"x-opaque-id": "me"},
         "index": index_name,
         "phase": "query",
@@ -184,8 +184,8 @@ async def test_large_numbers_survive_a_rewrite(proxy: Client, index_name: str) -
     await proxy.define("one", "query", SIZE_ONE)
     body = b'{"query": {"term": {"n": 18446744073709551615}}, "from": 0}'
     for parameters in ("pipeline=one", "pipeline=one&track_total_hits=true"):
-        answer = await proxy.post(f"/{index_name}/_search?{parameters}", body)
-        assert answer.ids == ["1"], answer.body
+        response = await proxy.post(f"/{index_name}/_search?{parameters}", body)
+        assert response.ids == ["1"], response.body
 
 
 async def test_what_a_search_cannot_run_is_refused(proxy: Client, index_name: str) -> None:
@@ -214,8 +214,8 @@ async def test_what_a_search_cannot_run_is_refused(proxy: Client, index_name: st
 
 
 async def test_an_error_of_the_backend_passes_through(proxy: Client, index_name: str) -> None:
-    """What the backend refuses after a rewrite is its own answer, status and body."""
+    """What the backend refuses after a rewrite is its own response, status and body."""
     await proxy.define("one", "query", SIZE_ONE)
-    answer = await proxy.get(f"/{index_name}/_search?pipeline=one")
-    assert answer.status == 404
-    assert answer.error["type"] == "index_not_found_exception"
+    response = await proxy.get(f"/{index_name}/_search?pipeline=one")
+    assert response.status == 404
+    assert response.error["type"] == "index_not_found_exception"

@@ -50,15 +50,15 @@ async def test_msearch_runs_the_pipelines_of_each_item(proxy: Client, index_name
         {"index": "no-such-index"},
         {},
     )
-    answer = await proxy.post(f"/{index_name}/_msearch", body)
-    assert answer.status == 200, answer.body
-    first, second, third, fourth, fifth = answer.data["responses"]
+    response = await proxy.post(f"/{index_name}/_msearch", body)
+    assert response.status == 200, response.body
+    first, second, third, fourth, fifth = response.data["responses"]
     assert (ids(first), first["marked"]) == (["1"], {"term": {"kind": "seen"}})
     assert (ids(second), "marked" in second) == (["9"], False)
     assert (ids(third), "marked" in third) == (["1"], True)
     assert (len(ids(fourth)), "marked" in fourth) == (2, False)
     assert fifth["status"] == 404
-    assert answer.headers["Querymill-Pipelines"] == "seen@1.0.0#1, mark@1.0.0#1"
+    assert response.headers["Querymill-Pipelines"] == "seen@1.0.0#1, mark@1.0.0#1"
 
 
 async def test_a_bad_item_of_an_msearch_fails_alone(proxy: Client, index_name: str) -> None:
@@ -76,8 +76,8 @@ async def test_a_bad_item_of_an_msearch_fails_alone(proxy: Client, index_name: s
         {"index": index_name, "pipeline": "nothing"},
         {},
     )
-    answer = await proxy.post("/_msearch", body)
-    responses = answer.data["responses"]
+    response = await proxy.post("/_msearch", body)
+    responses = response.data["responses"]
     assert [r["status"] for r in responses] == [403, 200, 500, 404]
     assert responses[0]["error"]["type"] == "pipeline_rejected_exception"
     assert ids(responses[1]) == ["1"]
@@ -116,9 +116,9 @@ async def test_a_search_template_is_rendered_before_its_pipelines(
     }
     url = f"/{index_name}/_search/template"
     assert len((await proxy.post(url, template)).ids) == 2
-    answer = await proxy.post(f"{url}?pipeline=strict,mark", template)
-    assert (answer.status, answer.ids) == (200, ["1"]), answer.body
-    assert answer.data["marked"] == {"term": {"kind": "seen"}}
+    response = await proxy.post(f"{url}?pipeline=strict,mark", template)
+    assert (response.status, response.ids) == (200, ["1"]), response.body
+    assert response.data["marked"] == {"term": {"kind": "seen"}}
     many = await proxy.post(
         f"/{index_name}/_msearch/template?pipeline=strict", lines({}, template, {}, {"id": "none"})
     )
@@ -142,10 +142,10 @@ async def test_count_explain_and_validate_run_query_pipelines(
     q = "?q=kind:unseen" if where == "url" else "?"
 
     async def ask(endpoint: str, extra: str = "") -> Any:
-        answer = await proxy.post(f"/{index_name}/{endpoint}{q}{extra}", body)
-        assert answer.status == 200, answer.body
-        assert answer.headers["Querymill-Pipelines"] == "sized@1.0.0#1"
-        return answer.data
+        response = await proxy.post(f"/{index_name}/{endpoint}{q}{extra}", body)
+        assert response.status == 200, response.body
+        assert response.headers["Querymill-Pipelines"] == "sized@1.0.0#1"
+        return response.data
 
     assert (await ask("_count"))["count"] == 1
     assert (await ask("_explain/1"))["matched"] is True

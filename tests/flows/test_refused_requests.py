@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from proxy.embedded import EmbeddedCluster
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, connect
 
 INDEX = "test-refused"
@@ -43,18 +43,18 @@ async def proxy(each_backend: EmbeddedCluster, start_on: StartOn) -> AsyncIterat
         await client.delete(f"/{INDEX}")
 
 
-async def ask(proxy: Client, verb: str, body: Any, pipeline: str = "bad") -> Answer:
+async def ask(proxy: Client, verb: str, body: Any, pipeline: str = "bad") -> Response:
     """A request of one of the endpoints that take a query; for `_msearch` with its only item."""
     target = f"/{INDEX}/{verb}"
     mark = "&" if "?" in verb else "?"
     if verb != "_msearch":
         return await proxy.post(f"{target}{mark}pipeline={pipeline}", body)
     lines = b"{}\n" + orjson.dumps(body) + b"\n"
-    answer = await proxy.post(f"{target}?pipeline={pipeline}", lines)
-    if answer.status != 200:
-        return answer
-    (part,) = answer.data["responses"]
-    return Answer(part["status"], answer.headers, orjson.dumps(part))
+    response = await proxy.post(f"{target}?pipeline={pipeline}", lines)
+    if response.status != 200:
+        return response
+    (part,) = response.data["responses"]
+    return Response(part["status"], response.headers, orjson.dumps(part))
 
 
 def found(verb: str, data: Any) -> Any:
@@ -69,8 +69,8 @@ def found(verb: str, data: Any) -> Any:
 
 
 async def stats(proxy: Client, name: str) -> dict[str, Any]:
-    told: dict[str, Any] = (await proxy.get(f"/_pipeline/{name}/_stats")).data
-    return told
+    reported: dict[str, Any] = (await proxy.get(f"/_pipeline/{name}/_stats")).data
+    return reported
 
 
 VERBS = [
@@ -87,13 +87,18 @@ VERBS = [
 async def test_the_original_goes_in_its_place(proxy: Client, verb: str, own: Any) -> None:
     """With a Warning; the pipeline counts as degraded and refused, and the log has the reason."""
     with capture_logs() as logs:
-        answer = await ask(proxy, verb, MINE)
-    assert (answer.status, found(verb, answer.data)) == (200, own)
-    (warning,) = answer.headers.getall("Warning")
+        response = await ask(proxy, verb, MINE)
+    assert (response.status, found(verb, response.data)) == (200, own)
+    (warning,) = response.headers.getall("Warning")
     assert "pipeline [bad@1.0.0#1] degraded: stage [bad] failed (refused)" in warning
-    told = await stats(proxy, "bad")
-    assert (told["count"], told["degraded"], told["refused"], told["success"]) == (1, 1, 1, 0)
-    assert told["stages"]["bad"]["errors"] == {"refused": 1}
+    reported = await stats(proxy, "bad")
+    assert (reported["count"], reported["degraded"], reported["refused"], reported["success"]) == (
+        1,
+        1,
+        1,
+        0,
+    )
+    assert reported["stages"]["bad"]["errors"] == {"refused": 1}
     (line,) = logs
     assert (line["event"], line["kind"], line["pipeline"]) == ("run degraded", "refused", "bad")
     if verb != "_validate/query":
@@ -105,34 +110,34 @@ async def test_the_original_goes_in_its_place(proxy: Client, verb: str, own: Any
 async def test_what_the_client_sent_wrong_is_its_own_error(
     proxy: Client, verb: str, own: Any
 ) -> None:
-    """The backend's answer to the request as the client wrote it, and nobody is to blame."""
+    """The backend's response to the request as the client wrote it, and nobody is to blame."""
     direct = await ask(proxy, verb, WRONG, "_none")
     for pipeline in ("bad", "strict"):
-        answer = await ask(proxy, verb, WRONG, pipeline)
-        assert (answer.status, answer.data) == (direct.status, direct.data)
-        assert "Warning" not in answer.headers
-        told = await stats(proxy, pipeline)
-        assert (told["degraded"], told["failure"], told["refused"]) == (0, 0, 0)
+        response = await ask(proxy, verb, WRONG, pipeline)
+        assert (response.status, response.data) == (direct.status, direct.data)
+        assert "Warning" not in response.headers
+        reported = await stats(proxy, pipeline)
+        assert (reported["degraded"], reported["failure"], reported["refused"]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(("verb", "own"), VERBS)
 async def test_a_pipeline_that_must_not_be_left_out(proxy: Client, verb: str, own: Any) -> None:
     """The request is an error that names it."""
-    answer = await ask(proxy, verb, MINE, "strict")
-    assert answer.status == 500
-    error = answer.data["error"]
+    response = await ask(proxy, verb, MINE, "strict")
+    assert response.status == 500
+    error = response.data["error"]
     assert (error["type"], error["kind"]) == ("pipeline_execution_exception", "refused")
     assert error["reason"].startswith("pipeline [strict] stage [bad] failed (refused): ")
-    told = await stats(proxy, "strict")
-    assert (told["failure"], told["refused"], told["success"]) == (1, 1, 0)
+    reported = await stats(proxy, "strict")
+    assert (reported["failure"], reported["refused"], reported["success"]) == (1, 1, 0)
 
 
 async def test_a_final_pipeline_is_never_left_out(proxy: Client) -> None:
     """What others made of the request is; what itself makes wrong is an error."""
     await proxy.put(f"/{INDEX}/_settings", {"index.query.final_pipeline": "good"})
-    answer = await ask(proxy, "_search", MINE, "badsort")
-    assert (answer.status, len(answer.ids)) == (200, 2)
-    assert "pipeline [badsort@" in answer.headers["Warning"]
+    response = await ask(proxy, "_search", MINE, "badsort")
+    assert (response.status, len(response.ids)) == (200, 2)
+    assert "pipeline [badsort@" in response.headers["Warning"]
     assert (await ask(proxy, "_search", WRONG, "good")).status == 200
     await proxy.put(f"/{INDEX}/_settings", {"index.query.final_pipeline": "bad"})
     for verb, _ in VERBS:
@@ -149,29 +154,29 @@ async def test_a_client_does_not_see_past_a_final_pipeline(proxy: Client) -> Non
     await proxy.define("mine", "query", source)
     await proxy.put(f"/{INDEX}/_settings", {"index.query.final_pipeline": "mine"})
     for verb, _ in VERBS[:5]:
-        answer = await ask(proxy, verb, WRONG, "same")
-        assert answer.status == 400, verb
-        assert "nonsense" in answer.body.decode()
+        response = await ask(proxy, verb, WRONG, "same")
+        assert response.status == 400, verb
+        assert "nonsense" in response.body.decode()
     assert (await stats(proxy, "mine"))["failure"] == 0
 
 
 async def test_only_what_changed_the_request_is_blamed(proxy: Client) -> None:
     """One that changed nothing stays as it was, and a request that none changed is sent once."""
-    answer = await ask(proxy, "_search", MINE, "same,badsort")
-    assert (answer.status, len(answer.ids)) == (200, 3)
+    response = await ask(proxy, "_search", MINE, "same,badsort")
+    assert (response.status, len(response.ids)) == (200, 3)
     assert (await stats(proxy, "same"))["success"] == 1
     assert (await stats(proxy, "badsort"))["refused"] == 1
-    answer = await ask(proxy, "_search", WRONG, "same")
-    assert (answer.status, (await stats(proxy, "same"))["success"]) == (400, 2)
+    response = await ask(proxy, "_search", WRONG, "same")
+    assert (response.status, (await stats(proxy, "same"))["success"]) == (400, 2)
 
 
 async def test_state_and_metadata_are_taken_back(proxy: Client) -> None:
     """Result pipelines see the request that ran, and no state of the one that did not."""
     await proxy.define("leaves", "query", LEAVES)
     await proxy.define("shows", "result", SHOWS)
-    answer = await ask(proxy, "_search", MINE, "same,leaves,shows")
-    assert answer.data["state"] == {"seen": 1}
-    assert "_pipeline_metadata" not in answer.data
+    response = await ask(proxy, "_search", MINE, "same,leaves,shows")
+    assert response.data["state"] == {"seen": 1}
+    assert "_pipeline_metadata" not in response.data
     page = await ask(proxy, "_search?scroll=1m&size=1", MINE, "same,leaves,shows")
     body = {"scroll": "1m", "scroll_id": page.data["_scroll_id"]}
     assert (await proxy.post("/_search/scroll", body)).data["state"] == {"seen": 1}
@@ -184,18 +189,18 @@ async def test_items_of_an_msearch_fall_back_by_themselves(proxy: Client) -> Non
         lines += [{"pipeline": name}, MINE]
     lines += [{}, {"size": 1}]
     body = b"\n".join([*(orjson.dumps(line) for line in lines), b""])
-    answer = await proxy.post(f"/{INDEX}/_msearch", body)
-    parts = answer.data["responses"]
+    response = await proxy.post(f"/{INDEX}/_msearch", body)
+    parts = response.data["responses"]
     assert [part["status"] for part in parts] == [200, 200, 200, 500, 200]
     assert [len(part["hits"]["hits"]) for part in parts[:3]] == [2, 3, 3]
-    assert len(answer.headers.getall("Warning")) == 2
+    assert len(response.headers.getall("Warning")) == 2
     # The client's own mistake is the backend's to answer: for all of them, as it does directly.
     wrong = orjson.dumps({"pipeline": "bad"}) + b"\n" + orjson.dumps(WRONG) + b"\n"
     assert (await proxy.post(f"/{INDEX}/_msearch", body + wrong)).status == 400
     badly = b"".join(orjson.dumps(line) + b"\n" for line in ({"pipeline": "badsort"}, MINE))
     for _ in range(2):
-        answer = await proxy.post(f"/{INDEX}/_msearch", badly + badly)
-        assert [len(part["hits"]["hits"]) for part in answer.data["responses"]] == [3, 3]
+        response = await proxy.post(f"/{INDEX}/_msearch", badly + badly)
+        assert [len(part["hits"]["hits"]) for part in response.data["responses"]] == [3, 3]
 
 
 async def test_a_search_of_a_point_in_time(proxy: Client, each_backend: EmbeddedCluster) -> None:
@@ -205,22 +210,22 @@ async def test_a_search_of_a_point_in_time(proxy: Client, each_backend: Embedded
     verb = "_pit" if elastic else "_search/point_in_time"
     opened = (await proxy.post(f"/{INDEX}/{verb}?keep_alive=1m")).data
     point = opened.get("id") or opened["pit_id"]
-    answer = await proxy.post("/_search", {**MINE, "pit": {"id": point, "keep_alive": "1m"}})
-    assert (answer.status, len(answer.ids)) == (200, 3)
-    assert "refused" in answer.headers["Warning"]
+    response = await proxy.post("/_search", {**MINE, "pit": {"id": point, "keep_alive": "1m"}})
+    assert (response.status, len(response.ids)) == (200, 3)
+    assert "refused" in response.headers["Warning"]
 
 
-async def test_every_form_of_answer(proxy: Client) -> None:
+async def test_every_form_of_response(proxy: Client) -> None:
     """Compressed, filtered, in YAML: the fall-back is in the form the client wants."""
     target = f"/{INDEX}/_search?pipeline=bad"
     headers = {"Accept-Encoding": "gzip"}
     assert len((await proxy.call("POST", target, MINE, headers)).ids) == 3
-    answer = await proxy.post(f"{target}&filter_path=hits.hits._id", MINE)
-    assert len(answer.data["hits"]["hits"]) == 3
-    answer = await proxy.post(f"{target}&format=yaml", MINE)
-    assert answer.body.startswith(b"---")
-    answer = await proxy.get(f"{target}&q=n:1")
-    assert answer.ids == ["1"]
+    response = await proxy.post(f"{target}&filter_path=hits.hits._id", MINE)
+    assert len(response.data["hits"]["hits"]) == 3
+    response = await proxy.post(f"{target}&format=yaml", MINE)
+    assert response.body.startswith(b"---")
+    response = await proxy.get(f"{target}&q=n:1")
+    assert response.ids == ["1"]
 
 
 @pytest.mark.parametrize("name", ["bad", "strict"])
@@ -233,9 +238,9 @@ async def test_what_changes_documents_is_never_sent_without_its_pipeline(
         await proxy.define("bad", "query", BAD)
         await proxy.put_pipeline("strict", "query", "bad", on_error="fail")
         for verb in ("_delete_by_query", "_update_by_query"):
-            answer = await proxy.post(f"/{index_name}/{verb}?pipeline={name}", MINE)
-            assert (answer.status, answer.data["error"]["kind"]) == (500, "refused")
-            assert f"pipeline [{name}]" in answer.data["error"]["reason"]
+            response = await proxy.post(f"/{index_name}/{verb}?pipeline={name}", MINE)
+            assert (response.status, response.data["error"]["kind"]) == (500, "refused")
+            assert f"pipeline [{name}]" in response.data["error"]["reason"]
             wrong = await proxy.post(f"/{index_name}/{verb}?pipeline={name}", WRONG)
             assert wrong.status == 400
         await proxy.post(f"/{index_name}/_refresh")
@@ -251,10 +256,10 @@ async def test_a_call_without_a_query(proxy: Client, verb: str, body: Any) -> No
     await proxy.define("cap", "query", "def query(r, c):\n    return {**r, 'size': 1}\n")
     mark = "?refresh=true&" if verb.endswith("by_query") else "?"
     calls = [f"/{INDEX}/{verb}{mark}pipeline={name}" for name in ("_none", "cap", "same")]
-    answers = [await proxy.post(call, body) for call in calls]
-    assert len({answer.status for answer in answers}) == 1
-    assert answers[0].status == 400 or not verb.startswith(("_delete", "_explain"))
-    assert not any("Warning" in answer.headers for answer in answers)
+    responses = [await proxy.post(call, body) for call in calls]
+    assert len({response.status for response in responses}) == 1
+    assert responses[0].status == 400 or not verb.startswith(("_delete", "_explain"))
+    assert not any("Warning" in response.headers for response in responses)
     await proxy.post(f"/{INDEX}/_refresh")
     assert (await proxy.get(f"/{INDEX}/_count")).data["count"] == 5
 
@@ -264,8 +269,8 @@ async def test_a_query_that_a_pipeline_takes_away(proxy: Client) -> None:
     source = "def query(r, c):\n    return {n: v for n, v in r.items() if n != 'query'}\n"
     await proxy.define("takes", "query", source)
     for url, body in (("", MINE), ("&q=n:1", None)):
-        answer = await proxy.post(f"/{INDEX}/_delete_by_query?pipeline=takes{url}", body)
-        assert (answer.status, answer.data["error"]["kind"]) == (500, "refused")
+        response = await proxy.post(f"/{INDEX}/_delete_by_query?pipeline=takes{url}", body)
+        assert (response.status, response.data["error"]["kind"]) == (500, "refused")
     await proxy.post(f"/{INDEX}/_refresh")
     assert (await proxy.get(f"/{INDEX}/_count")).data["count"] == 5
 
@@ -285,9 +290,9 @@ async def test_a_failed_pipeline_of_a_call_that_changes_documents(
     await proxy.define("fails", "query", source)
     for verb in ("_delete_by_query", "_update_by_query"):
         for name in ("fails", "same,fails"):
-            answer = await proxy.post(f"/{INDEX}/{verb}?pipeline={name}", MINE)
-            assert answer.status == 500
-            assert "pipeline [fails]" in answer.data["error"]["reason"]
+            response = await proxy.post(f"/{INDEX}/{verb}?pipeline={name}", MINE)
+            assert response.status == 500
+            assert "pipeline [fails]" in response.data["error"]["reason"]
             unread = await proxy.post(f"/{INDEX}/{verb}?pipeline={name}", b'{"query":')
             assert unread.status == 400
     await proxy.post(f"/{INDEX}/_refresh")

@@ -1,4 +1,4 @@
-"""What a request is called: in its answer, and in each log line about it."""
+"""What a request is called: in its response, and in each log line about it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from proxy.server.request_id import ID_MAX, request_id
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartProxy, connect
 from tests.proxy.wire import Client as RawClient
 from tests.proxy.wire import request
@@ -35,7 +35,7 @@ def bulk(count: int) -> bytes:
     return b"\n".join([*(orjson.dumps(line) for line in lines), b""])
 
 
-async def ask(proxy: Client, index: str, kind: str, headers: dict[str, str]) -> Answer:
+async def ask(proxy: Client, index: str, kind: str, headers: dict[str, str]) -> Response:
     """A request in which pipelines have a part."""
     if kind == "bulk":
         return await proxy.call("POST", f"/{index}/_bulk?pipeline=writes", bulk(12), headers)
@@ -69,18 +69,18 @@ KINDS = ["search", "count", "msearch", "mget", "document", "bulk", "refused", "f
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_id_of_the_client(proxy: Client, index_name: str, kind: str) -> None:
-    """It is in the answer and in every log line about the request."""
+    """It is in the response and in every log line about the request."""
     await prepared(proxy, index_name)
     with capture_logs() as logs:
-        answer = await ask(proxy, index_name, kind, OPAQUE)
-    assert answer.headers.getall(FIELD) == ["checkout-7"]
+        response = await ask(proxy, index_name, kind, OPAQUE)
+    assert response.headers.getall(FIELD) == ["checkout-7"]
     assert {line["request_id"] for line in logs} <= {"checkout-7"}
     assert logs or kind == "refused"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_id_that_was_made(proxy: Client, index_name: str, kind: str) -> None:
-    """It is new for each request, and the same in the answer and the log."""
+    """It is new for each request, and the same in the response and the log."""
     await prepared(proxy, index_name)
     seen = set()
     for _ in range(2):
@@ -96,8 +96,8 @@ async def test_log_lines_tell_what_ran(proxy: Client, index_name: str) -> None:
     await prepared(proxy, index_name)
     await proxy.put_pipeline("writes", "document", "writes", version="3.0.0")
     with capture_logs() as logs:
-        answer = await ask(proxy, index_name, "bulk", {})
-    assert answer.headers["Querymill-Pipelines"] == "writes@3.0.0#2"
+        response = await ask(proxy, index_name, "bulk", {})
+    assert response.headers["Querymill-Pipelines"] == "writes@3.0.0#2"
     assert {line["event"] for line in logs} == {"udf", "run failed"}
     for line in logs:
         assert (line["pipeline"], line["version"], line["revision"]) == ("writes", "3.0.0", 2)
@@ -105,11 +105,11 @@ async def test_log_lines_tell_what_ran(proxy: Client, index_name: str) -> None:
 
 
 async def test_a_request_without_pipelines_has_no_id(proxy: Client, index_name: str) -> None:
-    """Neither its answer nor its errors are touched."""
+    """Neither its response nor its errors are touched."""
     await prepared(proxy, index_name)
     for target in ("_search", "_search?nonsense=1", "_search?pipeline=_none", "_doc/1"):
-        answer = await proxy.call("GET", f"/{index_name}/{target}", None, OPAQUE)
-        assert FIELD not in answer.headers
+        response = await proxy.call("GET", f"/{index_name}/{target}", None, OPAQUE)
+        assert FIELD not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ async def test_a_header_that_is_not_utf_8(
     """What a UDF may see of a request's headers changes nothing in how it is answered."""
     await prepared(proxy, index_name)
     plain = await ask(proxy, index_name, kind, {name: "cafe"})
-    answer = await ask(proxy, index_name, kind, {name: "caf\udce9"})
-    assert answer.status == plain.status
-    assert b"proxy_exception" not in answer.body
+    response = await ask(proxy, index_name, kind, {name: "caf\udce9"})
+    assert response.status == plain.status
+    assert b"proxy_exception" not in response.body
 
 
 async def test_a_udf_reads_latin_1(start_proxy: StartProxy, index_name: str) -> None:

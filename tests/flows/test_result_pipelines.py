@@ -1,4 +1,4 @@
-"""Result pipelines on the real OpenSearch: the order changes, failures leave the answer alone."""
+"""Result pipelines on the real OpenSearch: the order changes, failures leave the response alone."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ async def test_a_result_pipeline_changes_the_order(proxy: Client, index_name: st
     await proxy.define("popular", "result", BY_POPULARITY)
     assert (await proxy.get(f"/{index_name}/_search")).ids == ["1", "2", "3"]
     await proxy.attach(index_name, result="popular")
-    answer = await proxy.get(f"/{index_name}/_search")
-    assert answer.ids == ["2", "3", "1"]
-    assert answer.headers["Content-Type"] == "application/json; charset=UTF-8"
-    assert int(answer.headers["Content-Length"]) == len(answer.body)
+    response = await proxy.get(f"/{index_name}/_search")
+    assert response.ids == ["2", "3", "1"]
+    assert response.headers["Content-Type"] == "application/json; charset=UTF-8"
+    assert int(response.headers["Content-Length"]) == len(response.body)
 
 
-async def test_a_failing_result_stage_leaves_the_original_answer(
+async def test_a_failing_result_stage_leaves_the_original_response(
     proxy: Client, index_name: str
 ) -> None:
     """The bytes of the backend come back, with a Warning."""
     await proxy.index(index_name, DOCUMENTS)
     await proxy.define("broken", "result", BROKEN)
-    answer = await proxy.get(f"/{index_name}/_search?pipeline=broken")
-    assert answer.ids == ["1", "2", "3"]
-    assert "invalid_result" in answer.headers["Warning"]
+    response = await proxy.get(f"/{index_name}/_search?pipeline=broken")
+    assert response.ids == ["1", "2", "3"]
+    assert "invalid_result" in response.headers["Warning"]
     assert (await proxy.get("/_pipeline/broken/_stats")).data["degraded"] == 1
 
 
@@ -58,9 +58,9 @@ async def test_a_stage_that_may_fail_lets_the_others_do_their_work(
     await proxy.put_pipeline(
         "both", "result", "broken", "popular", stage={"on_failure": "continue"}
     )
-    answer = await proxy.get(f"/{index_name}/_search?pipeline=both")
-    assert answer.ids == ["2", "3", "1"]
-    assert "Warning" in answer.headers
+    response = await proxy.get(f"/{index_name}/_search?pipeline=both")
+    assert response.ids == ["2", "3", "1"]
+    assert "Warning" in response.headers
     stages = (await proxy.get("/_pipeline/both/_stats")).data["stages"]
     assert (stages["broken"]["failure"], stages["popular"]["success"]) == (1, 1)
 
@@ -87,24 +87,24 @@ async def test_query_and_result_stages_share_state_and_the_request(
         "    return response\n",
     )
     await proxy.attach(index_name, query="remember", result="recall")
-    answer = await proxy.post(f"/{index_name}/_search", {"size": 3})
-    assert (answer.data["asked"], answer.data["sent"], len(answer.ids)) == (3, 2, 2)
+    response = await proxy.post(f"/{index_name}/_search", {"size": 3})
+    assert (response.data["asked"], response.data["sent"], len(response.ids)) == (3, 2, 2)
 
 
-async def test_a_client_that_takes_gzip_gets_a_readable_answer(
+async def test_a_client_that_takes_gzip_gets_a_readable_response(
     proxy: Client, index_name: str
 ) -> None:
     """A result pipeline reads the response uncompressed; a request body may be compressed."""
     await proxy.index(index_name, DOCUMENTS)
     await proxy.define("popular", "result", BY_POPULARITY)
     body = gzip.compress(orjson.dumps({"query": {"match": {"title": "lamp"}}}))
-    answer = await proxy.call(
+    response = await proxy.call(
         "POST",
         f"/{index_name}/_search?pipeline=popular",
         body,
         {"Content-Encoding": "gzip", "Accept-Encoding": "gzip"},
     )
-    assert answer.ids == ["2", "3", "1"]
+    assert response.ids == ["2", "3", "1"]
 
 
 async def test_a_response_above_the_limit_streams_through_untouched(

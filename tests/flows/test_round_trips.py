@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartProxy, connect
 
 ONE = "def query(request, context):\n    return {**request, 'size': 1}\n"
@@ -167,10 +167,10 @@ async def test_numbers_and_booleans_are_not_equal(proxy: Client) -> None:
     await put(proxy, ONE)
     for revision, value in enumerate((1, 1.0, True, "1"), start=1):
         config = {**STAGE["config"], "parameters": {"a": value}}  # type: ignore[dict-item]
-        answer = await proxy.put(
+        response = await proxy.put(
             "/_pipeline/p", {**PIPELINE, "stages": [{**STAGE, "config": config}]}
         )
-        assert answer.data["revision"] == revision
+        assert response.data["revision"] == revision
 
 
 async def test_an_equal_pipeline_whose_udf_is_gone_is_a_noop(proxy: Client) -> None:
@@ -189,9 +189,9 @@ async def test_a_deleted_version_is_given_to_nothing_else(
 ) -> None:
     """Through no proxy and however it was deleted; the same content may come back."""
 
-    def refused(answer: Answer) -> None:
-        assert answer.status == 409, answer.body
-        assert "was deleted, and existed with other content" in answer.error["reason"]
+    def refused(response: Response) -> None:
+        assert response.status == 409, response.body
+        assert "was deleted, and existed with other content" in response.error["reason"]
 
     async with connect(await start_proxy()) as proxy:
         await put(proxy, ONE)

@@ -17,8 +17,8 @@ OURS = "def query(request, context):\n    return {**request, 'size': 1}\n"
 async def defined(proxy: Client, index_name: str) -> AsyncIterator[None]:
     """Two indices of five documents, a pipeline of ours, one of the backend's."""
     script = {"script": {"source": "ctx._source['size'] = 3"}}
-    answer = await proxy.put("/_search/pipeline/theirs", {"request_processors": [script]})
-    assert answer.status == 200, answer.body
+    response = await proxy.put("/_search/pipeline/theirs", {"request_processors": [script]})
+    assert response.status == 200, response.body
     for name in (f"{index_name}-a", f"{index_name}-b"):
         await proxy.index(name, {str(n): {"n": n} for n in range(5)})
     await proxy.define("ours", "query", OURS)
@@ -32,13 +32,13 @@ HITS = {3: "theirs", 1: "ours", 5: None}
 
 async def in_force(proxy: Client, direct: Client, target: str, index: str) -> str | None:
     """Whose runs on a search, after checking that not both do."""
-    answer = await proxy.get(f"/{target}/_search")
-    assert answer.status == 200, answer.body
+    response = await proxy.get(f"/{target}/_search")
+    assert response.status == 200, response.body
     inside = (await direct.get(f"/{index}/_settings/{KEY}?flat_settings")).data
     theirs = inside.get(index, {}).get("settings", {}).get(KEY, "_none") != "_none"
-    ours = "Querymill-Pipelines" in answer.headers
+    ours = "Querymill-Pipelines" in response.headers
     assert not (theirs and ours)
-    found = HITS[len(answer.ids)]
+    found = HITS[len(response.ids)]
     assert found == ("theirs" if theirs else "ours" if ours else None)
     return found
 
@@ -69,8 +69,8 @@ async def test_the_last_value_holds(
     await proxy.put(f"/{index_name}-a/_alias/{index_name}-alias")
     name = target.replace("{}", index_name)
     for value in order:
-        answer = await proxy.put(f"/{name}/_settings", {KEY: value})
-        assert (answer.status, answer.data) == (200, {"acknowledged": True})
+        response = await proxy.put(f"/{name}/_settings", {KEY: value})
+        assert (response.status, response.data) == (200, {"acknowledged": True})
         wanted = value if value in ("ours", "theirs") else None
         through = name if "alias" in name else f"{index_name}-a"
         assert await in_force(proxy, direct, through, f"{index_name}-a") == wanted
@@ -139,12 +139,12 @@ async def test_what_is_there_is_preserved(
     a = f"{index_name}-a"
     await proxy.put(f"/{a}/_settings", {KEY: before})
     url = f"/{target.replace('{}', index_name)}/_settings?preserve_existing=true"
-    answer = await proxy.put(url, {KEY: value})
+    response = await proxy.put(url, {KEY: value})
     if (before, value, target) == ("ours", "theirs", "{}-*"):
-        assert answer.status == 400
-        assert "name them one by one" in answer.error["reason"]
+        assert response.status == 400
+        assert "name them one by one" in response.error["reason"]
         return
-    assert answer.status == 200, answer.body
+    assert response.status == 200, response.body
     assert await in_force(proxy, direct, a, a) == (before or value)
     if target == "{}-*":
         assert await in_force(proxy, direct, f"{index_name}-b", f"{index_name}-b") == value

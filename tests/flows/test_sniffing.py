@@ -16,7 +16,7 @@ import pytest
 from proxy.embedded import EmbeddedCluster
 from tests.client import Client
 from tests.conftest import StartOn, connect
-from tests.proxy.wire import ScriptedBackend, answer
+from tests.proxy.wire import ScriptedBackend, http_response
 
 MARK = "def result(r, c):\n    return {**r, 'marked': True}\n"
 LISTS = (
@@ -39,7 +39,7 @@ STATISTICS = ("/_nodes/stats", "/_nodes/n/stats/http", "/_nodes/usage", "/_cat/n
 
 
 def two_nodes() -> bytes:
-    """The answer of a cluster whose nodes publish other addresses than the proxy knows."""
+    """The response of a cluster whose nodes publish other addresses than the proxy knows."""
     addresses = ("es-1.example/10.0.0.1:9200", "10.0.0.2:9200")
     nodes = {f"n{at}": {"name": f"n{at}", "http": {"publish_address": at}} for at in addresses}
     return orjson.dumps({"_nodes": {"total": 2}, "nodes": nodes})
@@ -49,10 +49,10 @@ def two_nodes() -> bytes:
 async def scripted() -> AsyncIterator[ScriptedBackend]:
     """A backend that says what it is told to."""
     async with ScriptedBackend() as backend:
-        told = answer(two_nodes(), "200 OK", "Content-Type: application/json")
+        reported = http_response(two_nodes(), "200 OK", "Content-Type: application/json")
         targets = ("/_nodes/http", "/_nodes/_all/http", *STATISTICS)
-        backend.replies = dict.fromkeys(targets, told)
-        backend.reply = answer(b"{}", "404 Not Found", "Content-Type: application/json")
+        backend.replies = dict.fromkeys(targets, reported)
+        backend.reply = http_response(b"{}", "404 Not Found", "Content-Type: application/json")
         yield backend
 
 
@@ -66,15 +66,15 @@ async def test_every_list_of_nodes_names_the_proxy(
     assert len(own) == len(theirs), "the tables would not compare"
     async with connect(server) as through, aiohttp.ClientSession(each_backend.url) as session:
         for path in LISTS:
-            told = await through.get(path)
+            reported = await through.get(path)
             expected = await Client(session).get(path)
-            assert told.status == 200, path
+            assert reported.status == 200, path
             assert theirs.encode() in expected.body, path
-            assert told.body == expected.body.replace(theirs.encode(), own.encode()), path
-            assert told.headers["Content-Type"] == expected.headers["Content-Type"]
+            assert reported.body == expected.body.replace(theirs.encode(), own.encode()), path
+            assert reported.headers["Content-Type"] == expected.headers["Content-Type"]
         cbor = {"Accept": "application/cbor", "Accept-Encoding": "gzip"}
-        told = await through.call("GET", "/_nodes/http", None, cbor)
-        (node,) = cbor2.loads(told.body)["nodes"].values()
+        reported = await through.call("GET", "/_nodes/http", None, cbor)
+        (node,) = cbor2.loads(reported.body)["nodes"].values()
         assert node["http"]["publish_address"] == own
         smile = await through.get("/_nodes/http?format=smile")
         assert (smile.status, "ask for application/json" in smile.data["error"]["reason"]) == (
@@ -86,17 +86,19 @@ async def test_every_list_of_nodes_names_the_proxy(
         assert (await through.get("/_nodes/http?nonsense=1")).status == 400
 
 
-async def test_public_address_is_the_one_that_is_told(
+async def test_public_address_is_the_one_that_is_reported(
     scripted: ScriptedBackend, start_on: StartOn
 ) -> None:
     """Of every node, by whatever name the client came; without it, the name it used."""
     server = await start_on(scripted, public_address="search.example:443")
     async with connect(server) as client:
-        told = (await client.get("/_nodes/http")).data["nodes"].values()
-        assert {node["http"]["publish_address"] for node in told} == {"search.example:443"}
+        reported = (await client.get("/_nodes/http")).data["nodes"].values()
+        assert {node["http"]["publish_address"] for node in reported} == {"search.example:443"}
     async with connect(await start_on(scripted)) as client:
-        told = (await client.get("/_nodes/http", Host="other.example:81")).data["nodes"].values()
-        assert {node["http"]["publish_address"] for node in told} == {"other.example:81"}
+        reported = (
+            (await client.get("/_nodes/http", Host="other.example:81")).data["nodes"].values()
+        )
+        assert {node["http"]["publish_address"] for node in reported} == {"other.example:81"}
 
 
 async def test_statistics_of_nodes_pass(scripted: ScriptedBackend, start_on: StartOn) -> None:

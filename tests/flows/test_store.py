@@ -45,7 +45,7 @@ async def test_another_proxy_follows_within_its_refresh(
 
 
 async def until(client: Client, target: str, hits: int) -> None:
-    """Ask until the answer has so many hits; the test's own time limit ends it otherwise."""
+    """Ask until the response has so many hits; the test's own time limit ends it otherwise."""
     while len((await client.get(target)).ids) != hits:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
 
@@ -107,15 +107,15 @@ FORBIDDEN: list[tuple[str, str, object]] = [
 async def test_the_data_plane_cannot_reach_the_store(
     proxy: Client, with_document_pipelines: bool
 ) -> None:
-    """Whatever spelling is used, the answer is a 403 that says where to go instead."""
+    """Whatever spelling is used, the response is a 403 that says where to go instead."""
     if with_document_pipelines:
         source = "def document(doc, context):\n    return doc\n"
         await proxy.define("same", "document", source)
     for method, target, body in FORBIDDEN:
-        answer = await proxy.call(method, target, body)
-        assert answer.status == 403, (method, target, answer.body)
-        assert answer.error["type"] == "security_exception"
-        assert "/_pipeline and /_udf" in answer.error["reason"]
+        response = await proxy.call(method, target, body)
+        assert response.status == 403, (method, target, response.body)
+        assert response.error["type"] == "security_exception"
+        assert "/_pipeline and /_udf" in response.error["reason"]
 
 
 @pytest.mark.parametrize("sign", [b".querymill", b"expandWildcards", b"<.query{a}>"])
@@ -141,7 +141,7 @@ async def test_ordinary_wildcards_do_not_meet_the_guard(proxy: Client, index_nam
     for name in ("%3Cno-such-%7Bnow%2Fd%7D%3E", f"{index_name}/_doc/%3C.querymill%3E"):
         assert (await proxy.get(f"/{name}")).status == 404, name
     lines = b'{"index":"_all"}\n{}\n{"index":"*","expand_wildcards":"open"}\n{}\n'
-    for answer in (await proxy.post("/_msearch", lines)).data["responses"]:
-        assert all(hit["_index"] != ".querymill" for hit in answer["hits"]["hits"])
+    for response in (await proxy.post("/_msearch", lines)).data["responses"]:
+        assert all(hit["_index"] != ".querymill" for hit in response["hits"]["hits"])
     body = b'{"index":{"_index":"%b"}}\n{"text":".querymill"}\n' % index_name.encode()
     assert (await proxy.post("/_bulk", body)).data["errors"] is False

@@ -12,7 +12,7 @@ from elasticsearch import AsyncElasticsearch
 from opensearchpy import AsyncOpenSearch
 
 from proxy.embedded import EmbeddedCluster
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, connect
 
 ONE = "def query(request, context):\n    return {**request, 'size': 100}\n"
@@ -109,8 +109,8 @@ async def backend(each_backend: EmbeddedCluster) -> AsyncIterator[Client]:
 
 async def destructive(client: Client, value: str | None) -> None:
     name = "action.destructive_requires_name"
-    answer = await client.put("/_cluster/settings", {"persistent": {name: value}})
-    assert answer.status == 200, answer.body
+    response = await client.put("/_cluster/settings", {"persistent": {name: value}})
+    assert response.status == 200, response.body
 
 
 async def filled(backend: Client) -> None:
@@ -131,25 +131,25 @@ async def proxy(
         yield client
 
 
-def told(answer: Answer) -> tuple[int, list[str], list[int]]:
-    """The status, the indices that the answer names, and what it counts."""
-    text = answer.body.decode()
+def reported(response: Response) -> tuple[int, list[str], list[int]]:
+    """The status, the indices that the response names, and what it counts."""
+    text = response.body.decode()
     names = sorted(set(re.findall(r"\.?left-[a-z]+", text)))
     counts = [int(n) for n in re.findall(r'"(?:count|failed|successful|value)":(\d+)', text)]
-    return answer.status, names, counts if b"status" not in answer.body else []
+    return response.status, names, counts if b"status" not in response.body else []
 
 
 async def test_what_reads_by_pattern_does_not_see_the_store(backend: Client, proxy: Client) -> None:
-    """Each answer is that of a backend without a store, with its pipelines too."""
+    """Each response is that of a backend without a store, with its pipelines too."""
     await filled(backend)
-    wanted = [told(await backend.call(*call)) for call in READS]
+    wanted = [reported(await backend.call(*call)) for call in READS]
     await proxy.define("one", "query", ONE)
     await proxy.attach("left-*", query="one")
     different = []
     for call, want in zip(READS, wanted, strict=True):
         got = await proxy.call(*call)
-        if told(got) != want:
-            different.append((call, want, told(got)))
+        if reported(got) != want:
+            different.append((call, want, reported(got)))
         shown = got.body.replace(b"-.querymill*", b"").replace(b"/left-a/_doc/.querymill", b"")
         if call[1] != "/left-a/_doc/.querymill":
             assert b".querymill" not in shown, (call, got.body)
@@ -189,8 +189,8 @@ async def test_what_changes_by_pattern_leaves_the_store_alone(
     await filled(backend)
     await proxy.define("one", "query", ONE)
     before = await store(backend)
-    answer = await proxy.call(*call)
-    assert (answer.status, await state(backend)) == (direct, wanted), answer.body
+    response = await proxy.call(*call)
+    assert (response.status, await state(backend)) == (direct, wanted), response.body
     assert await store(backend) == before
     assert (await proxy.get("/_pipeline/one")).status == 200
 
@@ -226,9 +226,9 @@ async def state(backend: Client) -> dict[str, object]:
 
 
 async def store(backend: Client) -> object:
-    answer = await backend.get(f"{STORE}?flat_settings=true")
-    assert answer.status == 200
-    return answer.data
+    response = await backend.get(f"{STORE}?flat_settings=true")
+    assert response.status == 200
+    return response.data
 
 
 async def test_the_store_is_left_out_behind_a_clusters_name(backend: Client, proxy: Client) -> None:
@@ -237,8 +237,8 @@ async def test_the_store_is_left_out_behind_a_clusters_name(backend: Client, pro
     await proxy.define("one", "query", ONE)
     (node,) = (await backend.get("/_nodes/transport")).data["nodes"].values()
     remote = {"cluster.remote.self.seeds": [node["transport"]["publish_address"]]}
-    answer = await backend.put("/_cluster/settings", {"persistent": remote})
-    assert answer.status == 200, answer.body
+    response = await backend.put("/_cluster/settings", {"persistent": remote})
+    assert response.status == 200, response.body
     try:
         for target, hits in [
             ("self:.q*", 0),
@@ -315,8 +315,8 @@ async def test_templates_for_other_indices_pass(backend: Client, proxy: Client) 
             "template": {"aliases": {}, "settings": {}},
             "_meta": {"index_patterns": [".q*"]},
         }
-        answer = await proxy.put("/_index_template/left-template", template)
-        assert answer.status == 200, answer.body
+        response = await proxy.put("/_index_template/left-template", template)
+        assert response.status == 200, response.body
         await backend.call("DELETE", "/_index_template/left-template")
 
 
@@ -324,6 +324,6 @@ async def test_its_own_name_is_refused(backend: Client, proxy: Client) -> None:
     """By any spelling, and so is what cannot be narrowed."""
     await proxy.define("one", "query", ONE)
     for call in NAMED:
-        answer = await proxy.call(*call)
-        assert answer.status == 403, (call, answer.body)
-        assert answer.error["type"] == "security_exception"
+        response = await proxy.call(*call)
+        assert response.status == 403, (call, response.body)
+        assert response.error["type"] == "security_exception"

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartProxy, connect
 
 SAME = "def query(request, context):\n    return request\n"
@@ -38,10 +38,10 @@ async def held(proxy: Client) -> int:
     return int((await proxy.get("/_querymill/store")).data["bytes"])
 
 
-def refused(answer: Answer) -> None:
-    assert answer.status == 413, answer.body
-    assert answer.error["type"] == "content_too_long_exception"
-    assert "store_max_bytes" in answer.error["reason"]
+def refused(response: Response) -> None:
+    assert response.status == 413, response.body
+    assert response.error["type"] == "content_too_long_exception"
+    assert "store_max_bytes" in response.error["reason"]
 
 
 async def test_a_store_filled_to_its_limit_is_read_written_and_emptied(
@@ -98,8 +98,8 @@ async def test_many_versions_of_the_largest_package(start_proxy: StartProxy) -> 
     """24 of 9 MB of files each are more than what is read at once: they are read in pieces."""
     async with connect(await start_proxy()) as proxy:
         for version in range(24):
-            answer = await proxy.put("/_udf/u", upload(12 * MIB, str(version)))
-            assert answer.status == 200, answer.body
+            response = await proxy.put("/_udf/u", upload(12 * MIB, str(version)))
+            assert response.status == 200, response.body
         assert await held(proxy) > 24 * 12 * MIB
     async with connect(await start_proxy()) as other:
         assert (await other.get("/_querymill/readyz")).data == {"status": "ready", "warning": None}

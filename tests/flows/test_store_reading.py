@@ -16,7 +16,7 @@ from pipelines.execution.stats import Stats
 from pipelines.registry import Registry
 from pipelines.wasm import Package, Runtime
 from pipelines.wasm.pool import SandboxPool
-from proxy.backend.client import Backend, BackendAnswer
+from proxy.backend.client import Backend, BackendResponse
 from proxy.control.cluster_store import ClusterStore
 from proxy.control.definitions import Definitions
 from proxy.embedded import EmbeddedCluster
@@ -35,7 +35,7 @@ QUERY = "index.query.default_pipeline"
 
 
 class RecordingBackend(Backend):
-    """The backend, with the size of each answer written down."""
+    """The backend, with the size of each response written down."""
 
     sizes: list[int]
 
@@ -48,10 +48,10 @@ class RecordingBackend(Backend):
         headers: Mapping[str, str] | None = None,
         retry: bool = False,
         most: int = 2**30,
-    ) -> BackendAnswer:
-        answer = await super().call(method, target, body, headers=headers, retry=retry, most=most)
-        self.sizes.append(len(answer.body))
-        return answer
+    ) -> BackendResponse:
+        response = await super().call(method, target, body, headers=headers, retry=retry, most=most)
+        self.sizes.append(len(response.body))
+        return response
 
 
 class Host:
@@ -238,8 +238,8 @@ async def test_a_record_that_became_visible_late_is_read(
     for name, refresh in (("late", "false"), ("early", "false")):
         value = {**stored, "name": name, "key": f"pipeline:{name}"}
         value["body"] = {**stored["body"], "name": name}
-        answer = await backend.put(f"/.querymill/_doc/pipeline:{name}?refresh={refresh}", value)
-        assert answer.status == 201
+        response = await backend.put(f"/.querymill/_doc/pipeline:{name}?refresh={refresh}", value)
+        assert response.status == 201
     # As if the first were not to be seen yet, all before it is taken for read.
     await backend.post("/.querymill/_refresh")
     store = second.definitions.store
@@ -282,8 +282,8 @@ async def test_the_first_releases_records_are_read(
     ):
         document = {"key": f"{kind}:{name}", "kind": kind, "name": name, "revision": 2}
         document |= {"updated": 1_700_000_000_000, "body": value}
-        answer = await backend.put(f"/.querymill/_doc/{kind}:{name}?refresh=true", document)
-        assert answer.status == 201
+        response = await backend.put(f"/.querymill/_doc/{kind}:{name}?refresh=true", document)
+        assert response.status == 201
     async with host(each_backend, runtime) as old:
         assert old.definitions.faults == {}
         assert old.registry.for_index("i", "query") is not None

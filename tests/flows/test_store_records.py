@@ -64,8 +64,8 @@ BAD: dict[str, Any] = {
 async def plant(backend: Client, id: str, value: Any) -> None:
     """Write a record past the proxy."""
     target = f"/.querymill/_doc/{quote(id, safe='')}?refresh=true"
-    answer = await backend.put(target, value)
-    assert answer.status in (200, 201), (id, answer.body)
+    response = await backend.put(target, value)
+    assert response.status in (200, 201), (id, response.body)
 
 
 async def define(proxy: Client) -> None:
@@ -97,8 +97,8 @@ async def test_bad_records_keep_nobody_from_serving(
             for proxy in (first, second):
                 while await unreadable(proxy) != BAD.keys():  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
-                answer = await proxy.get(f"/{index_name}/_search?pipeline=one")
-                assert len(answer.ids) == 1
+                response = await proxy.get(f"/{index_name}/_search?pipeline=one")
+                assert len(response.ids) == 1
                 ready = await proxy.get("/_querymill/readyz")
                 assert (ready.status, ready.data["status"]) == (200, "ready")
                 assert ready.data["warning"].startswith(f"{len(BAD)} of the store's records")
@@ -122,8 +122,8 @@ async def remove(proxy: Client, id: str) -> None:
         # It was made anew where it was needed.
         assert (await proxy.delete(target)).status == 409
         return
-    answer = await proxy.delete(target)
-    assert answer.status == 200, (id, answer.body)
+    response = await proxy.delete(target)
+    assert response.status == 200, (id, response.body)
     assert (await proxy.delete(target)).status == 404, id
 
 
@@ -131,8 +131,8 @@ async def test_only_unreadable_records_are_deleted_by_their_id(proxy: Client) ->
     """What can be read has calls that know what it is."""
     await define(proxy)
     for id, status in (("pipeline:one", 409), ("pipeline:other", 404), ("udf:one@1.0.0", 409)):
-        answer = await proxy.delete(f"/_querymill/store?id={id}")
-        assert answer.status == status, answer.body
+        response = await proxy.delete(f"/_querymill/store?id={id}")
+        assert response.status == status, response.body
     assert (await proxy.delete("/_querymill/store")).status == 400
     shown = (await proxy.get("/_querymill/store")).data
     # The UDF, the pipeline, and the key that signs ids.
@@ -163,8 +163,8 @@ async def test_an_attachment_that_cannot_be_read_is_closed(
     body = {"index.query.final_pipeline": 7, "index.query.default_pipeline": 7, "newer": "x"}
     await plant(direct, f"attachment:{index_name}", record("attachment", index_name, body))
     async with connect(await start_proxy()) as other:
-        answer = await other.get(f"/{index_name}/_search")
-        assert (answer.status, "final pipeline" in answer.error["reason"]) == (500, True)
+        response = await other.get(f"/{index_name}/_search")
+        assert (response.status, "final pipeline" in response.error["reason"]) == (500, True)
         detached = {"index.query.final_pipeline": None}
         assert (await other.put(f"/{index_name}/_settings", detached)).status == 200
         assert (await other.get(f"/{index_name}/_search")).status == 200
@@ -177,11 +177,11 @@ async def test_a_record_is_put_right(direct: Client, proxy: Client, kind: str) -
     name = "two" if kind == "pipeline" else "two@1.0.0"
     await plant(direct, f"{kind}:{name}", record(kind, name, None))
     if kind == "pipeline":
-        answer = await proxy.put("/_pipeline/two", PIPELINE)
-        assert answer.data["revision"] == 2
+        response = await proxy.put("/_pipeline/two", PIPELINE)
+        assert response.data["revision"] == 2
     else:
-        answer = await proxy.put("/_udf/two", {"source": ONE})
-    assert answer.status == 200, answer.body
+        response = await proxy.put("/_udf/two", {"source": ONE})
+    assert response.status == 200, response.body
     assert await unreadable(proxy) == set()
     assert (await proxy.get(f"/_{kind}/two")).status == 200
 

@@ -59,8 +59,8 @@ async def test_no_spelling_reaches_the_store(proxy: Client, name: str) -> None:
     await proxy.define("one", "query", ONE)
     method, target, body, media_type = SPELLINGS[name]
     headers = {"Content-Type": media_type} if body is not None else {}
-    answer = await proxy.call(method, target, body, headers=headers)
-    assert answer.status in (400, 403), (answer.status, answer.body[:600])
+    response = await proxy.call(method, target, body, headers=headers)
+    assert response.status in (400, 403), (response.status, response.body[:600])
 
 
 async def test_json_called_cbor(proxy: Client, direct: Client) -> None:
@@ -122,8 +122,8 @@ async def test_no_way_to_write_a_body_reaches_the_store(proxy: Client, name: str
             continue
         for coding, pack in codings:
             headers = {"Content-Type": JSON, "Content-Encoding": coding}
-            answer = await proxy.call(method, target, pack(write(text)), headers)
-            assert answer.status == 403, (way, coding, answer.status, answer.body[:300])
+            response = await proxy.call(method, target, pack(write(text)), headers)
+            assert response.status == 403, (way, coding, response.status, response.body[:300])
 
 
 async def test_an_action_after_a_delete(proxy: Client) -> None:

@@ -27,7 +27,7 @@ FLAGS: tuple[dict[str, Any], ...] = (
 
 
 @pytest.mark.parametrize("phase", ["query", "result"])
-async def test_an_answer_has_what_it_has_without_pipelines(
+async def test_a_response_has_what_it_has_without_pipelines(
     proxy: Client, direct: Client, index_name: str, phase: str
 ) -> None:
     """Its status among its members, and what is asked for beside the template, in every format."""
@@ -80,6 +80,6 @@ async def test_a_template_that_comes_to_a_bad_search_fails_alone(
         assert kinds[1] == kinds[0]
 
 
-def _timeless(answer: dict[str, object]) -> bytes:
-    kept = {name: value for name, value in answer.items() if name not in ("took", "profile")}
-    return orjson.dumps({**kept, "profiled": "profile" in answer}, option=orjson.OPT_SORT_KEYS)
+def _timeless(response: dict[str, object]) -> bytes:
+    kept = {name: value for name, value in response.items() if name not in ("took", "profile")}
+    return orjson.dumps({**kept, "profiled": "profile" in response}, option=orjson.OPT_SORT_KEYS)

@@ -15,7 +15,7 @@ import pytest
 
 from proxy.embedded import EmbeddedCluster
 from proxy.protocol.dialect import TRANSLATIONS
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartProxy, connect
 from tests.documents import ROOT
 
@@ -32,13 +32,13 @@ async def reference(elasticsearch: EmbeddedCluster) -> AsyncIterator[Client]:
         yield Client(session)
 
 
-async def opened(client: Client, index: str, query: str = "?keep_alive=1m") -> Answer:
+async def opened(client: Client, index: str, query: str = "?keep_alive=1m") -> Response:
     return await client.call("POST", f"/{index}/_pit{query}", None, ELASTIC)
 
 
 async def open_pit(client: Client, index: str) -> list[tuple[int, Any]]:
     """Opened, on a pattern, without a word on how long, and on no index."""
-    answers = [
+    responses = [
         await opened(client, index),
         await opened(client, f"{index[:-1]}*", "?keep_alive=1m&filter_path=id,_shards&pretty"),
         await opened(client, index, "?keep_alive=1m&max_concurrent_shard_requests=2"),
@@ -46,30 +46,33 @@ async def open_pit(client: Client, index: str) -> list[tuple[int, Any]]:
         await opened(client, index, ""),
         await opened(client, "none"),
     ]
-    ids = [answer.data.pop("id", None) for answer in answers]
+    ids = [response.data.pop("id", None) for response in responses]
     assert [isinstance(pit_id, str) for pit_id in ids] == [True] * 4 + [False] * 2
     return [
-        (answer.status, sorted(answer.data) if answer.status == 200 else answer.error["type"])
-        for answer in answers
+        (
+            response.status,
+            sorted(response.data) if response.status == 200 else response.error["type"],
+        )
+        for response in responses
     ]
 
 
 async def close_pit(client: Client, index: str) -> list[tuple[int, Any]]:
     """Closed, in plain bytes and in gzip, and with a body that names none."""
     pits = [(await opened(client, index)).data["id"] for _ in range(2)]
-    answers = [
+    responses = [
         await client.call("DELETE", "/_pit", {"id": pits[0]}, ELASTIC),
         await client.call("DELETE", "/_pit", gzip.compress(orjson.dumps({"id": pits[1]})), GZIP),
     ]
     bad = await client.call("DELETE", "/_pit", {"id": []}, ELASTIC)
     search = {"pit": {"id": pits[0], "keep_alive": "1m"}}
     gone = await client.call("POST", "/_search", search, ELASTIC)
-    return [*((a.status, a.data) for a in answers), (bad.status, None), (gone.status, None)]
+    return [*((a.status, a.data) for a in responses), (bad.status, None), (gone.status, None)]
 
 
 async def field_caps(client: Client, index: str) -> list[tuple[int, Any]]:
     """Fields in the body, with and without a filter, and none."""
-    told: list[tuple[int, Any]] = []
+    reported: list[tuple[int, Any]] = []
     bodies: tuple[dict[str, Any], ...] = (
         {"fields": "n"},
         {"fields": ["n", "t*"]},
@@ -79,13 +82,13 @@ async def field_caps(client: Client, index: str) -> list[tuple[int, Any]]:
     )
     for body in bodies:
         for path in (f"/{index}/_field_caps", f"/{index}/_field_caps/?include_empty_fields=true"):
-            answer = await client.call("POST", path, body, ELASTIC)
-            fields = answer.data.get("fields", {})
+            response = await client.call("POST", path, body, ELASTIC)
+            fields = response.data.get("fields", {})
             kinds = {name: sorted(kinds) for name, kinds in fields.items() if name[0] != "_"}
-            told.append((answer.status, kinds))
+            reported.append((response.status, kinds))
     packed = gzip.compress(b'{"fields": ["n"]}')
-    answer = await client.call("POST", f"/{index}/_field_caps", packed, GZIP)
-    return [*told, (answer.status, sorted(answer.data["fields"]))]
+    response = await client.call("POST", f"/{index}/_field_caps", packed, GZIP)
+    return [*reported, (response.status, sorted(response.data["fields"]))]
 
 
 async def term_vectors(client: Client, index: str) -> list[tuple[int, Any]]:
@@ -94,27 +97,27 @@ async def term_vectors(client: Client, index: str) -> list[tuple[int, Any]]:
     one = await client.call("POST", f"/{index}/_termvectors/1", body, ELASTIC)
     docs = {"docs": [{"_id": "1", "fields": ["t"]}]}
     many = await client.call("POST", f"/{index}/_mtermvectors", docs, ELASTIC)
-    answers = [one.data["term_vectors"], many.data["docs"][0]["term_vectors"]]
-    return [(200, answer["t"]["terms"].keys()) for answer in answers]
+    responses = [one.data["term_vectors"], many.data["docs"][0]["term_vectors"]]
+    return [(200, response["t"]["terms"].keys()) for response in responses]
 
 
 async def resolve(client: Client, index: str) -> list[tuple[int, Any]]:
     """With the method that newer clients use, and with the other."""
-    told: list[tuple[int, Any]] = []
+    reported: list[tuple[int, Any]] = []
     for method, body in (("POST", None), ("POST", {}), ("GET", None)):
-        answer = await client.call(method, f"/_resolve/index/{index}*", body, ELASTIC)
-        told.append((answer.status, [found["name"] for found in answer.data["indices"]]))
-    return told
+        response = await client.call(method, f"/_resolve/index/{index}*", body, ELASTIC)
+        reported.append((response.status, [found["name"] for found in response.data["indices"]]))
+    return reported
 
 
 async def cat_count(client: Client, index: str) -> list[tuple[int, Any]]:
     """With the method that newer clients use, and with the other."""
-    told: list[tuple[int, Any]] = []
+    reported: list[tuple[int, Any]] = []
     for method in ("POST", "GET"):
         path = f"/_cat/count/{index}?h=count&format=json"
-        answer = await client.call(method, path, None, ELASTIC)
-        told.append((answer.status, answer.data))
-    return told
+        response = await client.call(method, path, None, ELASTIC)
+        reported.append((response.status, response.data))
+    return reported
 
 
 async def health(client: Client, index: str) -> list[tuple[int, Any]]:
@@ -123,7 +126,7 @@ async def health(client: Client, index: str) -> list[tuple[int, Any]]:
         "replica": {"number_of_shards": 2, "number_of_replicas": 1},
         "nowhere": {"number_of_shards": 3, "index.routing.allocation.require._name": "nobody"},
     }
-    told: list[tuple[int, Any]] = []
+    reported: list[tuple[int, Any]] = []
     for name, value in settings.items():
         path = f"/{index}-{name}?wait_for_active_shards=0"
         made = await client.call("PUT", path, {"settings": value}, ELASTIC)
@@ -132,13 +135,13 @@ async def health(client: Client, index: str) -> list[tuple[int, Any]]:
     for target in (f"{index}", f"{index}-replica", f"{index}-nowhere", f"{index}*"):
         for query in ("", "?level=indices", "?level=shards&pretty", "?filter_path=status"):
             path = f"/_cluster/health/{target}{query}"
-            answer = await client.call("GET", path, None, ELASTIC)
-            told.append((answer.status, unassigned(answer.data)))
+            response = await client.call("GET", path, None, ELASTIC)
+            reported.append((response.status, unassigned(response.data)))
     late = f"/_cluster/health/{index}-nowhere?wait_for_status=green&timeout=1ms"
-    answer = await client.call("GET", late, None, ELASTIC)
+    response = await client.call("GET", late, None, ELASTIC)
     for name in settings:
         await client.delete(f"/{index}-{name}")
-    return [*told, (answer.status, unassigned(answer.data))]
+    return [*reported, (response.status, unassigned(response.data))]
 
 
 def unassigned(health: dict[str, Any]) -> Any:
@@ -157,8 +160,8 @@ async def hints(client: Client, index: str) -> list[tuple[int, Any]]:
         ("DELETE", "/_cluster/voting_config_exclusions?master_timeout=10s", None),
         ("POST", f"/{index}/_doc?include_source_on_error=nonsense", {}),
     )
-    answers = [await client.call(*call, ELASTIC) for call in calls]
-    return [(answer.status, None) for answer in answers]
+    responses = [await client.call(*call, ELASTIC) for call in calls]
+    return [(response.status, None) for response in responses]
 
 
 def shape(node: Mapping[str, Any], *, more: tuple[str, ...] = ()) -> dict[str, str]:
@@ -173,40 +176,44 @@ VERSIONS = ("min_index_version", "max_index_version")
 
 async def search_shards(client: Client, index: str) -> list[tuple[int, Any]]:
     """With both methods, on all indices, without all members, and on none."""
-    told: list[tuple[int, Any]] = []
+    reported: list[tuple[int, Any]] = []
     for method, path in (
         ("GET", f"/{index}/_search_shards"),
         ("POST", f"/{index}/_search_shards?pretty"),
         ("GET", "/_search_shards"),
     ):
-        answer = await client.call(method, path, None, ELASTIC)
-        nodes = answer.data["nodes"].values()
-        told.append((answer.status, [shape(node, more=VERSIONS) for node in nodes]))
+        response = await client.call(method, path, None, ELASTIC)
+        nodes = response.data["nodes"].values()
+        reported.append((response.status, [shape(node, more=VERSIONS) for node in nodes]))
     path = f"/{index}/_search_shards?filter_path=nodes.*.name"
     part = await client.call("GET", path, None, ELASTIC)
     none = await client.call("GET", "/missing-1/_search_shards", None, ELASTIC)
-    return [*told, (part.status, [[*n] for n in part.data["nodes"].values()]), (none.status, None)]
+    return [
+        *reported,
+        (part.status, [[*n] for n in part.data["nodes"].values()]),
+        (none.status, None),
+    ]
 
 
 async def shard_stores(client: Client, index: str) -> list[tuple[int, Any]]:
     """Of an index, and of one that is not there."""
-    told: list[tuple[int, Any]] = []
+    reported: list[tuple[int, Any]] = []
     for query in ("?status=all", "?status=all&pretty"):
-        answer = await client.call("GET", f"/{index}/_shard_stores{query}", None, ELASTIC)
-        (store,) = answer.data["indices"][index]["shards"]["0"]["stores"]
+        response = await client.call("GET", f"/{index}/_shard_stores{query}", None, ELASTIC)
+        (store,) = response.data["indices"][index]["shards"]["0"]["stores"]
         nodes = [value for value in store.values() if isinstance(value, dict)]
-        told.append((answer.status, [shape(node, more=VERSIONS) for node in nodes]))
+        reported.append((response.status, [shape(node, more=VERSIONS) for node in nodes]))
     none = await client.call("GET", "/missing-1/_shard_stores", None, ELASTIC)
-    return [*told, (none.status, None)]
+    return [*reported, (none.status, None)]
 
 
 async def allocation(client: Client, index: str) -> list[tuple[int, Any]]:
     """Of a shard that has a node, and of one that has none."""
-    told: list[tuple[int, Any]] = []
+    reported: list[tuple[int, Any]] = []
     asked = {"index": index, "shard": 0, "primary": True}
     path = "/_cluster/allocation/explain"
     here = await client.call("POST", path, asked, ELASTIC)
-    told.append((here.status, shape(here.data["current_node"])))
+    reported.append((here.status, shape(here.data["current_node"])))
     settings = {"number_of_shards": 1, "index.routing.allocation.require._name": "nobody"}
     target = f"/{index}-nowhere?wait_for_active_shards=0"
     await client.call("PUT", target, {"settings": settings}, ELASTIC)
@@ -214,10 +221,10 @@ async def allocation(client: Client, index: str) -> list[tuple[int, Any]]:
     for query in ("?pretty", "?include_yes_decisions=true"):
         nowhere = await client.call("POST", f"{path}{query}", asked, ELASTIC)
         decisions = nowhere.data["node_allocation_decisions"]
-        told.append((nowhere.status, [shape(decision) for decision in decisions]))
+        reported.append((nowhere.status, [shape(decision) for decision in decisions]))
     await client.delete(f"/{index}-nowhere")
     asked["shard"] = 7
-    return [*told, ((await client.call("POST", path, asked, ELASTIC)).status, None)]
+    return [*reported, ((await client.call("POST", path, asked, ELASTIC)).status, None)]
 
 
 Script = Callable[[Client, str], Awaitable[list[tuple[int, Any]]]]
@@ -239,7 +246,7 @@ WITHOUT_REFERENCE = {"GET /", "GET /, of 7.x", "GET /_data_stream/{name}"}
 
 
 @pytest.mark.parametrize("call", SCRIPTS)
-async def test_a_translated_call_answers_as_elasticsearch_does(
+async def test_a_translated_call_responds_as_elasticsearch_does(
     call: str, proxy: Client, reference: Client, index_name: str
 ) -> None:
     """The same requests, to OpenSearch through the proxy and to Elasticsearch."""
@@ -297,11 +304,11 @@ async def test_what_data_streams_are(proxy: Client, index_name: str) -> None:
         **{"next_generation_managed_by": "Unmanaged", "settings": {}, "mappings": {}},
     }
     for target in (name, f"{name}*?pretty", f"{name}?master_timeout=10s&expand_wildcards=all"):
-        answer = await proxy.call("GET", f"/_data_stream/{target}", None, ELASTIC)
-        assert answer.data == {"data_streams": [expected]}, target
+        response = await proxy.call("GET", f"/_data_stream/{target}", None, ELASTIC)
+        assert response.data == {"data_streams": [expected]}, target
     part = f"/_data_stream/{name}?filter_path=data_streams.name&master_timeout=10s"
-    answer = await proxy.call("GET", part, None, ELASTIC)
-    assert answer.data == {"data_streams": [{"name": name}]}
+    response = await proxy.call("GET", part, None, ELASTIC)
+    assert response.data == {"data_streams": [{"name": name}]}
     await proxy.delete(f"/_data_stream/{name}")
     await proxy.delete(f"/_index_template/{name}")
     assert not (await proxy.call("GET", "/_data_stream", None, ELASTIC)).data["data_streams"]
@@ -315,16 +322,16 @@ async def test_fields_of_term_vectors_may_be_text(proxy: Client, index_name: str
         one = await proxy.call("POST", f"/{index_name}/_termvectors/1", body, ELASTIC)
         docs = {"docs": [{"_id": "1", "fields": fields}]}
         many = await proxy.call("POST", f"/{index_name}/_mtermvectors", docs, ELASTIC)
-        for answer in (one.data, many.data["docs"][0]):
-            assert sorted(answer["term_vectors"]) == fields.split(",")
+        for response in (one.data, many.data["docs"][0]):
+            assert sorted(response["term_vectors"]) == fields.split(",")
 
 
 async def test_data_streams_wait_for_no_master(proxy: Client, index_name: str) -> None:
     """OpenSearch takes no such hint there."""
     for method, status in (("GET", 404), ("DELETE", 200), ("PUT", 400)):
         path = f"/_data_stream/{index_name}?master_timeout=10s"
-        answer = await proxy.call(method, path, None, ELASTIC)
-        assert (answer.status, b"unrecognized" in answer.body) == (status, False), answer.body
+        response = await proxy.call(method, path, None, ELASTIC)
+        assert (response.status, b"unrecognized" in response.body) == (status, False), response.body
         plain = await proxy.call(method, path, None)
         assert b"unrecognized parameter: [master_timeout]" in plain.body
 
@@ -341,8 +348,8 @@ async def test_calls_documented_as_missing_are_missing(proxy: Client, index_name
     assert len(calls) > 20
     for call in sorted(calls):
         for method, target in (("GET", f"/{call}"), ("POST", f"/{index_name}/{call}")):
-            answer = await proxy.call(method, target, None, ELASTIC)
-            assert 400 <= answer.status < 500, (method, target, answer.body)
+            response = await proxy.call(method, target, None, ELASTIC)
+            assert 400 <= response.status < 500, (method, target, response.body)
 
 
 async def test_calls_of_opensearch_clients_are_missing(reference: Client, index_name: str) -> None:
@@ -354,8 +361,8 @@ async def test_calls_of_opensearch_clients_are_missing(reference: Client, index_
         ("GET", "/_search/pipeline"),
         ("GET", "/_list/indices"),
     ):
-        answer = await reference.call(method, target, None)
-        assert 400 <= answer.status < 500, (method, target, answer.body)
+        response = await reference.call(method, target, None)
+        assert 400 <= response.status < 500, (method, target, response.body)
 
 
 async def test_a_translated_point_in_time_keeps_its_pipelines(
@@ -381,7 +388,7 @@ async def test_other_clients_are_not_translated(
 ) -> None:
     """OpenSearch's own refusal comes back; with compat off, to an Elasticsearch client too."""
     await proxy.index(index_name, {"1": {}})
-    answer = await proxy.post(f"/{index_name}/_pit?keep_alive=1m")
-    assert (answer.status, "no handler found" in answer.data["error"]) == (400, True)
+    response = await proxy.post(f"/{index_name}/_pit?keep_alive=1m")
+    assert (response.status, "no handler found" in response.data["error"]) == (400, True)
     async with connect(await start_proxy(compat="off")) as strict:
         assert (await opened(strict, index_name)).status >= 400

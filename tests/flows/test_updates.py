@@ -17,8 +17,8 @@ COUNT = """def document(doc, context):
 
 
 async def source(client: Client, index: str, doc_id: str) -> Any:
-    answer = await client.get(f"/{index}/_source/{doc_id}?pipeline=_none")
-    return answer.data if answer.status == 200 else None
+    response = await client.get(f"/{index}/_source/{doc_id}?pipeline=_none")
+    return response.data if response.status == 200 else None
 
 
 async def prepared(proxy: Client, index: str, **options: Any) -> None:
@@ -99,8 +99,8 @@ async def test_updates_in_a_bulk(proxy: Client, index_name: str) -> None:
         {"index": {"_id": "3"}},
         {"x": 1},
     )
-    answer = await proxy.post(f"/{index_name}/_bulk?refresh=true", body)
-    items = answer.data["items"]
+    response = await proxy.post(f"/{index_name}/_bulk?refresh=true", body)
+    items = response.data["items"]
     assert [next(iter(item)) for item in items] == ["update"] * 4 + ["index"]
     assert [next(iter(item.values()))["status"] for item in items] == [200, 400, 201, 404, 201]
     assert items[0]["update"]["result"] == "updated"
@@ -115,8 +115,8 @@ async def test_updates_in_a_bulk(proxy: Client, index_name: str) -> None:
 async def test_skip_leaves_a_failed_document_out(proxy: Client, index_name: str) -> None:
     """It is answered as a noop, and nothing is stored."""
     await prepared(proxy, index_name, on_error="skip")
-    answer = await proxy.put(f"/{index_name}/_doc/2", {"bad": True})
-    assert (answer.status, answer.data["result"]) == (200, "noop")
+    response = await proxy.put(f"/{index_name}/_doc/2", {"bad": True})
+    assert (response.status, response.data["result"]) == (200, "noop")
     assert await source(proxy, index_name, "2") is None
     assert (await proxy.get("/_pipeline/count/_stats")).data["failure"] == 1
 
@@ -124,9 +124,9 @@ async def test_skip_leaves_a_failed_document_out(proxy: Client, index_name: str)
 async def test_pass_stores_a_failed_document_as_it_was(proxy: Client, index_name: str) -> None:
     """With a Warning, and counted as degraded."""
     await prepared(proxy, index_name, on_error="pass")
-    answer = await proxy.put(f"/{index_name}/_doc/2", {"bad": True})
-    assert answer.status == 201
-    assert "cannot" in answer.headers["Warning"]
+    response = await proxy.put(f"/{index_name}/_doc/2", {"bad": True})
+    assert response.status == 201
+    assert "cannot" in response.headers["Warning"]
     assert await source(proxy, index_name, "2") == {"bad": True}
     assert (await proxy.get("/_pipeline/count/_stats")).data["degraded"] == 1
 

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from proxy.embedded import EmbeddedCluster
-from tests.client import Answer, Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, connect
 
 INDEX = "test-parameters"
@@ -233,51 +233,51 @@ async def sides(
         await direct.delete(f"/{INDEX}")
 
 
-def steady(answer: Answer) -> Any:
-    """An answer without what differs from one time to the next."""
-    data = answer.data
-    if answer.status != 200:
+def steady(response: Response) -> Any:
+    """A response without what differs from one time to the next."""
+    data = response.data
+    if response.status != 200:
         error = data["error"]
-        return answer.status, error["type"] if isinstance(error, dict) else error
+        return response.status, error["type"] if isinstance(error, dict) else error
     for name in ("took", "_shards"):
         data.pop(name, None)
-    return answer.status, data
+    return response.status, data
 
 
-def differing(told: list[tuple[Any, Any, Any]]) -> list[tuple[Any, Any, Any]]:
-    return [each for each in told if each[1] != each[2]]
+def differing(reported: list[tuple[Any, Any, Any]]) -> list[tuple[Any, Any, Any]]:
+    return [each for each in reported if each[1] != each[2]]
 
 
 async def test_searches(sides: tuple[Client, Client]) -> None:
     """What adds up, what replaces, what is refused, and what an empty value means."""
     direct, proxy = sides
-    told = []
+    reported = []
     for url, body in CASES:
         target = f"/{INDEX}/_search?{url}"
         expected = steady(await direct.post(target, body))
-        answer = await proxy.post(f"{target}&pipeline=touch", body)
-        told.append(((url, body), expected, steady(answer)))
-        if answer.status == 200:
-            assert "Warning" not in answer.headers, (url, body)
-    assert differing(told) == []
+        response = await proxy.post(f"{target}&pipeline=touch", body)
+        reported.append(((url, body), expected, steady(response)))
+        if response.status == 200:
+            assert "Warning" not in response.headers, (url, body)
+    assert differing(reported) == []
 
 
 async def test_endpoints_of_a_query(sides: tuple[Client, Client]) -> None:
     """They take a query from the URL only where there is no body."""
     direct, proxy = sides
-    told = []
+    reported = []
     for verb, url, body in QUERY_CASES:
         target = f"/{INDEX}/{verb}?{url}"
         expected = steady(await direct.post(target, body))
-        answer = await proxy.post(f"{target}&pipeline=touch-query", body)
-        seen = steady(answer)
+        response = await proxy.post(f"{target}&pipeline=touch-query", body)
+        seen = steady(response)
         for side in (expected[1], seen[1]):
             # Tells the query that ran, which is the pipeline's.
             if isinstance(side, dict):
                 side.pop("explanation", None)
                 side.pop("explanations", None)
-        told.append(((verb, url, body), expected, seen))
-    assert differing(told) == []
+        reported.append(((verb, url, body), expected, seen))
+    assert differing(reported) == []
 
 
 async def test_templates(opensearch: EmbeddedCluster, start_on: StartOn, index_name: str) -> None:
@@ -290,13 +290,13 @@ async def test_templates(opensearch: EmbeddedCluster, start_on: StartOn, index_n
         await proxy.index(index_name, DOCUMENTS)
         await proxy.define("touch", "query", TOUCH)
         body = {"source": {"size": 3, "sort": ["price", "_doc"]}}
-        told = []
+        reported = []
         for url in TEMPLATE_CASES:
             target = f"/{index_name}/_search/template?{url}"
             expected = steady(await direct.post(target, body))
             seen = steady(await proxy.post(f"{target}&pipeline=touch", body))
-            told.append((url, expected, seen))
-        assert differing(told) == []
+            reported.append((url, expected, seen))
+        assert differing(reported) == []
 
 
 @pytest.mark.parametrize("url", ["q=title:red", "sort=price:desc", "size=1", "_source=false"])

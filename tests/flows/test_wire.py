@@ -29,8 +29,8 @@ async def test_a_udf_is_never_shown_the_admin_token(
         await client.define("seen", "query", source)
         target = f"/{index_name}/_search?pipeline=seen"
         fields = {"X-Seen": "yes", "Querymill-Admin-Token": "secret"}
-        answer = await client.call("GET", target, headers=fields)
-        assert answer.data["_pipeline_metadata"] == {"x-seen": "yes"}
+        response = await client.call("GET", target, headers=fields)
+        assert response.data["_pipeline_metadata"] == {"x-seen": "yes"}
 
 
 JSON = "Content-Type: application/json"
@@ -40,7 +40,7 @@ PASS_ON = "def result(response, context):\n    return response\n"
 
 
 async def never_reading(port: int, sent: bytes) -> socket.socket:
-    """A connection with a small buffer that reads nothing of its answer."""
+    """A connection with a small buffer that reads nothing of its response."""
     peer = socket.socket()
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     peer.setblocking(False)
@@ -60,8 +60,8 @@ async def figure(client: Client, name: str) -> float:
 async def test_slow_clients_cost_the_others_nothing(
     start_proxy: StartProxy, index_name: str
 ) -> None:
-    """Who reads nothing of a large answer, made by a pipeline or not, or drips its body in, is cut
-    off; meanwhile everybody else is answered, and afterwards all places are free.
+    """Who reads nothing of a large response, made by a pipeline or not, or drips its body in, is
+    cut off; meanwhile everybody else is answered, and afterwards all places are free.
     """
     server = await start_proxy(
         max_in_flight=32,
@@ -114,7 +114,7 @@ async def test_a_dripping_small_body_takes_no_place(
             assert (await client.get(f"/{index_name}/_count")).status == 200
         assert await figure(client, "querymill_in_flight_requests") == 0
         await raw.send(whole[-1:])
-        assert (await raw.answer("POST")).status == 200
+        assert (await raw.read_response("POST")).status == 200
         raw.close()
 
 
@@ -133,7 +133,7 @@ BAD = [
 async def test_bad_heads_cost_the_others_nothing(
     start_on: StartOn, each_backend: EmbeddedCluster
 ) -> None:
-    """Beside clients whose heads no backend reads, fifty others have every answer, and none waits
+    """Beside clients whose heads no backend reads, fifty others have every response, and none waits
     for a connection that was spoilt.
     """
     server = await start_on(each_backend, backend_timeout=60, queue_timeout=60)
@@ -223,7 +223,7 @@ async def test_a_body_above_the_backend_s_limit_spoils_no_connection(
     head = "POST /_refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     raw = await RawClient.connect(server.address.port)
     await raw.send(head.encode() + b"Content-Length: 104857601\r\n\r\n" + b" " * 100_000)
-    assert (await raw.answer("POST")).status == 413
+    assert (await raw.read_response("POST")).status == 413
     raw.close()
     other = await RawClient.connect(server.address.port)
     async with asyncio.timeout(30):

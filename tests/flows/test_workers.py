@@ -45,18 +45,18 @@ async def test_acknowledged_is_in_force_everywhere(crew: Crew, index_name: str) 
             writer = clients[step % len(clients)]
             await writer.define(f"mark-{step}", "result", MARK % step)
             await writer.attach(index_name, result=f"mark-{step}")
-            answers = await asyncio.gather(
+            responses = await asyncio.gather(
                 *(client.post(f"/{index_name}/_search", {}) for client in clients)
             )
-            assert [answer.data["marked"] for answer in answers] == [step] * len(clients)
+            assert [response.data["marked"] for response in responses] == [step] * len(clients)
             detached = await clients[-1 - step % 2].put(
                 f"/{index_name}/_settings", {"index.result.default_pipeline": None}
             )
             assert detached.status == 200
-            answers = await asyncio.gather(
+            responses = await asyncio.gather(
                 *(client.post(f"/{index_name}/_search", {}) for client in clients)
             )
-            assert not any("marked" in answer.data for answer in answers)
+            assert not any("marked" in response.data for response in responses)
 
 
 async def test_a_new_alias_is_known_everywhere(crew: Crew, index_name: str) -> None:
@@ -110,8 +110,8 @@ async def test_scroll_and_point_in_time_on_any_worker(crew: Crew, index_name: st
         target = f"/{index_name}/_search/point_in_time?keep_alive=1m"
         opened = (await clients[0].post(target)).data["pit_id"]
         for client in clients:
-            answer = await client.post("/_search", {"pit": {"id": opened, "keep_alive": "1m"}})
-            assert (answer.status, answer.data["marked"]) == (200, 5)
+            response = await client.post("/_search", {"pit": {"id": opened, "keep_alive": "1m"}})
+            assert (response.status, response.data["marked"]) == (200, 5)
         closed = await clients[-1].call("DELETE", "/_search/point_in_time", {"pit_id": [opened]})
         assert closed.data["pits"][0]["successful"] is True
 

@@ -22,7 +22,7 @@ from proxy.http.encoding import (
     split_lines,
 )
 from proxy.protocol.resume_id import PREFIX, Cursors, Memory
-from tests.fuzz.harness import Harness, answered, declared
+from tests.fuzz.harness import Harness, declared, taken_or_refused
 
 _KEY: Final = b"the key of the fuzzed ids"
 _CURSORS: Final = Cursors(lambda: _KEY)
@@ -32,15 +32,15 @@ _LIMIT: Final = 64 * 1024
 def run_cursors(data: bytes) -> None:
     """An id: as a client could send it, and with what it says signed as another version might."""
     text = data.decode("utf-8", "replace")
-    unwrapped = answered(_CURSORS.unwrap, text)
+    unwrapped = taken_or_refused(_CURSORS.unwrap, text)
     if unwrapped is not None and unwrapped[1] is not None:
         assert text.startswith(PREFIX)
     _body, _, backend_id = text.removeprefix(PREFIX).partition(".")
     memory = Memory(names=(text,), state={"a": text}, request=text)
     assert _CURSORS.unwrap(_CURSORS.wrap(backend_id, memory)) == (backend_id, memory)
-    answered(_CURSORS.unwrap, _signed(data, "id"))
+    taken_or_refused(_CURSORS.unwrap, _signed(data, "id"))
     packed = zlib.compress(data)
-    answered(_CURSORS.unwrap, _signed(packed, "id"))
+    taken_or_refused(_CURSORS.unwrap, _signed(packed, "id"))
 
 
 def _signed(packed: bytes, backend_id: str) -> str:

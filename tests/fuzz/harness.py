@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-from proxy.http.errors import ErrorAnswer, envelope
+from proxy.http.errors import ErrorResponse, envelope
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -46,10 +46,10 @@ def declared(
 
 
 def refused(call: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> bool:
-    """Whether `call` raised an `ErrorAnswer` that blames the client."""
+    """Whether `call` raised an `ErrorResponse` that blames the client."""
     try:
         call(*args, **kwargs)
-    except ErrorAnswer as error:
+    except ErrorResponse as error:
         if not 400 <= error.status < 500:
             raise
         error.body()
@@ -57,8 +57,8 @@ def refused(call: Callable[_P, object], *args: _P.args, **kwargs: _P.kwargs) -> 
     return False
 
 
-def answered(call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T | None:
-    """What `call` returns; None where it raised an `ErrorAnswer` that blames the client."""
+def taken_or_refused(call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T | None:
+    """What `call` returns; None where it raised an `ErrorResponse` that blames the client."""
     results: list[_T] = []
     refused(lambda: results.append(call(*args, **kwargs)))
     return results[0] if results else None

@@ -9,7 +9,7 @@ import orjson
 
 from pipelines.jsontext.graft import graft, loses_nothing
 from pipelines.jsontext.json_text import one_line, parse, same, write
-from pipelines.jsontext.slices import Span, elements, member, members, replaced
+from pipelines.jsontext.slices import Slice, elements, member, members, replaced
 from pipelines.payload import Payload
 from proxy.formats.filter_path import FilterPath
 from proxy.formats.pretty import pretty
@@ -85,51 +85,51 @@ def run_json_text(data: bytes) -> None:
 
 
 def run_spans(data: bytes) -> None:
-    """Any text: spans lie in it in order, and putting them back changes nothing."""
+    """Any text: slices lie in it in order, and putting them back changes nothing."""
     text = data.decode("utf-8", "replace")
     for walk in (members, elements):
-        spans = declared(_BAD_JSON, walk, text)
-        if spans is None:
+        parts = declared(_BAD_JSON, walk, text)
+        if parts is None:
             continue
-        assert replaced(text, [(span, text[span.start : span.end]) for span in spans]) == text
-        ends = [0, *(span.end for span in spans)]
-        for end, span in zip(ends, spans, strict=False):
-            assert end < span.start < span.end
-            _check_inside(text, span)
-        emptied = replaced(text, [(span, "0") for span in reversed(spans)])
-        assert len(walk(emptied)) == len(spans)
-        for span in spans[:5]:
-            assert member(text, span.key) if walk is members else True
+        assert replaced(text, [(part, text[part.start : part.end]) for part in parts]) == text
+        ends = [0, *(part.end for part in parts)]
+        for end, part in zip(ends, parts, strict=False):
+            assert end < part.start < part.end
+            _check_inside(text, part)
+        emptied = replaced(text, [(part, "0") for part in reversed(parts)])
+        assert len(walk(emptied)) == len(parts)
+        for part in parts[:5]:
+            assert member(text, part.key) if walk is members else True
 
 
-def _check_inside(text: str, span: Span) -> None:
+def _check_inside(text: str, part: Slice) -> None:
     """Spans of what lies inside are found from their start, and end no later."""
-    first = text[span.start]
+    first = text[part.start]
     if first in "{[":
-        inner = (members if first == "{" else elements)(text, span.start)
-        assert all(each.end < span.end for each in inner)
+        inner = (members if first == "{" else elements)(text, part.start)
+        assert all(each.end < part.end for each in inner)
 
 
 def run_filter_path(data: bytes) -> None:
-    """A line with a filter_path, and an answer: what is left was in it."""
+    """A line with a filter_path, and a response: what is left was in it."""
     paths, _, body = data.partition(b"\n")
     try:
-        answer = orjson.loads(body)
+        response = orjson.loads(body)
     except orjson.JSONDecodeError:
         return
-    if not isinstance(answer, dict):
+    if not isinstance(response, dict):
         return
     text = paths.decode("utf-8", "replace")
     for elasticsearch in (False, True):
         filters = declared((ValueError,), FilterPath.parse, text, elasticsearch=elasticsearch)
         if filters is None:
             continue
-        left = declared((RecursionError,), filters.apply, answer)
+        left = declared((RecursionError,), filters.apply, response)
         if left is None:
             continue
-        assert _part_of(left, answer)
+        assert _part_of(left, response)
         if not filters:
-            assert left is answer
+            assert left is response
 
 
 def _part_of(part: Any, whole: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from pipelines.payload import Payload
-from proxy.protocol.bulk_body import BulkSyntaxError, merge_answer, read_bulk, write_bulk
+from proxy.protocol.bulk_body import BulkSyntaxError, merge_response, read_bulk, write_bulk
 from proxy.protocol.msearch_body import MsearchSyntaxError, read_msearch, write_msearch
 from proxy.protocol.reserved import INDEX
 from proxy.protocol.store_guard import check_body, check_names, named_in
@@ -41,11 +41,11 @@ def run_bulk(data: bytes) -> None:
         if source is not None:
             declared(_NOT_JSON, Payload.parse, source.rstrip(b"\r"))
     refused(check_names, (item.meta.get("_index") for item in items))
-    local = [item.answered({"status": 200}) if item.line % 3 else item for item in items]
+    local = [item.with_response({"status": 200}) if item.line % 3 else item for item in items]
     theirs: list[dict[str, Any]] = [{item.action: {}} for item in local if item.local is None]
-    answer = orjson.dumps({"errors": False, "items": theirs}).decode()
-    merged = orjson.loads(merge_answer(local, answer))
-    assert [next(iter(answer)) for answer in merged["items"]] == [item.action for item in items]
+    response = orjson.dumps({"errors": False, "items": theirs}).decode()
+    merged = orjson.loads(merge_response(local, response))
+    assert [next(iter(response)) for response in merged["items"]] == [item.action for item in items]
 
 
 def run_msearch(data: bytes) -> None:

@@ -257,7 +257,7 @@ async def test_figures_count_documents(core: Core, mixed: CompiledPipeline) -> N
     assert latency.total_ms > 0
 
 
-async def test_a_log_is_told_once_and_by_document(core: Core, mixed: CompiledPipeline) -> None:
+async def test_a_log_is_reported_once_and_by_document(core: Core, mixed: CompiledPipeline) -> None:
     """What a document logged that is to be run alone is left to that run."""
     texts = ['{"kind":"log"}', '{"kind":"set"}', '{"kind":"reject"}', '{"kind":"log","a":{}}']
     with capture_logs() as logs:
@@ -343,7 +343,7 @@ async def test_a_document_that_breaks_the_sandbox_breaks_it_for_itself(
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         "",
         "{}",
@@ -362,11 +362,11 @@ async def test_a_document_that_breaks_the_sandbox_breaks_it_for_itself(
         "[1]\n[{},{},{}]",
     ],
 )
-async def test_no_answer_of_a_sandbox_is_believed(core: Core, answer: str) -> None:
+async def test_no_response_of_a_sandbox_is_believed(core: Core, response: str) -> None:
     """A UDF that answers in the runtime's place gets its documents run by themselves."""
     source = f"""
         import sys
-        sys.modules["runtime.udf"].run_batch = lambda *given: {answer!r}
+        sys.modules["runtime.udf"].run_batch = lambda *given: {response!r}
         def document(doc, context):
             return doc
     """
@@ -376,7 +376,7 @@ async def test_no_answer_of_a_sandbox_is_believed(core: Core, answer: str) -> No
     assert await alone(core, 0, "{}", pipeline) == (False, "{}")
 
 
-async def test_an_answer_with_more_ends_than_documents_has_no_more_effect(core: Core) -> None:
+async def test_a_response_with_more_ends_than_documents_has_no_more_effect(core: Core) -> None:
     """Nor has one with fewer: who is not in it is run by itself."""
     for count, ends in ((1, [(False, "{}"), None]), (9, [(False, "{}")] * 2)):
         source = f"""
@@ -408,7 +408,7 @@ async def test_a_batch_that_fails_is_no_overrun(runtime: Runtime) -> None:
         assert await settled(core, ["{}"], pipeline) == [None]
 
 
-async def test_what_a_udf_keeps_and_changes_later_is_told_as_it_was(core: Core) -> None:
+async def test_what_a_udf_keeps_and_changes_later_is_reported_as_it_was(core: Core) -> None:
     """Each document is as it was when its run ended, though a later run has its hands on it."""
     source = (
         "kept = {'list': [], 'one': 0}\n"

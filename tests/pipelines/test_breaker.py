@@ -152,8 +152,8 @@ def test_each_change_is_logged_once(breaker: Breaker, clock: Clock) -> None:
         end(breaker, "unknown", "unknown", "overran")
         clock.now += 20
         end(breaker, "sound")
-    told = [(line["event"], line["log_level"], line.get("reason")) for line in lines]
-    assert told == [
+    reported = [(line["event"], line["log_level"], line.get("reason")) for line in lines]
+    assert reported == [
         ("breaker open", "warning", "3 runs in a row passed their deadline"),
         ("breaker half-open", "info", None),
         ("breaker open", "warning", "a probe passed its deadline"),

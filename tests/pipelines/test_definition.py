@@ -175,7 +175,7 @@ def test_numeric_limits_at_under_and_over(path: str, low: int, high: int) -> Non
         ("", "stages", "stage"),
     ],
 )
-def test_a_misspelt_key_is_told_before_the_missing_one(place: str, old: str, new: str) -> None:
+def test_a_misspelt_key_is_reported_before_the_missing_one(place: str, old: str, new: str) -> None:
     """Who wrote `udf_nam` hears of `udf_nam`, and not that `udf_name` is required."""
     definition = changed("description", "")
     holder: Any = definition

@@ -303,8 +303,8 @@ async def test_a_run_that_was_not_done_is_logged_with_the_udfs_own_lines(core: C
     context.request_id = "req"
     with capture_logs() as lines:
         await core.run(pipeline, {}, context)
-    told, warning = lines
-    assert told == {
+    reported, warning = lines
+    assert reported == {
         "event": "udf",
         "id": context.id,
         "request_id": "req",
@@ -318,8 +318,8 @@ async def test_a_run_that_was_not_done_is_logged_with_the_udfs_own_lines(core: C
     }
     assert warning["event"] == "run degraded"
     assert warning["log_level"] == "warning"
-    named = {key: warning[key] for key in told if key not in ("event", "log_level", "message")}
-    assert named == {key: told[key] for key in named}
+    named = {key: warning[key] for key in reported if key not in ("event", "log_level", "message")}
+    assert named == {key: reported[key] for key in named}
     assert (warning["index"], warning["kind"]) == ("products", "udf_exception")
     assert "line 3, in query" in warning["detail"]
 

@@ -81,7 +81,7 @@ def test_what_lies_beside_long_strings_is_bounded() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.randoms(use_true_random=False), st.sampled_from(list(TEXTS)))
-def test_any_damage_is_told_as_by_the_whole(chance: random.Random, kind: str) -> None:
+def test_any_damage_is_reported_as_by_the_whole(chance: random.Random, kind: str) -> None:
     """What one call refuses the pieces refuse, and what it reads is the same."""
     text = TEXTS[kind] * (STEP // len(TEXTS[kind]) + 1)
     raw = bytearray(json.dumps({"a": text, "b": text[:20]}).encode())

@@ -97,8 +97,8 @@ def test_a_udf_that_floods_the_log(clock: Clock) -> None:
             logs.lines("loud", ["x"] * 1000)
         logs.ended("loud", "failed", error, index="i")
         logs.lines("calm", ["y"])
-        logs.tell()
-        logs.tell()
+        logs.report()
+        logs.report()
     events = [(line["event"], line["pipeline"]) for line in lines]
     assert events == [
         *[("udf", "loud")] * 10,
@@ -119,6 +119,6 @@ def test_runs_that_fail_in_numbers(clock: Clock) -> None:
     with capture_logs() as lines:
         for _ in range(100):
             logs.ended("p", "degraded", error, index="i")
-        logs.tell()
+        logs.report()
     assert len(lines) == 11
     assert (lines[-1]["of"], lines[-1]["lines"], stats.pipeline("p").left_out) == ("run", 90, 90)

@@ -16,7 +16,7 @@ from pipelines.payload import Payload
 from pipelines.wasm import Runtime
 from tests.pipelines.conftest import RAISES, SAME, SPINS, Core, appends, open_core, stage
 
-TELLS_ITS_TIME = """
+REPORTS_ITS_TIME = """
 import time
 def query(request, context):
     log(context.deadline_ms)
@@ -70,14 +70,14 @@ async def test_waiting_between_tries_does_not_count(runtime: Runtime) -> None:
 
 async def test_all_tries_share_the_stages_timeout(core: Core) -> None:
     """Tries of 400 ms fit twice into a second: the third is cut short and there is no fourth."""
-    core.udf("tells", TELLS_ITS_TIME)
+    core.udf("tells", REPORTS_ITS_TIME)
     run = await core.run(core.pipeline(retried("tells", 0.4, timeout_ms=1000)))
     (report,) = run.stages
     assert report.outcome == "failure"
     assert report.tries <= 3
-    told = [int(line) for line in report.log]
-    assert told[0] == 1000
-    for earlier, later in pairwise(told):
+    reported = [int(line) for line in report.log]
+    assert reported[0] == 1000
+    for earlier, later in pairwise(reported):
         assert later <= earlier - 400
     figures = core.registry.stats("p").as_dict()["stages"]["tells"]
     assert figures["retries"] == report.tries - 1
@@ -87,7 +87,7 @@ async def test_all_tries_share_the_stages_timeout(core: Core) -> None:
 @pytest.mark.parametrize(("stage_ms", "pipeline_ms"), [(100, 40_000), (20_000, 100)])
 async def test_a_timeout_is_not_tried_again(core: Core, stage_ms: int, pipeline_ms: int) -> None:
     """There is no time for it, whether it was the stage's, of all tries, or the pipeline's."""
-    core.udf("tells", TELLS_ITS_TIME)
+    core.udf("tells", REPORTS_ITS_TIME)
     endless = retried("tells", 3600, timeout_ms=stage_ms)
     run = await core.run(core.pipeline(endless, timeout_ms=pipeline_ms))
     assert isinstance(run.error, StageTimeoutError)

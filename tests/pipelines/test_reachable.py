@@ -44,7 +44,7 @@ from pipelines.definitions.reachable import first_unreachable
         ("response._score", "write _score"),
     ],
 )
-def test_of_a_hit_the_right_spelling_is_told(path: str, right: str) -> None:
+def test_of_a_hit_the_right_spelling_is_reported(path: str, right: str) -> None:
     """For the first stage of a result pipeline, on what a backend sends."""
     found = first_unreachable(["_id", path], "result", first=True)
     assert found is not None
@@ -87,7 +87,7 @@ def test_a_later_stage_reads_what_an_earlier_one_set(path: str) -> None:
         ("_source", "not in a document"),
     ],
 )
-def test_of_a_document_what_stands_beside_it_is_told(path: str, said: str) -> None:
+def test_of_a_document_what_stands_beside_it_is_reported(path: str, said: str) -> None:
     """The backends refuse such fields, so no document has them."""
     found = first_unreachable([path], "document", first=True)
     assert found is not None

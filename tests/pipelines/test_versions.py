@@ -55,7 +55,7 @@ def test_versions_that_say_the_same_have_one_order() -> None:
         "draft-3",
     ],
 )
-def test_pre_releases_are_told(version: str) -> None:
+def test_pre_releases_are_reported(version: str) -> None:
     """By SemVer's hyphen or by the words that are in use for it, in any case."""
     assert is_prerelease(version)
 

@@ -63,14 +63,14 @@ class Stock:
         self.loop = asyncio.get_running_loop()
         self.go = asyncio.Event()
         self.requests: list[web.BaseRequest] = []
-        self.server = web.Server(self._answer, handler_cancellation=True)
+        self.server = web.Server(self._respond, handler_cancellation=True)
         self.connection: Any = web.RequestHandler(
             self.server, loop=self.loop, keepalive_timeout=70.0, lingering_time=7.0
         )
         self.transport = Recording()
         self.connection.connection_made(self.transport)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests.append(request)
         await self.go.wait()
         return web.Response()
@@ -80,7 +80,7 @@ class Stock:
         for _ in range(5):
             await asyncio.sleep(0)
 
-    async def answering(self) -> Any:
+    async def responding(self) -> Any:
         """The connection while its first request is being answered."""
         await self.turns()
         self.connection.data_received(GET)
@@ -144,8 +144,8 @@ async def the_waiter(stock: Stock) -> None:
     assert connection._waiter is None
 
 
-async def while_answering(stock: Stock) -> None:
-    connection = await stock.answering()
+async def while_responding(stock: Stock) -> None:
+    connection = await stock.responding()
     assert connection._request_in_progress is True
     assert connection._current_request is stock.requests[0]
     stock.go.set()
@@ -156,7 +156,7 @@ async def while_answering(stock: Stock) -> None:
 
 
 async def the_task(stock: Stock) -> None:
-    connection = await stock.answering()
+    connection = await stock.responding()
     task = connection._task_handler
     assert task.get_coro().__name__ == "start"
     connection.connection_lost(None)
@@ -166,7 +166,7 @@ async def the_task(stock: Stock) -> None:
 
 
 async def who_waits_for_the_handler(stock: Stock) -> None:
-    connection = await stock.answering()
+    connection = await stock.responding()
     waiter: Any = connection._handler_waiter
     assert waiter is None
     ending = asyncio.ensure_future(connection.shutdown(5.0))
@@ -187,7 +187,7 @@ async def close_at_once(stock: Stock) -> None:
 
 
 async def close_after_this(stock: Stock) -> None:
-    connection = await stock.answering()
+    connection = await stock.responding()
     assert connection._close is False
     connection.close()
     assert connection._close is True
@@ -289,7 +289,7 @@ async def added_fields(stock: Stock) -> None:
             assert {"Date", "Server", "Content-Type"} <= set(self.headers)
             self.headers.popall("Date")
 
-    await stock.answering()
+    await stock.responding()
     await Looking().prepare(stock.requests[0])
     head = stock.transport.written
     assert b"\r\nServer: " in head
@@ -312,7 +312,7 @@ NAMES: Final[dict[str, tuple[str, Proof]]] = {
     "BaseProtocol._resume_transport_reading": ("lets the transport read", reading),
     "BaseProtocol._upgraded": ("that another protocol was asked for", another_protocol),
     "RequestHandler._close": ("that this response is the last one", close_after_this),
-    "RequestHandler._current_request": ("the request that is being answered", while_answering),
+    "RequestHandler._current_request": ("the request that is being answered", while_responding),
     "RequestHandler._force_close": ("that it is closed", close_at_once),
     "RequestHandler._handler_waiter": ("told when the handler is done", who_waits_for_the_handler),
     "RequestHandler._keepalive_handle": ("the timer of an idle one", the_keep_alive_timer),
@@ -324,7 +324,7 @@ NAMES: Final[dict[str, tuple[str, Proof]]] = {
     "RequestHandler._next_keepalive_close_time": ("when an idle one ends", the_keep_alive_timer),
     "RequestHandler._process_keepalive": ("ends an idle one in its time", the_keep_alive_timer),
     "RequestHandler._request_count": ("how many messages came", the_count),
-    "RequestHandler._request_in_progress": ("whether one is being answered", while_answering),
+    "RequestHandler._request_in_progress": ("whether one is being answered", while_responding),
     "RequestHandler._resume_reading_if_drained": ("reads on where there is room", a_full_queue),
     "RequestHandler._task_handler": ("the task of start()", the_task),
     "RequestHandler._waiter": ("told when a message comes", the_waiter),

@@ -19,7 +19,7 @@ from proxy.upstream.acknowledgement import Acknowledgement
 from proxy.upstream.client import Upstream, UpstreamRequest
 from proxy.upstream.errors import UpstreamTimeout
 from tests.proxy.conftest import OpenUpstream, StartProxy, get
-from tests.proxy.wire import Message, ScriptedBackend, Wire, answer
+from tests.proxy.wire import Message, ScriptedBackend, Wire, http_response
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of it")
 
@@ -44,7 +44,7 @@ class Vanishing:
     async def __call__(self, message: Message, wire: Wire) -> None:
         if wire not in self.wires:
             self.wires.append(wire)
-        await wire.send(answer())
+        await wire.send(http_response())
 
     def vanish(self) -> None:
         for wire in self.wires:
@@ -141,7 +141,7 @@ async def test_a_backend_that_takes_nothing_is_not_gone(
     async def late(message: Message, wire: Wire) -> None:
         await asyncio.sleep(2.5)
         await wire.reader.readexactly(len(_LARGE))
-        await wire.send(answer())
+        await wire.send(http_response())
 
     backend.reply = late
     upstream = await open_upstream(idle_timeout=600, kept_timeout=0.2)
@@ -151,11 +151,11 @@ async def test_a_backend_that_takes_nothing_is_not_gone(
 async def test_a_slow_backend_is_not_gone(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
-    """A write that takes longer than a kept connection is doubted has its answer."""
+    """A write that takes longer than a kept connection is doubted has its response."""
 
     async def slow(message: Message, wire: Wire) -> None:
         await asyncio.sleep(1.5)
-        await wire.send(answer())
+        await wire.send(http_response())
 
     backend.reply = slow
     upstream = await open_upstream(idle_timeout=600, kept_timeout=0.2)
@@ -164,7 +164,7 @@ async def test_a_slow_backend_is_not_gone(
     assert (backend.accepted, len(backend.received)) == (1, 2)
 
 
-async def test_a_client_is_told_with_a_504(
+async def test_a_client_is_reported_with_a_504(
     backend: ScriptedBackend, start_proxy: StartProxy
 ) -> None:
     """In the backend's envelope, through the whole proxy."""
@@ -175,9 +175,9 @@ async def test_a_client_is_told_with_a_504(
     request = head + b"Content-Length: 2\r\n\r\n{}"
     assert (await client.ask(request)).status == 200
     vanishing.vanish()
-    told = await client.ask(request)
-    assert told.status == 504
-    assert b"does not acknowledge what it is sent" in told.body
+    reported = await client.ask(request)
+    assert reported.status == 504
+    assert b"does not acknowledge what it is sent" in reported.body
 
 
 async def test_what_the_system_does_not_tell_is_not_missing() -> None:

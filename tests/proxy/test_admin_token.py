@@ -10,7 +10,7 @@ from proxy.app.assembly import open_proxy
 from proxy.config.settings import load
 from proxy.http.headers import request_fields, request_headers
 from tests.proxy.conftest import Proxy
-from tests.proxy.wire import Client, ScriptedBackend, answer, request
+from tests.proxy.wire import Client, ScriptedBackend, http_response, request
 
 TOKEN = b"not-for-others"
 NAMES = ["Querymill-Admin-Token", "querymill-admin-token", "QUERYMILL-ADMIN-TOKEN"]
@@ -57,7 +57,7 @@ async def test_no_call_carries_it_to_the_backend(
     figures = {name: {"value": None} for name in ("last", "total", "updated")}
     found = {"hits": {"total": {"value": 0}, "hits": []}, "aggregations": figures}
     store = orjson.dumps(found)
-    backend.reply = answer(store, "200 OK", "Content-Type: application/json")
+    backend.reply = http_response(store, "200 OK", "Content-Type: application/json")
     given = {
         "backend": (backend.url,),
         "listen": "127.0.0.1:0",

@@ -80,7 +80,7 @@ async def settled() -> None:
 
 def check_nothing_is_left(admission: Admission) -> None:
     assert (admission.in_flight, admission.waiting) == (0, 0)
-    assert not admission._answered
+    assert not admission._going
     assert not admission._awaited
 
 
@@ -228,7 +228,7 @@ async def test_a_place_given_to_one_who_goes_at_once_is_passed_on() -> None:
         crowded.leave(("a",))
         gone.cancel()
         await behind
-    assert (crowded.in_flight, crowded.waiting, crowded._answered) == (1, 0, {"b": 1})
+    assert (crowded.in_flight, crowded.waiting, crowded._going) == (1, 0, {"b": 1})
 
 
 async def test_a_place_is_not_given_to_one_who_has_gone() -> None:
@@ -274,7 +274,7 @@ async def test_limits_hold_whatever_happens(
             seen = crowd.admission
             assert seen.in_flight == len(crowd.inside) <= in_flight
             assert seen.waiting <= waiting
-            assert all(count <= of_index for count in seen._answered.values())
+            assert all(count <= of_index for count in seen._going.values())
             idle = seen.in_flight < in_flight
             assert not (idle and any(seen._fits(waiter.names) for waiter in seen._queue))
         await crowd.all_go()

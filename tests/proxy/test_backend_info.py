@@ -9,7 +9,7 @@ import pytest
 from proxy.backend.product import BackendInfo, Product, product_of
 from proxy.http.headers import Headers
 from proxy.upstream.client import Upstream
-from tests.proxy.wire import Message, ScriptedBackend, Wire, answer
+from tests.proxy.wire import Message, ScriptedBackend, Wire, http_response
 
 NAMED = Headers({"X-Elastic-Product": "Elasticsearch"})
 OPENSEARCH = b'{"version": {"distribution": "opensearch", "number": "3.8.0"}}'
@@ -32,7 +32,7 @@ OPENSEARCH = b'{"version": {"distribution": "opensearch", "number": "3.8.0"}}'
     ],
 )
 def test_product_of(status: int, headers: Headers, body: bytes, expected: Product | None) -> None:
-    """The product is read from the root's answer, or from the header that refusals carry too."""
+    """The product is read from the root's response, or from the header that refusals carry too."""
     assert product_of(status, headers, body) == expected
 
 
@@ -43,7 +43,7 @@ def upstream_to(backend: ScriptedBackend) -> Upstream:
 
 async def test_many_ask_once(backend: ScriptedBackend) -> None:
     """Calls at the same time share one look at the backend."""
-    backend.reply = answer(OPENSEARCH)
+    backend.reply = http_response(OPENSEARCH)
     async with upstream_to(backend) as upstream:
         info = BackendInfo(upstream)
         products = await asyncio.gather(*(info.product() for _ in range(5)))
@@ -52,7 +52,7 @@ async def test_many_ask_once(backend: ScriptedBackend) -> None:
     assert backend.targets == ["/"]
 
 
-async def test_unknown_until_it_answers(backend: ScriptedBackend) -> None:
+async def test_unknown_until_it_responds(backend: ScriptedBackend) -> None:
     """A backend that fails is unknown; what is known is kept when a later look fails."""
 
     async def drop(message: Message, wire: Wire) -> None:
@@ -64,9 +64,9 @@ async def test_unknown_until_it_answers(backend: ScriptedBackend) -> None:
         assert await info.product() == Product("unknown", "")
         assert await info.product() == Product("unknown", "")
         assert len(backend.received) == 1
-        backend.reply = answer(OPENSEARCH)
+        backend.reply = http_response(OPENSEARCH)
         info.forget()
         assert await info.is_opensearch()
-        backend.reply = answer(b"", "503 Service Unavailable")
+        backend.reply = http_response(b"", "503 Service Unavailable")
         info.forget()
         assert await info.is_opensearch()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.protocol.bulk_body import BulkSyntaxError, merge_answer, read_bulk, write_bulk
+from proxy.protocol.bulk_body import BulkSyntaxError, merge_response, read_bulk, write_bulk
 from proxy.protocol.msearch_body import MsearchSyntaxError, read_msearch, write_msearch
 
 BULK = (
@@ -33,26 +33,26 @@ def test_a_bulk_body_comes_back_to_the_byte() -> None:
 
 
 def test_items_change_one_by_one() -> None:
-    """What is answered here does not go to the backend; its answer stands in its place."""
+    """What is answered here does not go to the backend; its response stands in its place."""
     first, second, third = read_bulk(BULK)
     done = [
-        first.answered({"status": 400, "error": {}}),
+        first.with_response({"status": 400, "error": {}}),
         second,
         third.as_write("index", '{"a":1}', 5, 6),
     ]
     assert write_bulk(done) == (
         b'{"delete":{"_id":2}}\n{"index":{"_id":"3","if_seq_no":5,"if_primary_term":6}}\n{"a":1}\n'
     )
-    answer = (
+    response = (
         '{"took": 1, "errors": false, "items": [{"delete":{"x":"\\ud83d"}}, {"index":{"y":1e400}}]}'
     )
-    assert merge_answer(done, answer) == (
+    assert merge_response(done, response) == (
         '{"took": 1, "errors": true, "items": [{"index":{"status":400,"error":{}}},'
         '{"delete":{"x":"\\ud83d"}},{"update":{"y":1e400}}]}'
     )
     for wrong in ('{"items": []}', "{}", "no JSON"):
         with pytest.raises(ValueError, match=r"another number|expected"):
-            merge_answer(done, wrong)
+            merge_response(done, wrong)
     assert third.without_pipeline(None).header == b'{"update":{"_id":"3"}}'
     assert third.without_pipeline("y").header == b'{"update":{"_id":"3","pipeline":"y"}}'
 
@@ -87,7 +87,7 @@ def test_an_msearch_body_comes_back_to_the_byte() -> None:
     named = read_msearch(b'{"index":"a","pipeline":"p"}\n{}\n')[0]
     assert named.pipeline == "p"
     assert named.without_pipeline().header == b'{"index":"a"}'
-    assert write_msearch([named.answered({"status": 400})]) == b""
+    assert write_msearch([named.with_response({"status": 400})]) == b""
 
 
 def test_an_msearch_body_needs_its_last_line_feed() -> None:

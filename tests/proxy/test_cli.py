@@ -76,9 +76,9 @@ def test_a_wrong_command_line_where_lines_are_json(
     option = [] if in_environment else ["--log-format=json"]
     result = CliRunner().invoke(main, ["serve", *option, *arguments], env=env)
     assert result.exit_code == 2
-    told = json.loads(result.output)
-    assert told["level"] == "error"
-    assert message in told["event"]
+    reported = json.loads(result.output)
+    assert reported["level"] == "error"
+    assert message in reported["event"]
 
 
 def test_wrong_variable() -> None:
@@ -106,7 +106,7 @@ def test_file_named_in_the_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_until_told_to_stop(tmp_path: Path, number: signal.Signals) -> None:
+def test_serve_until_reported_to_stop(tmp_path: Path, number: signal.Signals) -> None:
     """serve says where it listens, answers, and ends with 0 when it is told to."""
     config = tmp_path / "config.toml"
     config.write_text('backend = "http://127.0.0.1:9"\nlog_format = "json"\n')
@@ -114,8 +114,8 @@ def test_serve_until_told_to_stop(tmp_path: Path, number: signal.Signals) -> Non
         match = read_until(process, r"querymill \S+ on 127\.0\.0\.1:(\d+), backend http://127")
         connection = http.client.HTTPConnection("127.0.0.1", int(match[1]), timeout=30)
         connection.request("GET", "/")
-        answer = connection.getresponse()
-        assert (answer.status, b"backend_unreachable" in answer.read()) == (502, True)
+        response = connection.getresponse()
+        assert (response.status, b"backend_unreachable" in response.read()) == (502, True)
         process.send_signal(number)
         _, rest = process.communicate(timeout=30)
         assert process.returncode == 0

@@ -18,7 +18,7 @@ from proxy.store.errors import (
 from proxy.store.records import Entry, Key
 from proxy.store.store import Point
 from tests.proxy.conftest import OpenUpstream
-from tests.proxy.wire import Message, ScriptedBackend, Wire, answer
+from tests.proxy.wire import Message, ScriptedBackend, Wire, http_response
 
 FORBIDDEN = b'{"error":{"type":"security_exception","reason":"no"},"status":403}'
 HELD = Entry(id="pipeline:p", stamp=(3, 1), kind="pipeline", name="p", revision=1)
@@ -53,7 +53,7 @@ async def test_a_refusal_brings_the_backends_words(
     call: Call, backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
     """Whatever is asked; where the proxy asks for itself it is told which setting is meant."""
-    backend.reply = answer(FORBIDDEN, "403 Forbidden")
+    backend.reply = http_response(FORBIDDEN, "403 Forbidden")
     store = ClusterStore(Backend(await open_upstream()))
     refused = await failure(call, store, StoreRefused)
     assert isinstance(refused, StoreRefused)
@@ -90,9 +90,9 @@ async def test_another_write_that_came_first(
     name: str, backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
     """What is written over is named to the backend, which refuses if something else is there."""
-    backend.reply = answer(b"{}", "409 Conflict")
+    backend.reply = http_response(b"{}", "409 Conflict")
     target = "/.querymill/_doc/pipeline%3Ap?refresh=true&if_seq_no=3&if_primary_term=1"
-    backend.replies["/.querymill"] = answer()
+    backend.replies["/.querymill"] = http_response()
     store = ClusterStore(Backend(await open_upstream()))
     conflict = await failure(CALLS[name], store, StoreConflict)
     assert str(conflict) == "pipeline [p] was changed by someone else meanwhile; try again"

@@ -6,9 +6,9 @@ import pytest
 
 from proxy.http.headers import Headers
 from proxy.http.media_type import plain_media_type
-from proxy.protocol.elastic_client import elastic_client, plain_media_types, vendor_answer
+from proxy.protocol.elastic_client import elastic_client, plain_media_types, vendor_response
 from tests.proxy.conftest import StartProxy
-from tests.proxy.wire import ScriptedBackend, answer, request
+from tests.proxy.wire import ScriptedBackend, http_response, request
 
 V9 = "application/vnd.elasticsearch+json; compatible-with=9"
 OPENSEARCH = b'{"version": {"distribution": "opensearch", "number": "3.8.0"}}'
@@ -63,17 +63,17 @@ def test_only_two_fields_are_made_plain() -> None:
         ({"x-elastic-client-meta": "es=9.5"}, "application/json", "application/json"),
     ],
 )  # fmt: skip
-def test_vendor_answer(fields: dict[str, str], media_type: str, expected: str) -> None:
-    """An answer gets the vendor form of what the client asked for, and the product header once."""
+def test_vendor_response(fields: dict[str, str], media_type: str, expected: str) -> None:
+    """A response gets the vendor form of what the client asked for, and the product header once."""
     client = elastic_client(Headers(fields))
     assert client is not None
-    answer = vendor_answer(Headers({"content-type": media_type, "a": "b"}), client)
-    assert dict(answer) == {
+    http_response = vendor_response(Headers({"content-type": media_type, "a": "b"}), client)
+    assert dict(http_response) == {
         "content-type": expected,
         "a": "b",
         "X-Elastic-Product": "Elasticsearch",
     }
-    assert vendor_answer(answer, client) == answer
+    assert vendor_response(http_response, client) == http_response
 
 
 @pytest.mark.parametrize("fields", [{}, {"Accept": "*/*"}, {"Content-Type": "application/json"}])
@@ -83,7 +83,7 @@ def test_other_clients(fields: dict[str, str]) -> None:
 
 
 async def ask(start_proxy: StartProxy, *fields: str, **values: object) -> dict[bytes, bytes]:
-    """The fields of the answer to a search with these fields."""
+    """The fields of the response to a search with these fields."""
     client = await (await start_proxy(**values)).client()
     got = await client.ask(request("/_search", "POST", b"{}", *fields))
     return dict(got.fields)
@@ -92,8 +92,8 @@ async def ask(start_proxy: StartProxy, *fields: str, **values: object) -> dict[b
 @pytest.fixture
 def opensearch_like(backend: ScriptedBackend) -> ScriptedBackend:
     """A backend that says it is OpenSearch."""
-    backend.replies["/"] = answer(OPENSEARCH)
-    backend.reply = answer(b"{}", "200 OK", "content-type: application/json")
+    backend.replies["/"] = http_response(OPENSEARCH)
+    backend.reply = http_response(b"{}", "200 OK", "content-type: application/json")
     return backend
 
 
@@ -134,7 +134,9 @@ async def test_elasticsearch_client_on_elasticsearch(
     backend: ScriptedBackend, start_proxy: StartProxy
 ) -> None:
     """On Elasticsearch its own client's fields pass untouched."""
-    backend.replies["/"] = answer(ELASTICSEARCH, "200 OK", "X-Elastic-Product: Elasticsearch")
+    backend.replies["/"] = http_response(
+        ELASTICSEARCH, "200 OK", "X-Elastic-Product: Elasticsearch"
+    )
     fields = await ask(start_proxy, f"Accept: {V9}")
     assert backend.received[-1].get("accept") == V9.encode()
     assert fields == {b"Content-Length": b"2"}

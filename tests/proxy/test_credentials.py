@@ -25,7 +25,7 @@ RawServer = Callable[..., Awaitable[RawTestServer]]
 
 
 class SecuredBackend:
-    """Answers the calls of the store as a cluster does that knows three users."""
+    """Handles the calls of the store as a cluster does that knows three users."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, str | None]] = []
@@ -47,8 +47,8 @@ class SecuredBackend:
         name = request.path.rpartition("/")[2]
         if writes and name != ".querymill":
             self.documents[name] = orjson.loads(await request.read())
-            answer = {"result": "created", "_seq_no": len(self.documents), "_primary_term": 1}
-            return web.json_response(answer, status=201)
+            response = {"result": "created", "_seq_no": len(self.documents), "_primary_term": 1}
+            return web.json_response(response, status=201)
         if name in self.documents:
             return web.json_response({"found": True, **self._hit(name)})
         return web.json_response({}, status=200 if name == ".querymill" else 404)
@@ -102,10 +102,10 @@ async def test_the_backend_decides_who_may_define(
     headers = {"Content-Type": "text/x-python"}
     for user, status in ((None, 403), (READER, 403), (AUTHOR, 200)):
         own = {**headers, "Authorization": user} if user else headers
-        answer = await proxy.call("PUT", "/_udf/same", SOURCE, own)
-        assert answer.status == status, answer.body
+        response = await proxy.call("PUT", "/_udf/same", SOURCE, own)
+        assert response.status == status, response.body
         if status == 403:
-            assert answer.error == DENIED
+            assert response.error == DENIED
     assert "udf:same@1.0.0" in {name.replace("%3A", ":") for name in backend.documents}
     writes = [user for method, _, user in backend.seen if method == "PUT"]
     assert set(writes) <= {AUTHOR, READER, None}
@@ -129,8 +129,8 @@ async def test_traffic_carries_the_clients_credentials_and_no_others(
     """What the proxy may see on its own account nobody sees through it."""
     proxy, backend = secured
     assert (await proxy.get("/x/_search")).status == 403
-    answer = await proxy.call("GET", "/x/_search", None, {"Authorization": READER})
-    assert answer.status == 200
+    response = await proxy.call("GET", "/x/_search", None, {"Authorization": READER})
+    assert response.status == 200
     users = [user for _, path, user in backend.seen if path == "/x/_search"]
     assert users == [None, READER]
 

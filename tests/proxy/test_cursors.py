@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.protocol.resume_id import CURSOR_MAX, PREFIX, Cursors, Memory
 
 MEMORY = Memory(
@@ -31,7 +31,7 @@ def test_what_is_wrapped_is_unwrapped() -> None:
 def test_another_key_reads_nothing() -> None:
     """Ids are good on proxies of the same store only."""
     wrapped = Cursors(lambda: b"key").wrap("id", MEMORY)
-    with pytest.raises(ErrorAnswer, match="begin the search anew"):
+    with pytest.raises(ErrorResponse, match="begin the search anew"):
         Cursors(lambda: b"other").unwrap(wrapped)
 
 
@@ -41,7 +41,7 @@ def test_every_changed_character_is_noticed() -> None:
     wrapped = cursors.wrap("id", MEMORY)
     for position in range(len(PREFIX), len(wrapped)):
         other = "A" if wrapped[position] != "A" else "B"
-        with pytest.raises(ErrorAnswer):
+        with pytest.raises(ErrorResponse):
             cursors.unwrap(wrapped[:position] + other + wrapped[position + 1 :])
 
 

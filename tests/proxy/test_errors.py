@@ -7,8 +7,8 @@ import pytest
 from structlog.typing import EventDict
 
 from proxy.http.encoding import BodyEncodingError, BodyError, BodyTooLargeError
-from proxy.http.errors import ErrorAnswer, MalformedRequest, SlowClient, envelope
-from proxy.server.errors import ANSWERS, answer_for, status_of
+from proxy.http.errors import ErrorResponse, MalformedRequest, SlowClient, envelope
+from proxy.server.errors import RESPONSES, response_for, status_of
 from proxy.store.errors import (
     StoreBusy,
     StoreConflict,
@@ -55,9 +55,9 @@ def test_envelope() -> None:
 )
 def test_table(error: Exception, status: int, kind: str, logged: list[EventDict]) -> None:
     """Each error has its status and type, and says its own words; from 500 on it has an id."""
-    answer = answer_for(error)
-    assert (answer.status, answer.type, answer.reason) == (status, kind, str(error))
-    assert ("id" in answer.extra) == (status >= 500) == bool(logged)
+    response = response_for(error)
+    assert (response.status, response.type, response.reason) == (status, kind, str(error))
+    assert ("id" in response.extra) == (status >= 500) == bool(logged)
     assert all(line["log_level"] == "warning" for line in logged)
 
 
@@ -67,29 +67,29 @@ def test_rows_hold_for_subclasses(logged: list[EventDict]) -> None:
     class Special(UpstreamTimeout):
         pass
 
-    assert answer_for(Special("x")).status == 504
+    assert response_for(Special("x")).status == 504
 
 
 def test_overload_says_when_to_retry() -> None:
     """429 carries Retry-After."""
     for kind in (UpstreamBusy, StoreBusy):
-        assert answer_for(kind("x")).headers == {"Retry-After": "1"}
+        assert response_for(kind("x")).headers == {"Retry-After": "1"}
 
 
-def test_what_the_keeper_of_a_store_says_is_the_answer(logged: list[EventDict]) -> None:
+def test_what_the_keeper_of_a_store_says_is_the_response(logged: list[EventDict]) -> None:
     """With its own status, type and words; from 500 on it is expected and has an id."""
     for status in (401, 503):
-        said = ErrorAnswer(status, "their_exception", "their words")
+        said = ErrorResponse(status, "their_exception", "their words")
         refused = StoreRefused("the store refused", said)
         assert status_of(refused) == status
-        answer = answer_for(refused)
-        assert (answer.status, answer.type, answer.reason) == (status, said.type, said.reason)
+        response = response_for(refused)
+        assert (response.status, response.type, response.reason) == (status, said.type, said.reason)
     assert [line["log_level"] for line in logged] == ["warning"]
 
 
 def test_only_a_lost_framing_closes_the_connection() -> None:
     """What was refused for its meaning leaves the connection; lost framing ends it."""
-    closing = {kind for kind in ANSWERS if answer_for(_made(kind)).close}
+    closing = {kind for kind in RESPONSES if response_for(_made(kind)).close}
     assert closing == {MalformedRequest, SlowClient}
 
 
@@ -97,23 +97,23 @@ def _made(kind: type[Exception]) -> Exception:
     return kind.__new__(kind, "x")
 
 
-def test_answers_keep_what_they_have(logged: list[EventDict]) -> None:
-    """An error that is an answer keeps its members; an id it brings is the one in the log."""
-    given = ErrorAnswer(
+def test_responses_keep_what_they_have(logged: list[EventDict]) -> None:
+    """An error that is a response keeps its members; an id it brings is the one in the log."""
+    given = ErrorResponse(
         500, "pipeline_execution_exception", "r", extra={"id": "abc", "pipeline": "p"},
         headers={"A": "b"}, close=True,
     )  # fmt: skip
-    answer = answer_for(given)
-    assert (answer.extra, answer.headers, answer.close) == (
+    response = response_for(given)
+    assert (response.extra, response.headers, response.close) == (
         {"id": "abc", "pipeline": "p"}, {"A": "b"}, True,
     )  # fmt: skip
-    assert orjson.loads(answer.body())["error"]["pipeline"] == "p"
+    assert orjson.loads(response.body())["error"]["pipeline"] == "p"
     (line,) = logged
     assert (line["id"], line["pipeline"], line["reason"]) == ("abc", "p", "r")
 
 
-def test_answers_below_500_are_not_logged(logged: list[EventDict]) -> None:
+def test_responses_below_500_are_not_logged(logged: list[EventDict]) -> None:
     """A client's own fault makes no noise in the log."""
-    given = ErrorAnswer(404, "x", "y")
-    assert answer_for(given) is given
+    given = ErrorResponse(404, "x", "y")
+    assert response_for(given) is given
     assert logged == []

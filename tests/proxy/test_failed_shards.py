@@ -1,4 +1,4 @@
-"""What the beginning of an answer tells of failed shards, from a scripted backend."""
+"""What the beginning of a response tells of failed shards, from a scripted backend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from proxy.traffic.failed_shards import FailedShards, failed_shards, failed_shards_of
 from proxy.upstream.client import UpstreamRequest
 from tests.proxy.conftest import OpenUpstream
-from tests.proxy.wire import ScriptedBackend, answer
+from tests.proxy.wire import ScriptedBackend, http_response
 
 
 def failing(type: str = "parse_exception", failed: int = 1) -> dict[str, Any]:
@@ -59,7 +59,7 @@ TOO_LATE = {"_scroll_id": "x" * 300_000, **failing()}
 )
 @pytest.mark.parametrize("spaced", [False, True])
 @pytest.mark.parametrize("coding", ["", "gzip"])
-async def test_read_and_unread_answers(
+async def test_read_and_unread_responses(
     backend: ScriptedBackend,
     open_upstream: OpenUpstream,
     data: Any,
@@ -72,7 +72,7 @@ async def test_read_and_unread_answers(
     text = json.dumps(data, indent=2 if spaced else None).encode()
     fields = [IN_FORM, "Content-Encoding: gzip"] if coding else [IN_FORM]
     body = gzip.compress(text) if coding else text
-    backend.reply = answer(body, "200 OK", *fields)
+    backend.reply = http_response(body, "200 OK", *fields)
     upstream = await open_upstream()
     with await upstream.send(UpstreamRequest(method="GET", target="/")) as response:
         assert await failed_shards(response) == found
@@ -95,11 +95,11 @@ async def test_read_and_unread_answers(
         (b'{"_shards":' * 50_000, [IN_FORM]),
     ],
 )
-async def test_what_is_not_told(
+async def test_what_is_not_reported(
     backend: ScriptedBackend, open_upstream: OpenUpstream, reply: bytes, fields: list[str]
 ) -> None:
     """Is taken for none, and goes on as it is."""
-    backend.reply = answer(reply, "200 OK", *fields)
+    backend.reply = http_response(reply, "200 OK", *fields)
     upstream = await open_upstream()
     with await upstream.send(UpstreamRequest(method="GET", target="/")) as response:
         assert await failed_shards(response) is None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxy.formats.filter_path import FilterPath
 
 SOURCE = {"a": {"b": 1, "c": [1, {"b": 2}]}, "a.b": 5, "e": [], "n": None}
-ANSWER: dict[str, Any] = {
+RESPONSE: dict[str, Any] = {
     "took": 1,
     "hits": {
         "total": {"value": 2},
@@ -21,7 +21,7 @@ ANSWER: dict[str, Any] = {
         ],
     },
 }
-FIRST, SECOND = (hit["_source"] for hit in ANSWER["hits"]["hits"])
+FIRST, SECOND = (hit["_source"] for hit in RESPONSE["hits"]["hits"])
 
 
 def sources(*values: dict[str, Any]) -> dict[str, Any]:
@@ -33,10 +33,10 @@ INCLUDING = [
     (" took ,, hits.total", {"took": 1, "hits": {"total": {"value": 2}}}),
     ("nothing", {}),
     ("took.value", {}),
-    ("*", ANSWER),
-    ("**", ANSWER),
-    ("hits.", {"hits": ANSWER["hits"]}),
-    ("", ANSWER),
+    ("*", RESPONSE),
+    ("**", RESPONSE),
+    ("hits.", {"hits": RESPONSE["hits"]}),
+    ("", RESPONSE),
     ("hits.hits._id", {"hits": {"hits": [{"_id": "1"}, {"_id": "2"}]}}),
     ("h*s.*.*id", {"hits": {"hits": [{"_id": "1"}, {"_id": "2"}]}}),
     ("**.a.b", sources({"a": {"b": 1}})),
@@ -53,7 +53,7 @@ INCLUDING = [
 @pytest.mark.parametrize(("paths", "expected"), INCLUDING)
 def test_included(paths: str, expected: object) -> None:
     """What the paths reach is kept whole, with the way there; containers left empty go."""
-    assert FilterPath.parse(paths).apply(ANSWER) == expected
+    assert FilterPath.parse(paths).apply(RESPONSE) == expected
 
 
 EXCLUDING = [
@@ -71,7 +71,7 @@ EXCLUDING = [
 def test_excluded(paths: str, expected: dict[str, Any]) -> None:
     """What the paths reach goes, and scalars on the way stay; inclusion comes first."""
     # On Elasticsearch, containers that were empty before stay.
-    assert FilterPath.parse(paths, elasticsearch=True).apply(ANSWER) == expected
+    assert FilterPath.parse(paths, elasticsearch=True).apply(RESPONSE) == expected
 
 
 def test_empty_containers() -> None:

@@ -55,7 +55,7 @@ async def test_bad_framing(backend: ScriptedBackend, client: Client, data: bytes
     """What is not clean HTTP gets a 400 in the error envelope and a closed connection; the backend
     never hears of it."""
     await client.send(data)
-    got = await client.answer()
+    got = await client.read_response()
     assert got.first_line == b"HTTP/1.1 400 Bad Request"
     error = orjson.loads(got.body)
     assert error["status"] == 400
@@ -84,7 +84,7 @@ async def test_body_whose_framing_breaks(
     )
     await backend.arrival()
     await client.send(tail)
-    got = await client.answer("POST")
+    got = await client.read_response("POST")
     assert (got.status, b"framed wrongly" in got.body) == (400, True)
     assert await client.at_end()
     await ended.wait()
@@ -123,14 +123,14 @@ async def test_unknown_expectation_is_refused(backend: ScriptedBackend, client: 
 async def test_refusals_are_in_the_proxys_own_version(client: Client, version: bytes) -> None:
     """What is malformed is told so in HTTP/1.1, whatever version it claims to be."""
     await client.send(b"GET /a b " + version + b"\r\n\r\n")
-    got = await client.answer()
+    got = await client.read_response()
     assert (got.first_line, got.get("connection")) == (b"HTTP/1.1 400 Bad Request", b"close")
 
 
 async def test_good_request_in_an_old_version(client: Client) -> None:
     """HTTP/1.0 is answered in kind."""
     await client.send(b"GET / HTTP/1.0\r\n\r\n")
-    assert (await client.answer()).first_line == b"HTTP/1.0 200 OK"
+    assert (await client.read_response()).first_line == b"HTTP/1.0 200 OK"
     assert await client.at_end()
 
 
@@ -154,9 +154,9 @@ BROKEN = {
 async def test_what_came_before_a_broken_request_is_answered(
     backend: ScriptedBackend, client: Client, good: bytes, broken: bytes
 ) -> None:
-    """Whole requests in the same piece have their answers; then comes the 400, and the end."""
+    """Whole requests in the same piece have their responses; then comes the 400, and the end."""
     await client.send(good + b"\r\n" + good + broken)
-    got = [await client.answer() for _ in range(3)]
+    got = [await client.read_response() for _ in range(3)]
     assert [each.status for each in got] == [200, 200, 400]
     assert await client.at_end()
     assert backend.targets == ["/good", "/good"]
@@ -165,7 +165,7 @@ async def test_what_came_before_a_broken_request_is_answered(
 async def test_bytes_behind_the_last_request(
     backend: ScriptedBackend, start_proxy: StartProxy
 ) -> None:
-    """Whatever follows a request that ends its connection, the request has its answer."""
+    """Whatever follows a request that ends its connection, the request has its response."""
     proxy = await start_proxy()
     for stray in (b"\r\n", b"\r\n\r\n", b"x", b"\x00" * 5000, *BROKEN.values(), request("/next")):
         for head in (b"HTTP/1.1\r\nHost: x\r\nConnection: close", b"HTTP/1.0"):
@@ -173,6 +173,6 @@ async def test_bytes_behind_the_last_request(
                 body = b"\r\nContent-Length: 2\r\n\r\n{}" if last[:1] == b"P" else b"\r\n\r\n"
                 client = await proxy.client()
                 await client.send(last + head + body + stray)
-                assert (await client.answer()).status == 200
+                assert (await client.read_response()).status == 200
                 assert await client.at_end()
     assert set(backend.targets) == {"/"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from proxy.http.errors import ErrorAnswer, MalformedRequest
+from proxy.http.errors import ErrorResponse, MalformedRequest
 from proxy.http.headers import encode
 from proxy.server.head_facts import HeadFacts, head_facts
 
@@ -80,7 +80,7 @@ def test_two_ways_of_framing_are_refused(fields: list[tuple[str, str]], is_new: 
 
 def test_an_unknown_expectation_fails() -> None:
     """Only a go-ahead can be expected."""
-    with pytest.raises(ErrorAnswer) as refused:
+    with pytest.raises(ErrorResponse) as refused:
         facts(("Expect", "200-ok"))
     assert refused.value.status == 417
 

@@ -9,7 +9,7 @@ from proxy.backend.client import Backend
 from proxy.upstream.client import UpstreamRequest
 from proxy.upstream.request_head import FieldsTooLargeError, HeadLimits, LineTooLongError
 from tests.proxy.conftest import OpenUpstream, Proxy, StartProxy, get
-from tests.proxy.wire import Client, ScriptedBackend, answer, request
+from tests.proxy.wire import Client, ScriptedBackend, http_response, request
 
 VIA = "querymill-test"
 # What the proxy adds: Host and Via, as the backend counts them.
@@ -130,8 +130,8 @@ async def test_own_calls_that_are_too_long(
 ) -> None:
     """Whoever makes a call for the proxy gets the 400 that the backend would answer."""
     upstream = await open_upstream()
-    answered = await Backend(upstream).call("GET", "/_resolve/index/" + "a," * 3000)
-    assert (answered.status, answered.data["status"]) == (400, 400)
+    said = await Backend(upstream).call("GET", "/_resolve/index/" + "a," * 3000)
+    assert (said.status, said.data["status"]) == (400, 400)
     assert await get(upstream) == b"{}"
 
 
@@ -139,7 +139,7 @@ async def test_the_check_forgets_nothing(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
     """Heads are remembered, and checked all the same by who has lower limits."""
-    backend.reply = answer()
+    backend.reply = http_response()
     fields = ((b"A", b"b" * 2000),)
     sent = UpstreamRequest(method="GET", target="/", headers=fields)
     for _ in range(2):

@@ -56,7 +56,7 @@ def test_fields_named_by_connection_go_nowhere() -> None:
 
 
 def test_host_and_expect_stay_with_the_proxy() -> None:
-    """A request's Host and Expect are not for the backend; an answer may have such fields."""
+    """A request's Host and Expect are not for the backend; a response may have such fields."""
     fields = [(b"Host", b"x"), (b"Expect", b"100-continue")]
     assert list(request_headers(fields)) == []
     assert list(response_headers(fields)) == ["Host", "Expect"]

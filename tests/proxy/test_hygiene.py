@@ -12,7 +12,7 @@ from aiohttp import web
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import only_reads
 from tests.proxy.conftest import StartProxy
-from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, answer, request
+from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, http_response, request
 
 KB64 = 64 * 1024
 
@@ -88,7 +88,7 @@ async def test_large_head_is_cut_off_before_its_end(
     await client.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"")
     for number in range(4):
         await client.send(b"X-%d: " % number + b"a" * 70_000 + b"\r\n")
-    got = await client.answer()
+    got = await client.read_response()
     assert (got.status, b"262144 bytes" in got.body) == (431, True)
     assert await client.at_end()
     assert backend.received == []
@@ -110,7 +110,7 @@ async def test_trickling_head_is_cut_off(backend: ScriptedBackend, start_proxy: 
 
     async with asyncio.TaskGroup() as group:
         trickling = group.create_task(trickle())
-        assert (await client.answer()).status == 408
+        assert (await client.read_response()).status == 408
         trickling.cancel()
     assert backend.received == []
 
@@ -129,12 +129,12 @@ async def test_slow_clients_hold_no_backend_connection(
     assert (backend.accepted, backend.targets) == (1, ["/quick"])
     for client in slow:
         await client.send(b"cdefghij")
-        assert (await client.answer("POST")).status == 200
+        assert (await client.read_response("POST")).status == 200
 
 
 async def drop_every_second(message: Message, wire: Wire) -> None:
     """Answer; hang up on the next request of the same connection, once it was read."""
-    await wire.send(answer(b""))
+    await wire.send(http_response(b""))
     await wire.reader.readuntil(b"\r\n\r\n")
     wire.reset()
 

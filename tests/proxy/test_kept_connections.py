@@ -12,7 +12,7 @@ from proxy.upstream.client import Upstream, UpstreamRequest
 from proxy.upstream.errors import UpstreamTimeout
 from proxy.upstream.response import says_unread
 from tests.proxy.conftest import OpenUpstream, get
-from tests.proxy.wire import Message, Script, ScriptedBackend, Wire, answer
+from tests.proxy.wire import Message, Script, ScriptedBackend, Wire, http_response
 
 UNREAD = [
     "408 Request Timeout",
@@ -28,11 +28,11 @@ READ = ["400 Bad Request", "404 Not Found", "409 Conflict", "429 Too Many Reques
 
 
 @pytest.mark.parametrize("status", UNREAD)
-async def test_answers_to_what_was_not_read(
+async def test_responses_to_what_was_not_read(
     backend: ScriptedBackend, open_upstream: OpenUpstream, status: str
 ) -> None:
-    """The connection is closed, whatever the answer says of it."""
-    backend.replies["/bad"] = answer(b"{}", status, "Connection: keep-alive")
+    """The connection is closed, whatever the response says of it."""
+    backend.replies["/bad"] = http_response(b"{}", status, "Connection: keep-alive")
     upstream = await open_upstream()
     await get(upstream, "/bad")
     await get(upstream)
@@ -44,7 +44,7 @@ async def test_errors_of_the_request_s_meaning(
     backend: ScriptedBackend, open_upstream: OpenUpstream, status: str
 ) -> None:
     """A request that was read and refused leaves its connection to the next."""
-    backend.replies["/bad"] = answer(b"{}", status)
+    backend.replies["/bad"] = http_response(b"{}", status)
     upstream = await open_upstream()
     await get(upstream, "/bad")
     await get(upstream)
@@ -61,7 +61,7 @@ async def test_a_400_to_a_large_head_ends_the_connection(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
     """As where the backend's limits are lower than the settings say."""
-    backend.reply = answer(b"{}", "400 Bad Request")
+    backend.reply = http_response(b"{}", "400 Bad Request")
     upstream = await open_upstream()
     for size in (1000, 4000, 4000):
         request = UpstreamRequest(method="GET", target="/", headers=Headers({"Cookie": "x" * size}))
@@ -77,18 +77,18 @@ async def endless() -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "413 Too Large"])
-async def test_an_answer_before_the_end_of_a_streamed_body(
+async def test_a_response_before_the_end_of_a_streamed_body(
     backend: ScriptedBackend, open_upstream: OpenUpstream, status: str
 ) -> None:
-    """Its connection is not used again, whatever the answer says."""
+    """Its connection is not used again, whatever the response says."""
     backend.head_only = {"/"}
 
     async def early(message: Message, wire: Wire) -> None:
         if message.get("transfer-encoding"):
-            await wire.send(answer(b"{}", status))
+            await wire.send(http_response(b"{}", status))
             await wire.closed_by_peer.wait()
         else:
-            await wire.send(answer())
+            await wire.send(http_response())
 
     backend.reply = early
     upstream = await open_upstream()
@@ -100,14 +100,14 @@ async def test_an_answer_before_the_end_of_a_streamed_body(
     assert backend.accepted == 2
 
 
-async def test_an_answer_before_the_end_of_a_whole_body(
+async def test_a_response_before_the_end_of_a_whole_body(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
     """The same where the body was given in one piece, and part of it has not left yet."""
     backend.head_only = {"/"}
 
     async def early(message: Message, wire: Wire) -> None:
-        await wire.send(answer())
+        await wire.send(http_response())
         if message.get("content-length"):
             await wire.closed_by_peer.wait()
 
@@ -121,7 +121,7 @@ async def test_an_answer_before_the_end_of_a_whole_body(
 
 
 def forgetful() -> Script:
-    """Answers the first request of each connection, and is silent on it from then on."""
+    """Handles the first request of each connection, and is silent on it from then on."""
     known: list[Wire] = []
 
     async def reply(message: Message, wire: Wire) -> None:
@@ -129,7 +129,7 @@ def forgetful() -> Script:
             await wire.reader.read()
             return
         known.append(wire)
-        await wire.send(answer())
+        await wire.send(http_response())
 
     return reply
 
@@ -176,7 +176,7 @@ async def slow(message: Message, wire: Wire) -> None:
     """A search that takes longer than a kept connection is trusted."""
     if message.target == "/slow":
         await asyncio.sleep(0.6)
-    await wire.send(answer())
+    await wire.send(http_response())
 
 
 async def test_slow_searches_are_not_begun_anew_for_ever(
@@ -201,13 +201,13 @@ async def test_a_fresh_connection_has_the_whole_timeout(
     assert backend.targets == ["/slow"]
 
 
-async def test_an_answer_that_has_begun_is_not_begun_anew(
+async def test_a_response_that_has_begun_is_not_begun_anew(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
-    """A byte of an answer shows that the connection lives."""
+    """A byte of a response shows that the connection lives."""
 
     async def drip(message: Message, wire: Wire) -> None:
-        whole = answer()
+        whole = http_response()
         if message.target == "/slow":
             await wire.send(whole[:10])
             await asyncio.sleep(0.6)

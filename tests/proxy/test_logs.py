@@ -196,11 +196,11 @@ def test_a_reader_that_stops_holds_up_nobody(pair: Callable[[], tuple[int, int]]
         log.info("again")
         after = _drained(reader)
     os.close(reader)
-    *first, again, told = map(orjson.loads, (before + after).splitlines())
+    *first, again, reported = map(orjson.loads, (before + after).splitlines())
     assert [line["number"] for line in first] == list(range(len(first)))
     assert 0 < len(first) < 2000
     assert again["event"] == "again"
-    assert (told["count"], told["level"]) == (2000 - len(first), "warning")
+    assert (reported["count"], reported["level"]) == (2000 - len(first), "warning")
 
 
 def _drained(reader: int) -> bytes:

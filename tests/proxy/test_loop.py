@@ -19,7 +19,7 @@ from proxy.config.settings import Settings, SettingsError, load
 from proxy.server.server import ProxyServer
 from tests.command import read_until, started
 from tests.crew import crew_of
-from tests.proxy.wire import Client, Message, ScriptedBackend, answer, request
+from tests.proxy.wire import Client, Message, ScriptedBackend, http_response, request
 
 BODY = b'{"query":{"match_all":{}}}'
 JSON = "Content-Type: application/json"
@@ -100,7 +100,7 @@ async def test_via_of_other_proxies(
 
 async def test_all_workers_have_one_name(backend: ScriptedBackend, tmp_path: Path) -> None:
     """A request that one worker sent is known by the others, for they share an address."""
-    backend.reply = answer(b"{}", "404 Not Found")
+    backend.reply = http_response(b"{}", "404 Not Found")
     async with AsyncExitStack() as stack:
         crew = crew_of(backend.url, tmp_path / "config.toml")
         running = await asyncio.to_thread(crew.__enter__)
@@ -155,7 +155,7 @@ async def test_a_reload_does_not_make_it_its_own_backend(
     backend: ScriptedBackend, tmp_path: Path
 ) -> None:
     """Where it listens counts, not where changed settings say it would; what was right stays."""
-    backend.reply = answer(b"{}", "404 Not Found")
+    backend.reply = http_response(b"{}", "404 Not Found")
     config = tmp_path / "config.toml"
     async with AsyncExitStack() as stack:
         crew = crew_of(backend.url, config)

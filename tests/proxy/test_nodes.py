@@ -14,7 +14,7 @@ from proxy.upstream.errors import (
     UpstreamUnreachable,
 )
 from tests.proxy.conftest import OpenUpstream, get
-from tests.proxy.wire import Message, ScriptedBackend, Wire, answer
+from tests.proxy.wire import Message, ScriptedBackend, Wire, http_response
 
 
 async def test_connection_limit(backend: ScriptedBackend, open_upstream: OpenUpstream) -> None:
@@ -23,7 +23,7 @@ async def test_connection_limit(backend: ScriptedBackend, open_upstream: OpenUps
 
     async def wait(message: Message, wire: Wire) -> None:
         await let_go.wait()
-        await wire.send(answer())
+        await wire.send(http_response())
 
     backend.reply = wait
     upstream = await open_upstream(connections=2)
@@ -57,7 +57,7 @@ async def test_a_retry_that_waits_gets_a_fresh_connection(
     """One that has carried a request is no proof against being closed as well."""
 
     async def drop_second(message: Message, wire: Wire) -> None:
-        await wire.send(answer())
+        await wire.send(http_response())
         await wire.reader.readuntil(b"\r\n\r\n")
         wire.reset()
 
@@ -79,7 +79,7 @@ async def test_connection_limit_reached_for_too_long(
 
     async def wait(message: Message, wire: Wire) -> None:
         await let_go.wait()
-        await wire.send(answer())
+        await wire.send(http_response())
 
     backend.reply = wait
     async with (
@@ -103,7 +103,7 @@ async def test_cancelled_waiter_loses_no_connection(
 
     async def wait(message: Message, wire: Wire) -> None:
         await let_go.wait()
-        await wire.send(answer())
+        await wire.send(http_response())
 
     backend.reply = wait
     upstream = await open_upstream(connections=1)
@@ -137,7 +137,7 @@ async def test_connect_timeout(unblocked: None, logged: list[EventDict]) -> None
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
         port = listener.getsockname()[1]
-        # The queue of a listener that never accepts is soon full; the next connect gets no answer.
+        # The queue of a listener that never accepts is soon full; the next connect hangs.
         fillers = [socket.socket() for _ in range(4)]
         for filler in fillers:
             filler.setblocking(False)
@@ -167,7 +167,7 @@ async def test_dead_node_is_left_out(
     closed_port: int,
     logged: list[EventDict],
 ) -> None:
-    """A node that cannot be reached costs no request: the next one answers, and it is left out."""
+    """A node that cannot be reached costs no request: the next one responds, and it is left out."""
     upstream = await open_upstream(f"http://127.0.0.1:{closed_port}", backend.url)
     for _ in range(4):
         assert await get(upstream) == b"{}"

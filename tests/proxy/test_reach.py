@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.protocol.reach import LEFT_OUT, expands_hidden, narrowed
 from proxy.protocol.store_guard import check_target
 from proxy.protocol.target import read_target
@@ -85,7 +85,7 @@ def test_nothing_is_left_to_leave_out(names: list[str], hidden: bool) -> None:
 def test_the_stores_own_name_is_refused(name: str) -> None:
     """Wherever it stands among others."""
     for names in ([name], ["a", name], [name, LEFT_OUT]):
-        with pytest.raises(ErrorAnswer) as refused:
+        with pytest.raises(ErrorResponse) as refused:
             narrowed(names, hidden=False)
         assert refused.value.status == 403
 

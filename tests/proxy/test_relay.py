@@ -9,7 +9,7 @@ import pytest
 
 from proxy.traffic.relay import only_reads
 from tests.proxy.conftest import Proxy, StartProxy
-from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, answer, request
+from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, http_response, request
 
 MEGABYTE = 1024 * 1024
 
@@ -44,7 +44,7 @@ async def test_request_fields_keep_order_case_and_duplicates(
         b"Upgrade: h2c\r\nProxy-Authorization: Basic eDp5\r\nX-Latin: \xe9\r\nX-Empty:\r\n"
         b"content-length: 2\r\n\r\n{}"
     )
-    await client.answer()
+    await client.read_response()
     assert backend.received[0].fields == [
         (b"Host", backend.url[7:].encode()),
         (b"X-oDd-CaSe", b"1"),
@@ -57,7 +57,7 @@ async def test_request_fields_keep_order_case_and_duplicates(
     ]
 
 
-async def test_answer_is_unchanged(backend: ScriptedBackend, client: Client) -> None:
+async def test_response_is_unchanged(backend: ScriptedBackend, client: Client) -> None:
     """Status, reason, fields and body reach the client as the backend sent them; none is added."""
     backend.reply = (
         b"HTTP/1.1 418 Short And Stout\r\nx-oDd: 1\r\nWarning: 299 a\r\nWarning: 299 b\r\n"
@@ -75,7 +75,7 @@ async def test_answer_is_unchanged(backend: ScriptedBackend, client: Client) -> 
     assert got.body == b"h\x00\xff\r\n"
 
 
-async def test_answer_value_outside_utf8(backend: ScriptedBackend, client: Client) -> None:
+async def test_response_value_outside_utf8(backend: ScriptedBackend, client: Client) -> None:
     """A field value that is not UTF-8 arrives as it was sent."""
     backend.reply = b"HTTP/1.1 200 OK\r\nX-L: \xe9\r\nX-U: \xc3\xa9\r\nContent-Length: 0\r\n\r\n"
     got = await client.ask(request("/"))
@@ -117,7 +117,7 @@ async def test_statuses_without_body(backend: ScriptedBackend, client: Client, s
 async def test_gzip_is_untouched(backend: ScriptedBackend, client: Client) -> None:
     """Compressed bodies pass in both directions as the bytes they are."""
     zipped = gzip.compress(b'{"query": {"match_all": {}}}' * 50)
-    backend.reply = answer(zipped, "200 OK", "content-encoding: gzip")
+    backend.reply = http_response(zipped, "200 OK", "content-encoding: gzip")
     got = await client.ask(request("/_search", "POST", zipped, "Content-Encoding: gzip"))
     assert backend.received[0].body == zipped
     assert (got.get("content-encoding"), got.body) == (b"gzip", zipped)
@@ -133,23 +133,23 @@ async def test_chunked_both_ways(backend: ScriptedBackend, client: Client) -> No
         b"POST /_bulk HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"5\r\nhello\r\n1\r\n \r\n5\r\nworld\r\n0\r\n\r\n"
     )
-    got = await client.answer("POST")
+    got = await client.read_response("POST")
     assert backend.received[0].body == b"hello world"
     assert backend.received[0].get("content-length") is None
     assert (got.body, got.get("content-length"), got.get("trailer")) == (b"abcde", None, None)
 
 
 async def test_one_byte_at_a_time(backend: ScriptedBackend, client: Client) -> None:
-    """A request and an answer that come byte by byte arrive whole."""
+    """A request and a response that come byte by byte arrive whole."""
 
     async def trickle(message: Message, wire: Wire) -> None:
-        for byte in answer(b'{"slow": true}', "200 OK", "X-A: b"):
+        for byte in http_response(b'{"slow": true}', "200 OK", "X-A: b"):
             await wire.send(bytes([byte]))
 
     backend.reply = trickle
     for byte in request("/slow", "POST", b'{"a": 1}'):
         await client.send(bytes([byte]))
-    got = await client.answer()
+    got = await client.read_response()
     assert backend.received[0].body == b'{"a": 1}'
     assert (got.get("X-A"), got.body) == (b"b", b'{"slow": true}')
 
@@ -157,9 +157,9 @@ async def test_one_byte_at_a_time(backend: ScriptedBackend, client: Client) -> N
 async def test_large_bodies_stream(backend: ScriptedBackend, client: Client) -> None:
     """Bodies far above the buffers pass whole in both directions."""
     body = bytes(range(256)) * 4096 * 12
-    backend.reply = answer(body)
+    backend.reply = http_response(body)
     await asyncio.gather(client.send(request("/big", "POST", body)))
-    got = await client.answer("POST")
+    got = await client.read_response("POST")
     assert backend.received[0].body == body
     assert got.body == body
 
@@ -191,18 +191,18 @@ async def test_slow_reader_slows_the_backend(backend: ScriptedBackend, client: C
     assert sent < 60 * MEGABYTE
 
 
-async def test_large_answer_without_a_length_to_an_old_client(
+async def test_large_response_without_a_length_to_an_old_client(
     backend: ScriptedBackend, client: Client
 ) -> None:
     """An HTTP/1.0 client gets a body of unknown length unchunked, ended by closing."""
     backend.reply = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
     await client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-    got = await client.answer()
+    got = await client.read_response()
     assert got.body == b"abc"
     assert got.get("transfer-encoding") is None
 
 
-async def test_answer_ended_by_closing(backend: ScriptedBackend, client: Client) -> None:
+async def test_response_ended_by_closing(backend: ScriptedBackend, client: Client) -> None:
     """A backend's body that ends with its connection is chunked for the client."""
 
     async def old(message: Message, wire: Wire) -> None:
@@ -220,9 +220,9 @@ async def test_expect_is_answered_when_the_body_is_read(
     """100 Continue comes before the body is sent, and Expect does not go to the backend."""
     head = b"PUT /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
     await client.send(head)
-    assert (await client.answer()).status == 100
+    assert (await client.read_response()).status == 100
     await client.send(b"{}")
-    assert (await client.answer()).status == 200
+    assert (await client.read_response()).status == 200
     assert backend.received[0].get("expect") is None
 
 
@@ -249,7 +249,7 @@ async def test_request_size_limit(
         await client.send(head + b"%x\r\n" % size + b"x" * size + b"\r\n0\r\n\r\n")
     else:
         await client.send(request("/a", "PUT", b"x" * size))
-    got = await client.answer()
+    got = await client.read_response()
     assert got.status == (200 if size == 1024 else 413)
     assert [len(message.body) for message in backend.received] == ([size] if size == 1024 else [])
 
@@ -258,9 +258,9 @@ async def test_pipelined_requests_are_answered_in_order(
     backend: ScriptedBackend, client: Client
 ) -> None:
     """Requests sent without waiting are answered one after the other."""
-    backend.replies = {f"/{n}": answer(b"%d" % n) for n in range(5)}
+    backend.replies = {f"/{n}": http_response(b"%d" % n) for n in range(5)}
     await client.send(b"".join(request(f"/{n}") for n in range(5)))
-    assert [(await client.answer()).body for _ in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
+    assert [(await client.read_response()).body for _ in range(5)] == [b"0", b"1", b"2", b"3", b"4"]
 
 
 @pytest.mark.parametrize(

@@ -8,45 +8,53 @@ import contextlib
 import pytest
 from structlog.typing import EventDict
 
-from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, answer, read_chunks, request
+from tests.proxy.wire import (
+    Client,
+    Message,
+    ScriptedBackend,
+    Wire,
+    http_response,
+    read_chunks,
+    request,
+)
 
 
-async def test_early_answer_to_an_upload(backend: ScriptedBackend, client: Client) -> None:
-    """An answer that comes before the upload is complete reaches the client at once."""
+async def test_early_response_to_an_upload(backend: ScriptedBackend, client: Client) -> None:
+    """A response that comes before the upload is complete reaches the client at once."""
     backend.head_only = {"/early"}
 
     async def refuse(message: Message, wire: Wire) -> None:
-        await wire.send(answer(b"full", "429 Too Many Requests"))
+        await wire.send(http_response(b"full", "429 Too Many Requests"))
         wire.writer.close()
 
     backend.reply = refuse
     head = b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 90000000\r\n\r\n"
     await client.send(head + b"x" * 100_000)
-    got = await client.answer("POST")
+    got = await client.read_response("POST")
     assert (got.status, got.body) == (429, b"full")
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 6000000", "Transfer-Encoding: chunked"])
-async def test_a_client_that_sends_on_after_an_early_answer(
+async def test_a_client_that_sends_on_after_an_early_response(
     backend: ScriptedBackend, client: Client, framing: str
 ) -> None:
     """What it still sends is read and thrown away, and its next request is answered."""
     backend.head_only = {"/early"}
-    backend.reply = answer(b"full", "429 Too Many Requests")
+    backend.reply = http_response(b"full", "429 Too Many Requests")
     head = f"POST /early HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n".encode()
     body = b"x" * 6_000_000
     if "chunked" in framing:
         body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     await client.send(head + body[:100_000])
-    assert (await client.answer("POST")).status == 429
+    assert (await client.read_response("POST")).status == 429
     async with asyncio.timeout(30):
         await client.send(body[100_000:])
-        backend.reply = answer(b"fine")
+        backend.reply = http_response(b"fine")
         assert (await client.ask(request("/next"))).body == b"fine"
 
 
-async def test_answer_while_uploading(backend: ScriptedBackend, client: Client) -> None:
-    """An answer can stream while its request still does: neither waits for the other's end."""
+async def test_response_while_uploading(backend: ScriptedBackend, client: Client) -> None:
+    """A response can stream while its request still does: neither waits for the other's end."""
     backend.head_only = {"/both"}
 
     async def echo(message: Message, wire: Wire) -> None:
@@ -104,10 +112,10 @@ async def test_client_gone_in_an_upload(backend: ScriptedBackend, client: Client
     assert whole == [False]
 
 
-async def test_backend_dies_in_a_small_answer(
+async def test_backend_dies_in_a_small_response(
     backend: ScriptedBackend, client: Client, logged: list[EventDict]
 ) -> None:
-    """An answer cut off before anything of it was sent on is a 502 with an id in the log."""
+    """A response cut off before anything of it was sent on is a 502 with an id in the log."""
 
     async def cut(message: Message, wire: Wire) -> None:
         await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
@@ -126,10 +134,10 @@ async def test_backend_dies_in_a_small_answer(
     ids=["length", "chunked"],
 )
 @pytest.mark.parametrize("end", ["reset", "close", "garbage"])
-async def test_backend_dies_in_a_large_answer(
+async def test_backend_dies_in_a_large_response(
     backend: ScriptedBackend, client: Client, head: bytes, end: str
 ) -> None:
-    """An answer cut off while it streams breaks the client's connection; it never ends cleanly."""
+    """A response cut off while it streams breaks the client's connection; it never ends cleanly."""
 
     half_read = asyncio.Event()
 

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.upstream.client import UpstreamRequest
 from tests.proxy.conftest import OpenUpstream, Proxy
-from tests.proxy.wire import ScriptedBackend, answer, request
+from tests.proxy.wire import ScriptedBackend, http_response, request
 
 V9 = "application/vnd.elasticsearch+json;compatible-with=9"
 ELASTIC = (f"Accept: {V9}", f"Content-Type: {V9}")
@@ -22,12 +22,14 @@ CLOSED = b'{"pits":[{"successful":true,"pit_id":"x"}]}'
 @pytest.fixture(autouse=True)
 def opensearch_like(backend: ScriptedBackend) -> None:
     """The backend says that it is an OpenSearch."""
-    backend.replies["/"] = answer(b'{"version":{"distribution":"opensearch","number":"3.8.0"}}')
+    backend.replies["/"] = http_response(
+        b'{"version":{"distribution":"opensearch","number":"3.8.0"}}'
+    )
 
 
 async def test_opening(backend: ScriptedBackend, proxy: Proxy) -> None:
     """Path, media types and answer are the other one's; the client's gzip is not asked for."""
-    backend.replies[OPEN] = answer(b'{"pit_id":"x","_shards":{}}', "200 OK", JSON)
+    backend.replies[OPEN] = http_response(b'{"pit_id":"x","_shards":{}}', "200 OK", JSON)
     gzipped = "Accept-Encoding: gzip"
     sent = request("/a/_pit?keep_alive=1m", "POST", b"", *ELASTIC, gzipped)
     message = await (await proxy.client()).ask(sent)
@@ -67,7 +69,7 @@ async def test_closing(
 
 async def test_closing_nothing(backend: ScriptedBackend, proxy: Proxy) -> None:
     """The status is the other one's, too; a bad body does not reach the backend."""
-    backend.replies[CLOSE] = answer(b'{"pits":[]}', "200 OK", JSON)
+    backend.replies[CLOSE] = http_response(b'{"pits":[]}', "200 OK", JSON)
     client = await proxy.client()
     message = await client.ask(request("/_pit", "DELETE", b'{"id":"x"}', *ELASTIC))
     assert message.first_line == b"HTTP/1.1 404 Not Found"
@@ -75,29 +77,29 @@ async def test_closing_nothing(backend: ScriptedBackend, proxy: Proxy) -> None:
     assert (bad.status, backend.targets) == (400, ["/", CLOSE])
 
 
-async def test_an_answer_in_another_form_stays(backend: ScriptedBackend, proxy: Proxy) -> None:
+async def test_a_response_in_another_form_stays(backend: ScriptedBackend, proxy: Proxy) -> None:
     """YAML, asked for by the client, and errors."""
     client = await proxy.client()
-    yaml = answer(b"pit_id: x\n", "200 OK", "content-type: application/yaml")
-    for reply in (yaml, answer(b'{"error":{},"status":404}', "404 Not Found", JSON)):
+    yaml = http_response(b"pit_id: x\n", "200 OK", "content-type: application/yaml")
+    for reply in (yaml, http_response(b'{"error":{},"status":404}', "404 Not Found", JSON)):
         backend.replies[OPEN] = reply
         message = await client.ask(request("/a/_pit?keep_alive=1m", "POST", b"", *ELASTIC))
         assert message.body == reply.partition(b"\r\n\r\n")[2]
 
 
-async def test_a_broken_answer(backend: ScriptedBackend, proxy: Proxy) -> None:
+async def test_a_broken_response(backend: ScriptedBackend, proxy: Proxy) -> None:
     """The client is told, and the connection is not used again."""
-    broken = answer(b'{"pit_id":"x","_shards":{}}', "200 OK", JSON)[:-5] + b"\xff" * 5
+    broken = http_response(b'{"pit_id":"x","_shards":{}}', "200 OK", JSON)[:-5] + b"\xff" * 5
     backend.replies[OPEN] = broken.replace(b"Content-Length: 27", b"Content-Length: 99999999")
     client = await proxy.client()
     message = await client.ask(request("/a/_pit?keep_alive=1m", "POST", b"", *ELASTIC))
     assert message.status == 502
-    backend.replies[OPEN] = answer(b'{"pit_id":"x","_shards":{}}', "200 OK", JSON)
+    backend.replies[OPEN] = http_response(b'{"pit_id":"x","_shards":{}}', "200 OK", JSON)
     message = await client.ask(request("/a/_pit?keep_alive=1m", "POST", b"", *ELASTIC))
     assert (message.status, backend.accepted) == (200, 2)
 
 
-async def test_a_replaced_answer_is_read_either_way(
+async def test_a_replaced_response_is_read_either_way(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
     """Whole or in chunks, with the length it has now."""

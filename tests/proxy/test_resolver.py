@@ -12,10 +12,10 @@ from proxy.backend.name_batches import CALLS, NAMES
 from proxy.backend.resolver import Concrete, Resolver
 from proxy.upstream.errors import UpstreamError
 from tests.proxy.conftest import OpenUpstream
-from tests.proxy.wire import Message, ScriptedBackend, Wire, answer
+from tests.proxy.wire import Message, ScriptedBackend, Wire, http_response
 
 ALIASES = [{"name": "name", "indices": ["real"]}]
-FOUND = answer(orjson.dumps({"indices": [], "aliases": ALIASES, "data_streams": []}))
+FOUND = http_response(orjson.dumps({"indices": [], "aliases": ALIASES, "data_streams": []}))
 REAL = (Concrete("real", ("name",)),)
 
 
@@ -37,7 +37,7 @@ async def resolver_of(open_upstream: OpenUpstream, ttl: float = 60.0) -> Resolve
 
 
 async def test_one_question_for_all(backend: ScriptedBackend, open_upstream: OpenUpstream) -> None:
-    """Those who come while it is asked wait for the same answer; later ones have it."""
+    """Those who come while it is asked wait for the same response; later ones have it."""
     backend.reply = held = Held()
     resolver = await resolver_of(open_upstream)
     async with asyncio.TaskGroup() as group:
@@ -81,7 +81,7 @@ async def test_who_asked_has_gone(backend: ScriptedBackend, open_upstream: OpenU
 
 
 async def test_forgotten_while_asked(backend: ScriptedBackend, open_upstream: OpenUpstream) -> None:
-    """An answer from before a change is not kept, nor given to who asks after it."""
+    """A response from before a change is not kept, nor given to who asks after it."""
     backend.reply = held = Held()
     resolver = await resolver_of(open_upstream)
     before = asyncio.ensure_future(resolver.resolve(("name",)))
@@ -113,17 +113,17 @@ def named(message: Message) -> list[str]:
 
 def found(*names: str) -> bytes:
     """What a backend says of names: `a...` is an alias, `d...` a data stream, others indices."""
-    answered: dict[str, list[dict[str, object]]] = {
+    meanings: dict[str, list[dict[str, object]]] = {
         "indices": [],
         "aliases": [],
         "data_streams": [],
     }
     for name in names:
         if name[0] == "a":
-            answered["aliases"].append({"name": name, "indices": [f"{name}-1", f"{name}-2"]})
+            meanings["aliases"].append({"name": name, "indices": [f"{name}-1", f"{name}-2"]})
         else:
-            answered["data_streams" if name[0] == "d" else "indices"].append({"name": name})
-    return answer(orjson.dumps(answered))
+            meanings["data_streams" if name[0] == "d" else "indices"].append({"name": name})
+    return http_response(orjson.dumps(meanings))
 
 
 def meaning(name: str) -> tuple[Concrete, ...]:
@@ -133,7 +133,7 @@ def meaning(name: str) -> tuple[Concrete, ...]:
 
 
 class Known:
-    """Answers calls that only have known names; `refusal` is the status of others."""
+    """Handles calls that only have known names; `refusal` is the status of others."""
 
     def __init__(self, refusal: int = 404) -> None:
         self.refusal = refusal
@@ -143,7 +143,7 @@ class Known:
         names = named(message)
         self.calls.append(names)
         refused = any(name.startswith("missing") for name in names)
-        await wire.send(answer(b"{}", f"{self.refusal} No") if refused else found(*names))
+        await wire.send(http_response(b"{}", f"{self.refusal} No") if refused else found(*names))
 
 
 async def test_many_names_at_once(backend: ScriptedBackend, open_upstream: OpenUpstream) -> None:
@@ -151,8 +151,8 @@ async def test_many_names_at_once(backend: ScriptedBackend, open_upstream: OpenU
     backend.reply = known = Known()
     resolver = await resolver_of(open_upstream)
     names = [f"{kind}{number}" for number in range(40) for kind in ("index", "alias", "data")]
-    answers = await asyncio.gather(*(resolver.resolve((name,)) for name in names))
-    assert list(answers) == [meaning(name) for name in names]
+    responses = await asyncio.gather(*(resolver.resolve((name,)) for name in names))
+    assert list(responses) == [meaning(name) for name in names]
     assert [len(call) for call in known.calls[:CALLS]] == [1] * CALLS
     assert sorted(name for call in known.calls for name in call) == sorted(names)
     assert len(known.calls) <= CALLS + -(-len(names) // NAMES)
@@ -167,8 +167,8 @@ async def test_one_of_many_names(
     resolver = await resolver_of(open_upstream)
     names = [f"alias{number}" for number in range(20)] + ["missing"]
     asked = [resolver.resolve((name,), strict=True) for name in names]
-    *answers, of_missing = await asyncio.gather(*asked, return_exceptions=True)
-    assert answers == [meaning(name) for name in names[:-1]]
+    *responses, of_missing = await asyncio.gather(*asked, return_exceptions=True)
+    assert responses == [meaning(name) for name in names[:-1]]
     if refusal in (400, 404):
         assert of_missing == (Concrete("missing"),)
     else:
@@ -189,7 +189,7 @@ async def test_a_backend_that_fails(backend: ScriptedBackend, open_upstream: Ope
 async def test_more_than_was_asked_for(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
-    """An answer to several names that has others cannot be told apart: each is asked alone."""
+    """A response to several names that has others cannot be told apart: each is asked alone."""
 
     async def more(message: Message, wire: Wire) -> None:
         names = named(message)
@@ -198,8 +198,8 @@ async def test_more_than_was_asked_for(
     backend.reply = more
     resolver = await resolver_of(open_upstream)
     names = [f"index{number}" for number in range(12)]
-    answers = await asyncio.gather(*(resolver.resolve((name,)) for name in names))
-    assert list(answers) == [meaning(name) for name in names]
+    responses = await asyncio.gather(*(resolver.resolve((name,)) for name in names))
+    assert list(responses) == [meaning(name) for name in names]
 
 
 async def test_closed_while_names_wait(

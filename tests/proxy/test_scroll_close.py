@@ -43,8 +43,8 @@ async def test_closing_passes_the_bytes_of_the_target(
 ) -> None:
     """A bare question mark and odd escapes included, and the body as it came."""
     client, recording = through
-    answer = await client.ask(request(target, "DELETE", body, *([JSON] if body else [])))
-    assert answer.status == 200
+    response = await client.ask(request(target, "DELETE", body, *([JSON] if body else [])))
+    assert response.status == 200
     received = next(m for m in recording.received if m.first_line.startswith(b"DELETE "))
     assert received.target == target
     assert received.body == body

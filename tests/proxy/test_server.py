@@ -13,12 +13,12 @@ from structlog.typing import EventDict
 
 from pipelines.errors import PipelineError
 from proxy.config.settings import load
-from proxy.http.errors import ErrorAnswer
-from proxy.server.door import ListenError
+from proxy.http.errors import ErrorResponse
 from proxy.server.exchange import Exchange
+from proxy.server.listener import ListenError
 from proxy.server.server import ProxyServer, is_admin
 from tests.proxy.conftest import StartProxy
-from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, answer, request
+from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, http_response, request
 
 
 async def admin(exchange: Exchange) -> web.StreamResponse:
@@ -31,7 +31,7 @@ async def test_slow_head_is_cut_off(start_proxy: StartProxy) -> None:
     proxy = await start_proxy(header_timeout=0.2)
     client = await proxy.client()
     await client.send(b"GET / HTTP/1.1\r\nHost:")
-    got = await client.answer()
+    got = await client.read_response()
     assert (got.status, b"request_timeout_exception" in got.body) == (408, True)
     assert await client.at_end()
 
@@ -49,7 +49,7 @@ async def test_silent_connection_outlives_the_header_timeout(
     proxy = await start_proxy(header_timeout=0.1)
     early, late = await proxy.client(), await proxy.client()
     await late.send(b"GET")
-    assert (await late.answer()).status == 408
+    assert (await late.read_response()).status == 408
     assert (await early.ask(request("/"))).status == 200
 
 
@@ -59,7 +59,7 @@ async def test_head_begun_on_an_idle_connection(start_proxy: StartProxy) -> None
     client = await proxy.client()
     assert (await client.ask(request("/"))).status == 200
     await client.send(b"GET")
-    assert (await client.answer()).status == 408
+    assert (await client.read_response()).status == 408
 
 
 async def test_slow_second_head_is_cut_off(start_proxy: StartProxy) -> None:
@@ -68,17 +68,17 @@ async def test_slow_second_head_is_cut_off(start_proxy: StartProxy) -> None:
     client = await proxy.client()
     assert (await client.ask(request("/"))).status == 200
     await client.send(b"GET / HT")
-    assert (await client.answer()).status == 408
+    assert (await client.read_response()).status == 408
 
 
-async def test_slow_answer_is_not_a_slow_head(
+async def test_slow_response_is_not_a_slow_head(
     backend: ScriptedBackend, start_proxy: StartProxy
 ) -> None:
     """While a request is answered, or its body comes, the watchdog sleeps."""
 
     async def slow(message: Message, wire: Wire) -> None:
         await asyncio.sleep(0.5)
-        await wire.send(answer())
+        await wire.send(http_response())
 
     backend.reply = slow
     proxy = await start_proxy(header_timeout=0.2)
@@ -86,7 +86,7 @@ async def test_slow_answer_is_not_a_slow_head(
     await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{")
     await asyncio.sleep(0.4)
     await client.send(b"}")
-    assert (await client.answer()).status == 200
+    assert (await client.read_response()).status == 200
 
 
 async def test_idle_connection_is_closed(start_proxy: StartProxy) -> None:
@@ -190,7 +190,7 @@ async def test_error_of_another_package(start_proxy: StartProxy) -> None:
 
 
 async def test_error_after_the_head(start_proxy: StartProxy, logged: list[EventDict]) -> None:
-    """An error in the middle of an answer breaks the connection and is in the log."""
+    """An error in the middle of a response breaks the connection and is in the log."""
 
     async def fail(exchange: Exchange) -> web.StreamResponse:
         stream = await exchange.start(200, {})
@@ -205,10 +205,10 @@ async def test_error_after_the_head(start_proxy: StartProxy, logged: list[EventD
 
 
 async def test_error_for_an_elasticsearch_client(start_proxy: StartProxy) -> None:
-    """Answers of the proxy's own have the media type and product that such a client expects."""
+    """Responses of the proxy's own have the media type and product that such a client expects."""
 
     async def refuse(exchange: Exchange) -> web.StreamResponse:
-        raise ErrorAnswer(409, "version_conflict_engine_exception", "taken", headers={"X-A": "b"})
+        raise ErrorResponse(409, "version_conflict_engine_exception", "taken", headers={"X-A": "b"})
 
     client = await (await start_proxy(traffic=refuse)).client()
     accept = "Accept: application/vnd.elasticsearch+json; compatible-with=9"
@@ -225,7 +225,7 @@ async def test_error_to_head_has_no_body(start_proxy: StartProxy) -> None:
     """A failed HEAD has the length of the error it does not send."""
 
     async def refuse(exchange: Exchange) -> web.StreamResponse:
-        raise ErrorAnswer(404, "resource_not_found_exception", "not here")
+        raise ErrorResponse(404, "resource_not_found_exception", "not here")
 
     client = await (await start_proxy(traffic=refuse)).client()
     got = await client.ask(request("/", "HEAD"))
@@ -251,7 +251,7 @@ async def test_body_is_read_once_and_kept(start_proxy: StartProxy) -> None:
 async def test_stop_finishes_what_is_in_flight(
     backend: ScriptedBackend, start_proxy: StartProxy
 ) -> None:
-    """Stopping closes idle connections at once and lets an upload in flight end with its answer."""
+    """Stopping closes idle connections at once and lets an upload under way get its response."""
     backend.head_only = {"/up"}
     proxy = await start_proxy()
     idle, busy = await proxy.client(), await proxy.client()
@@ -259,7 +259,7 @@ async def test_stop_finishes_what_is_in_flight(
 
     async def take(message: Message, wire: Wire) -> None:
         await wire.reader.readexactly(200_000)
-        await wire.send(answer(b"done"))
+        await wire.send(http_response(b"done"))
 
     backend.replies["/up"] = take
     await busy.send(
@@ -271,7 +271,7 @@ async def test_stop_finishes_what_is_in_flight(
         assert await idle.at_end()
         assert not stopping.done()
         await busy.send(b"x" * 100_000)
-        got = await busy.answer("PUT")
+        got = await busy.read_response("PUT")
         assert (got.body, got.get("connection")) == (b"done", b"close")
     with pytest.raises(ConnectionError):
         await proxy.client()

@@ -1,4 +1,4 @@
-"""Clients that dawdle with a body or an answer: how long they may, and what they hold meanwhile."""
+"""Clients that dawdle with a body or a response: for how long, and what they hold meanwhile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from proxy.server.exchange import Exchange
 from proxy.server.pace import Pace, Patience
 from proxy.server.server import ProxyServer
 from tests.proxy.conftest import Proxy, StartProxy
-from tests.proxy.wire import Client, ScriptedBackend, answer, request
+from tests.proxy.wire import Client, ScriptedBackend, http_response, request
 
 LARGE = b"x" * 24_000_000
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
@@ -59,7 +59,7 @@ async def test_a_dripping_body_is_cut_off(
 
     async with asyncio.TaskGroup() as group:
         dripping = group.create_task(drip())
-        got = await client.answer()
+        got = await client.read_response()
         dripping.cancel()
     assert (got.status, b"client_min_rate" in got.body) == (408, True)
     assert got.get("connection") == b"close"
@@ -76,12 +76,12 @@ async def test_a_body_at_the_least_rate_passes(
     for _ in range(15):
         await asyncio.sleep(0.1)
         await client.send(b"x")
-    assert (await client.answer()).status == 200
+    assert (await client.read_response()).status == 200
     assert backend.received[0].body == b"x" * 15
 
 
 async def never_reading(proxy: Proxy, sent: bytes) -> Client:
-    """A client with a small buffer that reads nothing of its answer."""
+    """A client with a small buffer that reads nothing of its response."""
     peer = socket.socket()
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     peer.setblocking(False)
@@ -103,8 +103,8 @@ def connections(server: ProxyServer) -> list[ClientConnection]:
 async def settled(server: ProxyServer, logged: list[EventDict], count: int) -> None:
     """Returns once so many connections were given up, and none is left."""
     while True:
-        told = [line for line in logged if line["event"] == "client does not take its answer"]
-        if len(told) == count and not connections(server):
+        reported = [line for line in logged if line["event"] == "client does not take its answer"]
+        if len(reported) == count and not connections(server):
             return
         await asyncio.sleep(0.01)
 
@@ -117,7 +117,7 @@ async def settled(server: ProxyServer, logged: list[EventDict], count: int) -> N
         ({"client_min_rate": 1000, "client_grace": 0.4}, "client_min_rate"),
     ],
 )
-async def test_an_answer_nobody_takes(
+async def test_a_response_nobody_takes(
     backend: ScriptedBackend,
     start_proxy: StartProxy,
     logged: list[EventDict],
@@ -137,7 +137,7 @@ async def test_an_answer_nobody_takes(
         finally:
             ended += 1
 
-    backend.reply = answer(LARGE)
+    backend.reply = http_response(LARGE)
     proxy = await start_proxy(traffic=large if whole else None, **values)
     clients = [await never_reading(proxy, request("/")) for _ in range(5)]
     await settled(proxy.server, logged, 5)
@@ -147,11 +147,11 @@ async def test_an_answer_nobody_takes(
     assert len(clients) == 5
 
 
-async def test_small_answers_nobody_takes(
+async def test_small_responses_nobody_takes(
     backend: ScriptedBackend, start_proxy: StartProxy, logged: list[EventDict]
 ) -> None:
-    """Many small answers to requests sent ahead count like a large one, and no more are made."""
-    backend.reply = answer(b"x" * 50_000)
+    """Many small responses to requests sent ahead count like a large one, and no more are made."""
+    backend.reply = http_response(b"x" * 50_000)
     proxy = await start_proxy(write_timeout=0.4)
     await never_reading(proxy, request("/") * 2000)
     await settled(proxy.server, logged, 1)
@@ -161,8 +161,8 @@ async def test_small_answers_nobody_takes(
 async def test_a_slow_reader_that_keeps_up_gets_everything(
     backend: ScriptedBackend, start_proxy: StartProxy, logged: list[EventDict]
 ) -> None:
-    """Reading slowly is no fault: the answer may take longer than the grace and the timeout."""
-    backend.reply = answer(LARGE)
+    """Reading slowly is no fault: the response may take longer than the grace and the timeout."""
+    backend.reply = http_response(LARGE)
     proxy = await start_proxy(write_timeout=0.5, client_min_rate=1000, client_grace=0.5)
     client = await never_reading(proxy, request("/"))
     client.writer.transport.resume_reading()  # type: ignore[attr-defined]

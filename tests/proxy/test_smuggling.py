@@ -22,7 +22,7 @@ from tests.corpus.smuggling import (
     TARGETS,
 )
 from tests.proxy.conftest import Proxy
-from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, answer, request
+from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, http_response, request
 
 TABLES: Mapping[str, Mapping[str, Case]] = {
     "lengths": LENGTHS,
@@ -49,11 +49,11 @@ async def send(client: Client, data: bytes, *, pieces: bool) -> None:
 
 
 async def statuses(client: Client) -> list[int]:
-    """The statuses of all answers until the proxy closes."""
+    """The statuses of all responses until the proxy closes."""
     seen: list[int] = []
     try:
         while not client.reader.at_eof():
-            message = await client.answer()
+            message = await client.read_response()
             if message.status != 100:
                 seen.append(message.status)
     except (ConnectionError, AssertionError):
@@ -93,13 +93,13 @@ async def difference(proxy: Proxy, backend: ScriptedBackend, case: Case, pieces:
     await send(client, last, pieces=pieces)
     seen = await statuses(client)
     wanted = expected(case) if case.refused else [*expected(case), (b"GET /next HTTP/1.1", b"")]
-    answers = case.statuses if case.refused else (*case.statuses, 200)
+    responses = case.statuses if case.refused else (*case.statuses, 200)
     # A client that still sends when it is refused may find its connection reset.
     lost = pieces and case.refused and seen == []
     if came(backend) != wanted:
         return f"the backend got {came(backend)}, not {wanted}"
-    if not lost and seen != list(answers):
-        return f"the client got {seen}, not {answers}"
+    if not lost and seen != list(responses):
+        return f"the client got {seen}, not {responses}"
     return " ".join(map(repr, fields_missing(case, backend)))
 
 
@@ -119,7 +119,7 @@ async def test_corpus(proxy: Proxy, backend: ScriptedBackend, table: str, pieces
 async def test_nothing_is_read_behind_the_end(
     proxy: Proxy, backend: ScriptedBackend, name: str, pieces: bool
 ) -> None:
-    """Behind the last request of a connection nothing is read, and it has its answer."""
+    """Behind the last request of a connection nothing is read, and it has its response."""
     case = ENDINGS[name]
     client = await proxy.client()
     await send(client, case.data, pieces=pieces)
@@ -151,7 +151,7 @@ async def test_bytes_behind_a_web_socket_are_not_read(
 
     async def slow(message: Message, wire: Wire) -> None:
         await client.send(NEXT * 3)
-        await wire.send(answer())
+        await wire.send(http_response())
 
     backend.reply = slow
     client = await proxy.client()

@@ -1,4 +1,4 @@
-"""The addresses of nodes become the proxy's; nothing else of the answer changes."""
+"""The addresses of nodes become the proxy's; nothing else of the response changes."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ from proxy.protocol.target import read_target
         ("GET", "/_unheard_of", Operation.OTHER, (), None),
     ],
 )
-def test_requests_are_told_apart(
+def test_requests_are_reported_apart(
     method: str, target: str, operation: Operation, names: tuple[str, ...], doc_id: str | None
 ) -> None:
     """Routed on the raw bytes, decoded once, by either spelling of old and new versions."""

@@ -27,10 +27,10 @@ async def port() -> AsyncIterator[int]:
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(SERVER)
 
-    async def answer(asked: web.BaseRequest) -> web.Response:
+    async def respond(asked: web.BaseRequest) -> web.Response:
         return web.json_response({"path": asked.path, "read": len(await asked.read())})
 
-    runner = web.ServerRunner(web.Server(answer, access_log=None))
+    runner = web.ServerRunner(web.Server(respond, access_log=None))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     found: int = runner.addresses[0][1]
@@ -62,7 +62,7 @@ async def test_a_certificate_is_for_a_name(port: int) -> None:
         await reached(f"https://localhost:{port}", AUTHORITY)
 
 
-async def test_a_backend_without_tls_is_told(closed_port: int) -> None:
+async def test_a_backend_without_tls_is_reported(closed_port: int) -> None:
     """A wrong scheme is a common mistake."""
     runner = web.ServerRunner(web.Server(_never, access_log=None))
     await runner.setup()
@@ -81,16 +81,16 @@ async def test_a_client_does_not_notice(start_proxy: StartProxy, port: int) -> N
     proxy = await start_proxy(backend=(f"https://127.0.0.1:{port}",), backend_ca=str(AUTHORITY))
     client = await proxy.client()
     for size in (3, 900_000):
-        answer = await client.ask(request("/b", "POST", b"x" * size))
-        assert (answer.status, json.loads(answer.body)) == (200, {"path": "/b", "read": size})
+        respond = await client.ask(request("/b", "POST", b"x" * size))
+        assert (respond.status, json.loads(respond.body)) == (200, {"path": "/b", "read": size})
 
 
-async def test_a_client_is_told(start_proxy: StartProxy, port: int) -> None:
+async def test_a_client_is_reported(start_proxy: StartProxy, port: int) -> None:
     """In the backend's envelope."""
     proxy = await start_proxy(backend=(f"https://127.0.0.1:{port}",))
-    answer = await (await proxy.client()).ask(request("/"))
-    assert answer.status == 502
-    assert "backend_ca" in json.loads(answer.body)["error"]["reason"]
+    respond = await (await proxy.client()).ask(request("/"))
+    assert respond.status == 502
+    assert "backend_ca" in json.loads(respond.body)["error"]["reason"]
 
 
 @pytest.mark.parametrize(

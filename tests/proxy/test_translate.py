@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.protocol.dialect import (
     ALLOCATION,
     CAT_COUNT,
@@ -69,19 +69,19 @@ def test_a_partial_point_in_time_can_be_allowed() -> None:
     assert target == "/a/_search/point_in_time?allow_partial_pit_creation=true"
 
 
-def test_an_opened_one_is_told_as_elasticsearch_does() -> None:
+def test_an_opened_one_is_reported_as_elasticsearch_does() -> None:
     """Without what only OpenSearch says."""
     said = orjson.dumps({"pit_id": "x", "_shards": {"total": 1}, "creation_time": 5})
-    status, body = OPEN_PIT.answered(200, said)
+    status, body = OPEN_PIT.translated(200, said)
     assert (status, orjson.loads(body)) == (200, {"id": "x", "_shards": {"total": 1}})
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"nonsense", b'{"error": {}}'])
-def test_answers_of_another_form_stay(body: bytes) -> None:
+def test_responses_of_another_form_stay(body: bytes) -> None:
     """What is not understood is not touched; nor are errors."""
-    assert OPEN_PIT.answered(200, body) == (200, body)
-    assert CLOSE_PIT.answered(200, body) == (200, body)
-    assert OPEN_PIT.answered(404, body) == (404, body)
+    assert OPEN_PIT.translated(200, body) == (200, body)
+    assert CLOSE_PIT.translated(200, body) == (200, body)
+    assert OPEN_PIT.translated(404, body) == (404, body)
 
 
 def test_closing_is_asked_for_as_opensearch_spells_it() -> None:
@@ -102,11 +102,11 @@ def test_closing_is_asked_for_as_opensearch_spells_it() -> None:
         ([], (404, {"succeeded": False, "num_freed": 0})),
     ],
 )
-def test_a_closed_one_is_told_as_elasticsearch_does(
+def test_a_closed_one_is_reported_as_elasticsearch_does(
     pits: list[object], expected: tuple[int, object]
 ) -> None:
     """With 404 where there was nothing to close."""
-    status, body = CLOSE_PIT.answered(200, orjson.dumps({"pits": pits}))
+    status, body = CLOSE_PIT.translated(200, orjson.dumps({"pits": pits}))
     assert (status, orjson.loads(body)) == expected
 
 
@@ -114,7 +114,7 @@ def test_a_closed_one_is_told_as_elasticsearch_does(
 def test_closing_nothing_is_refused(body: bytes) -> None:
     """With 400, and the form it has to have."""
     assert CLOSE_PIT.body is not None
-    with pytest.raises(ErrorAnswer, match="send") as refused:
+    with pytest.raises(ErrorResponse, match="send") as refused:
         CLOSE_PIT.body(body)
     assert refused.value.status == 400
 
@@ -171,7 +171,7 @@ def test_calls_that_are_translated(method: str, target: str, expected: Translati
     assert translation_of(method, target) is expected
 
 
-def test_only_clients_of_7_are_told_a_version_of_7() -> None:
+def test_only_clients_of_7_are_reported_a_version_of_7() -> None:
     """They refuse every other."""
     assert translation_of("GET", "/", True) is INFO_FOR_7
 
@@ -203,14 +203,14 @@ def test_bodies_that_name_no_fields_stay(body: bytes) -> None:
 def test_numbers_of_a_health_stay_as_written() -> None:
     """A member is put behind another, spaced alike; one that is there stays."""
     health = '{ "unassigned_shards" : 0,\n  "active" : 1.50e1 }'
-    status, told = HEALTH.answered(200, health.encode())
-    assert (status, told.decode()) == (
+    status, reported = HEALTH.translated(200, health.encode())
+    assert (status, reported.decode()) == (
         200,
         '{ "unassigned_shards" : 0, "unassigned_primary_shards" : 0,\n  "active" : 1.50e1 }',
     )
-    assert HEALTH.answered(200, told) == (200, told)
+    assert HEALTH.translated(200, reported) == (200, reported)
     for other in (b"{}", b"[]", b"nonsense", b'{"indices": 7, "unassigned_shards": 1}'):
-        assert HEALTH.answered(200, other) == (200, other)
+        assert HEALTH.translated(200, other) == (200, other)
 
 
 NODE = '{"name":"a","ephemeral_id":"e"}'
@@ -254,8 +254,8 @@ def test_what_typed_clients_need_is_added(
     translation: Translation, before: str, after: str
 ) -> None:
     """Beside what is there, which stays as written; where nodes are not told, nothing is added."""
-    assert translation.answered(200, before.encode(), NODES) == (200, (after or before).encode())
+    assert translation.translated(200, before.encode(), NODES) == (200, (after or before).encode())
     if translation.detail is not None:
         for denied in (b'{"error":{},"status":403}', b"{}", b"", b'{"nodes":{"N":{}}}'):
-            assert translation.answered(200, before.encode(), denied) == (200, before.encode())
-    assert translation.answered(404, before.encode(), NODES) == (404, before.encode())
+            assert translation.translated(200, before.encode(), denied) == (200, before.encode())
+    assert translation.translated(404, before.encode(), NODES) == (404, before.encode())

@@ -16,7 +16,7 @@ from proxy.upstream.errors import (
 )
 from proxy.upstream.request_head import BadHeadError
 from tests.proxy.conftest import OpenUpstream, get
-from tests.proxy.wire import Message, ScriptedBackend, Wire, answer
+from tests.proxy.wire import Message, ScriptedBackend, Wire, http_response
 
 
 async def test_connections_are_reused(
@@ -33,8 +33,8 @@ async def test_connections_are_reused(
 async def test_connections_are_not_reused(
     backend: ScriptedBackend, open_upstream: OpenUpstream, fields: tuple[str, ...]
 ) -> None:
-    """A connection the backend closes, or whose answer was not read, carries no second request."""
-    backend.reply = answer(b"x" * 2_000_000, "200 OK", *fields)
+    """A connection that is closed, or whose response was not read, carries no second request."""
+    backend.reply = http_response(b"x" * 2_000_000, "200 OK", *fields)
     upstream = await open_upstream()
     for _ in range(2):
         request = UpstreamRequest(method="GET", target="/")
@@ -58,7 +58,7 @@ async def test_request_has_no_field_but_those_given(
 
 async def drop_second(message: Message, wire: Wire) -> None:
     """Answer the first request of a connection; at the second, hang up."""
-    await wire.send(answer())
+    await wire.send(http_response())
     await wire.reader.readuntil(b"\r\n\r\n")
     wire.reset()
 
@@ -66,7 +66,7 @@ async def drop_second(message: Message, wire: Wire) -> None:
 async def test_stale_connection_is_retried_when_allowed(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
-    """A kept-alive connection that ends before an answer costs a repeatable request nothing."""
+    """A kept-alive connection that ends before a response costs a repeatable request nothing."""
     backend.reply = drop_second
     upstream = await open_upstream()
     assert await get(upstream) == b"{}"
@@ -123,13 +123,13 @@ async def test_connection_closed_while_idle_is_replaced(
     """An idle connection the backend closed is not used again, even without leave to retry."""
     noticed = asyncio.Event()
 
-    async def answer_and_end(message: Message, wire: Wire) -> None:
-        await wire.send(answer())
+    async def respond_and_end(message: Message, wire: Wire) -> None:
+        await wire.send(http_response())
         wire.writer.write_eof()
         assert await wire.reader.read() == b""
         noticed.set()
 
-    backend.reply = answer_and_end
+    backend.reply = respond_and_end
     upstream = await open_upstream()
     await get(upstream)
     await noticed.wait()
@@ -139,7 +139,7 @@ async def test_connection_closed_while_idle_is_replaced(
 async def test_timeout_without_a_byte(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
-    """A backend that takes a request and stays silent is timed out, before and in its answer."""
+    """A backend that takes a request and stays silent is timed out, before and in its response."""
 
     async def silent(message: Message, wire: Wire) -> None:
         if message.target == "/half":
@@ -153,10 +153,10 @@ async def test_timeout_without_a_byte(
             await get(upstream, target)
 
 
-async def test_slow_answer_is_not_timed_out(
+async def test_slow_response_is_not_timed_out(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
-    """The timeout is for silence: an answer that keeps coming may take longer than it."""
+    """The timeout is for silence: a response that keeps coming may take longer than it."""
 
     async def drip(message: Message, wire: Wire) -> None:
         await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
@@ -226,7 +226,9 @@ async def test_streamed_body_with_a_length(
     assert backend.accepted == 1
 
 
-async def test_garbage_is_no_answer(backend: ScriptedBackend, open_upstream: OpenUpstream) -> None:
+async def test_garbage_is_no_response(
+    backend: ScriptedBackend, open_upstream: OpenUpstream
+) -> None:
     """What is not HTTP is a broken backend, and names it."""
     backend.reply = b"SSH-2.0-OpenSSH_9.9\r\n\r\n"
     upstream = await open_upstream()
@@ -234,17 +236,17 @@ async def test_garbage_is_no_answer(backend: ScriptedBackend, open_upstream: Ope
         await get(upstream)
 
 
-async def test_interim_answers_are_skipped(
+async def test_interim_responses_are_skipped(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
-    """1xx answers are not the answer."""
-    backend.reply = b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n" + answer(b"real")
+    """1xx responses are not the response."""
+    backend.reply = b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n" + http_response(b"real")
     assert await get(await open_upstream()) == b"real"
 
 
 async def test_read_limit_obeyed(backend: ScriptedBackend, open_upstream: OpenUpstream) -> None:
     """A body of exactly the limit is read."""
-    backend.reply = answer(b"x" * 10_000)
+    backend.reply = http_response(b"x" * 10_000)
     assert len(await get(await open_upstream())) == 10_000
 
 
@@ -254,7 +256,7 @@ async def test_read_limit_violated(
 ) -> None:
     """A body one byte above the limit is refused, whether its length was announced or not."""
     body = b"x" * 10_001
-    backend.reply = answer(body)
+    backend.reply = http_response(body)
     if chunked:
         head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         backend.reply = head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)

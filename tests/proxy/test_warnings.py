@@ -13,7 +13,7 @@ from proxy.http.warnings import BYTES_MAX, FIELDS_MAX, TEXT_MAX, Warnings
 _LEGAL = re.compile(r'299 querymill "[\x20\x21\x23-\x5b\x5d-\x7e]*"', re.ASCII)
 
 
-def told(warnings: Warnings) -> list[str]:
+def reported(warnings: Warnings) -> list[str]:
     """The texts of the fields."""
     return [value.split('"')[1] for _, value in warnings.fields()]
 
@@ -23,11 +23,11 @@ def size(warnings: Warnings) -> int:
     return sum(len(f"{name}: {value}\r\n") for name, value in warnings.fields())
 
 
-def test_equal_texts_are_told_once() -> None:
+def test_equal_texts_are_reported_once() -> None:
     """With their number, in the order in which they came."""
     warnings = Warnings(["a", "b", "a"])
     warnings.add("a", 3)
-    assert told(warnings) == ["a (5 times)", "b"]
+    assert reported(warnings) == ["a (5 times)", "b"]
 
 
 @pytest.mark.parametrize("count", [FIELDS_MAX - 1, FIELDS_MAX])
@@ -40,7 +40,7 @@ def test_number_of_fields_obeyed(count: int) -> None:
 def test_number_of_fields_violated(count: int) -> None:
     """Beyond it the last field says how many are left out."""
     warnings = Warnings(f"n{n}" for n in range(count))
-    assert told(warnings)[-2:] == ["n8", f"and {count - FIELDS_MAX + 1} more"]
+    assert reported(warnings)[-2:] == ["n8", f"and {count - FIELDS_MAX + 1} more"]
     assert len(warnings.fields()) == FIELDS_MAX
 
 
@@ -53,7 +53,7 @@ def test_size_of_all_fields(over: int) -> None:
     warnings = Warnings(texts)
     assert size(warnings) <= BYTES_MAX
     expected = texts if over < 1 else [*texts[:4], "and 1 more"]
-    assert told(warnings) == expected
+    assert reported(warnings) == expected
 
 
 def test_what_is_taken_over_is_counted() -> None:
@@ -61,16 +61,16 @@ def test_what_is_taken_over_is_counted() -> None:
     every = Warnings()
     for item in range(300):
         every.take(Warnings([f"item {item}", "the same"]))
-    texts = told(every)
+    texts = reported(every)
     assert texts[1] == "the same (300 times)"
     assert texts[-1] == "and 292 more"
 
 
 def test_a_long_text_is_cut() -> None:
     """To `TEXT_MAX` characters, the last of which say so; its number stays."""
-    (text,) = told(Warnings(["x" * TEXT_MAX]))
+    (text,) = reported(Warnings(["x" * TEXT_MAX]))
     assert text == "x" * TEXT_MAX
-    (text,) = told(Warnings(["x" * (TEXT_MAX + 1)] * 2))
+    (text,) = reported(Warnings(["x" * (TEXT_MAX + 1)] * 2))
     assert text == "x" * (TEXT_MAX - 3) + "... (2 times)"
 
 
@@ -84,8 +84,8 @@ def test_a_long_text_is_cut() -> None:
     ],
 )
 def test_a_text_is_printable_ascii(text: str, shown: str) -> None:
-    """No line break, quote or foreign character gets into the head of an answer."""
-    assert told(Warnings([text])) == [shown]
+    """No line break, quote or foreign character gets into the head of a response."""
+    assert reported(Warnings([text])) == [shown]
 
 
 @given(st.lists(st.text(max_size=1000), max_size=30))

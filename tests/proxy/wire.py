@@ -11,7 +11,7 @@ from typing import Self
 
 @dataclass
 class Message:
-    """A request or an answer as it was on the wire. `body` is without chunk framing."""
+    """A request or a response as it was on the wire. `body` is without chunk framing."""
 
     first_line: bytes
     fields: list[tuple[bytes, bytes]]
@@ -25,7 +25,7 @@ class Message:
 
     @property
     def status(self) -> int:
-        """The status of an answer."""
+        """The status of a response."""
         return int(self.first_line.split(b" ")[1])
 
     def get(self, name: str) -> bytes | None:
@@ -39,11 +39,11 @@ class Message:
 
 
 async def read_message(
-    reader: asyncio.StreamReader, *, answer_to: str | None = None
+    reader: asyncio.StreamReader, *, response_to: str | None = None
 ) -> Message | None:
     """Read one message; None at the end of the connection. Raises IncompleteReadError in a body.
 
-    For an answer, `answer_to` is the method of the request.
+    For a response, `response_to` is the method of the request.
     """
     try:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -54,8 +54,10 @@ async def read_message(
     first, *lines = head[:-4].split(b"\r\n")
     pairs = [line.partition(b":") for line in lines]
     message = Message(first, [(name, value.strip()) for name, _, value in pairs])
-    is_answer = answer_to is not None
-    if is_answer and (answer_to == "HEAD" or message.status in (204, 304) or message.status < 200):
+    is_response = response_to is not None
+    if is_response and (
+        response_to == "HEAD" or message.status in (204, 304) or message.status < 200
+    ):
         return message
     length = message.get("content-length")
     if length is not None:
@@ -63,7 +65,7 @@ async def read_message(
     elif message.get("transfer-encoding") is not None:
         message.chunks = await read_chunks(reader)
         message.body = b"".join(message.chunks)
-    elif is_answer:
+    elif is_response:
         message.body = await reader.read()
     return message
 
@@ -99,8 +101,8 @@ class Wire:
 Script = Callable[[Message, Wire], Awaitable[None]]
 
 
-def answer(body: bytes = b"{}", status: str = "200 OK", *fields: str) -> bytes:
-    """An answer with a Content-Length."""
+def http_response(body: bytes = b"{}", status: str = "200 OK", *fields: str) -> bytes:
+    """A response with a Content-Length."""
     head = [f"HTTP/1.1 {status}", *fields, f"Content-Length: {len(body)}"]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
@@ -115,7 +117,7 @@ class ScriptedBackend:
     def __init__(self) -> None:
         self.received: list[Message] = []
         self.replies: dict[str, bytes | Script] = {}
-        self.reply: bytes | Script = answer()
+        self.reply: bytes | Script = http_response()
         self.accepted = 0
         self.head_only: set[str] = set()
         self.port = 0
@@ -205,16 +207,16 @@ class Client:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def answer(self, method: str = "GET") -> Message:
-        """Read one answer."""
-        message = await read_message(self.reader, answer_to=method)
+    async def read_response(self, method: str = "GET") -> Message:
+        """Read one response."""
+        message = await read_message(self.reader, response_to=method)
         assert message is not None, "the connection was closed without an answer"
         return message
 
     async def ask(self, request: bytes) -> Message:
-        """Send a request and read its answer."""
+        """Send a request and read its response."""
         await self.send(request)
-        return await self.answer(request.split(b" ", 1)[0].decode())
+        return await self.read_response(request.split(b" ", 1)[0].decode())
 
     async def at_end(self) -> bool:
         """Wait until the other side closes; False if it sent something instead."""

@@ -53,15 +53,15 @@ def build(progress: Progress | None = None, cache_dir: Path | None = None) -> Pa
 
     Raises `BuildError` when a step fails, `DefinitionError` for an unusable cache folder.
     """
-    tell = progress or _silent
+    report = progress or _silent
     folder = safe_folder(cache_folder(cache_dir) / "sandbox")
     component = folder / component_name()
     artefact = folder / f"{PREFIX}{_artefact_key(component.name)}.cwasm"
     if not is_intact(artefact):
-        waiting = partial(tell, "waiting for another process that builds the sandbox", 0.0)
+        waiting = partial(report, "waiting for another process that builds the sandbox", 0.0)
         try:
             with locked(folder / "build.lock", waiting):
-                _build_missing(component, artefact, tell)
+                _build_missing(component, artefact, report)
         except StepError as error:
             no_room = any(word in str(error) for word in _NO_ROOM)
             raise BuildError(f"{error}; {_ROOM}" if no_room else str(error)) from error
@@ -70,32 +70,32 @@ def build(progress: Progress | None = None, cache_dir: Path | None = None) -> Pa
             raise BuildError(
                 f"the sandbox could not be written: {place}: {error.strerror or error}; {_ROOM}"
             ) from error
-    tell(_COMPILING, 1.0)
+    report(_COMPILING, 1.0)
     return artefact
 
 
-def _build_missing(component: Path, artefact: Path, tell: Progress) -> None:
+def _build_missing(component: Path, artefact: Path, report: Progress) -> None:
     if is_intact(artefact):
         return
     shipped = shipped_component()
     if shipped is None:
-        _build_component(component, tell)
-    _make(artefact, partial(_compile, shipped or component, tell=tell))
+        _build_component(component, report)
+    _make(artefact, partial(_compile, shipped or component, report=report))
     _remove_old(artefact.parent, {component.name, artefact.name})
 
 
-def _build_component(component: Path, tell: Progress) -> None:
+def _build_component(component: Path, report: Progress) -> None:
     if not is_intact(component):
         missing = why_not()
         if missing:
             raise BuildError(f"{why_none()}, and {missing}; {_CURE}")
-        _make(component, partial(componentize, tell=tell))
-    tell(BUILDING, 1.0)
+        _make(component, partial(componentize, report=report))
+    report(BUILDING, 1.0)
 
 
-def _compile(component: Path, target: Path, tell: Progress) -> None:
+def _compile(component: Path, target: Path, report: Progress) -> None:
     ours = {"PYTHONPATH": str(Path(__file__).parents[3])}
-    run_step(_PRECOMPILE, [str(component), str(target)], _COMPILING, tell, ours)
+    run_step(_PRECOMPILE, [str(component), str(target)], _COMPILING, report, ours)
 
 
 def _make(path: Path, step: Callable[[Path], None]) -> None:

@@ -46,7 +46,7 @@ def why_not() -> str:
     return ""
 
 
-def componentize(target: Path, tell: Progress) -> None:
+def componentize(target: Path, report: Progress) -> None:
     """Makes the component in file `target`. Raises `StepError`."""
     # componentize-py leaves compiled files beside the sources
     with tempfile.TemporaryDirectory() as scratch:
@@ -60,7 +60,7 @@ def componentize(target: Path, tell: Progress) -> None:
         quiet = {"RUST_BACKTRACE": "0", "RUST_LIB_BACKTRACE": "0"}
         # what it leaves when it is ended goes with the folder
         places = {"VIRTUAL_ENV": str(empty), "TMPDIR": scratch}
-        run_step(_CODE, arguments, BUILDING, tell, {**places, **quiet})
+        run_step(_CODE, arguments, BUILDING, report, {**places, **quiet})
     try:
         target.write_bytes(immortal.make_immortal(target.read_bytes()))
     except immortal.SnapshotError as error:

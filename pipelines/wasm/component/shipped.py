@@ -27,7 +27,7 @@ def why_none() -> str:
     return "no sandbox came with this installation"
 
 
-def make_shipped(folder: Path, tell: Progress) -> Path:
+def make_shipped(folder: Path, report: Progress) -> Path:
     """The component of this guest in `folder`, made unless it is there; others are removed.
 
     Raises `StepError`.
@@ -37,6 +37,6 @@ def make_shipped(folder: Path, tell: Progress) -> Path:
         if other not in (path, checksum_file(path)):
             other.unlink()
     if not is_intact(path):
-        componentize(path, tell)
+        componentize(path, report)
         checksum_file(path).write_text(checksum(path))
     return path

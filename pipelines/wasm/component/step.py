@@ -31,7 +31,7 @@ def run_step(
     code: str,
     arguments: list[str],
     phase: str,
-    tell: Progress,
+    report: Progress,
     environment: Mapping[str, str],
 ) -> None:
     """Runs Python `code` to its end, telling an estimate of how far it is: it tells nothing itself.
@@ -51,7 +51,7 @@ def run_step(
         )
         try:
             while True:
-                tell(phase, min(0.95, (time.monotonic() - started) / _EXPECTED_SECONDS))
+                report(phase, min(0.95, (time.monotonic() - started) / _EXPECTED_SECONDS))
                 try:
                     status = process.wait(timeout=0.1)
                     break

@@ -16,7 +16,7 @@ from pipelines.wasm.sandbox import Sandbox
 _AGEING: Final = 0.9
 
 
-class Shelf:
+class IdleSandboxes:
     """The idle sandboxes, the longest unused first. Any thread may call it.
 
     At most `max_live` sandboxes exist, running ones included, and `max_idle` idle ones of a key.
@@ -78,12 +78,12 @@ class Shelf:
             self._counts["created"] += 1
         return made
 
-    def idle(self, key: Key) -> int:
+    def count(self, key: Key) -> int:
         """How many idle ones of `key` there are."""
         with self._lock:
             return len(self._by_key.get(key, ()))
 
-    def stock(
+    def fill(
         self, key: Key, make: Callable[[], Sandbox], wanted: int, *, unused_for: float
     ) -> None:
         """Have `wanted` idle sandboxes of `key`, as far as there is room for them.

@@ -20,15 +20,15 @@ _LAST = getattr(os, "SCHED_IDLE", None)
 _this = threading.local()
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Have the calling thread give way from now on, where the system knows how and lets it."""
     if _LAST is None:
         return
     with suppress(OSError):
         os.sched_setscheduler(0, _LAST, os.sched_param(0))
-        _this.gives_way = True
+        _this.is_low = True
 
 
-def gave_way() -> bool:
+def has_low_priority() -> bool:
     """Whether the calling thread gives way."""
-    return getattr(_this, "gives_way", False)
+    return getattr(_this, "is_low", False)

@@ -1,10 +1,10 @@
 """Which UDFs are quick enough to be run on the event loop's own thread.
 
-Handing a run to another thread and its answer back costs several times what a short run takes. A
+Handing a run to another thread and its response back costs several times what a short run takes. A
 UDF that has shown many times in a row that it is done at once is therefore run where the request
 is, under a deadline so short that nothing waits for it noticeably. The first time it is not done by
 then it goes back to the threads, where the run is begun again, and has to show more runs than
-before. What a UDF does has no effect but its answer, so that a second beginning is safe.
+before. What a UDF does has no effect but its response, so that a second beginning is safe.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Paces:
         """How many runs in a row passed their deadlines."""
         return self._runaways.get(key, _NONE)[0]
 
-    def gives_way(self, key: Key) -> bool:
+    def goes_last(self, key: Key) -> bool:
         """Whether its next run is to have only what others leave of the processors."""
         return self._runaways.get(key, _NONE)[1]
 

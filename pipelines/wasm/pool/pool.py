@@ -25,11 +25,11 @@ from pipelines.wasm.call import (
 )
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.log import RunLog
-from pipelines.wasm.pool.idle import Shelf
-from pipelines.wasm.pool.idle_priority import gave_way
+from pipelines.wasm.pool.idle import IdleSandboxes
+from pipelines.wasm.pool.idle_priority import has_low_priority
 from pipelines.wasm.pool.inline import INLINE_MS, SLICE_SECONDS, Paces, is_small
-from pipelines.wasm.pool.prewarm import Stock
-from pipelines.wasm.pool.scheduler import Lane, Lanes, NotBegunError
+from pipelines.wasm.pool.prewarm import Prewarmer
+from pipelines.wasm.pool.scheduler import Lane, NotBegunError, Scheduler
 from pipelines.wasm.sandbox import Sandbox
 
 T = TypeVar("T")
@@ -72,17 +72,17 @@ class SandboxPool:
             raise ValueError(f"threads is {threads}; it has to be 1 to max_live ({max_live})")
         self._runtime = runtime
         self._load_timeout_ms = load_timeout_ms
-        self._shelf = Shelf(
+        self._idle = IdleSandboxes(
             max_live=max_live,
             max_bytes=max_bytes,
             max_idle=max_idle_per_udf,
             recycle_runs=recycle_runs,
             recycle_seconds=recycle_seconds,
         )
-        self._lanes = Lanes(threads)
+        self._scheduler = Scheduler(threads)
         self._paces = Paces()
-        self._stock = Stock(
-            self._shelf,
+        self._prewarmer = Prewarmer(
+            self._idle,
             most=stock,
             rest_seconds=rest_seconds,
             is_doubtful=self._paces.loads_badly,
@@ -128,10 +128,10 @@ class SandboxPool:
             if on_log is not None and log.lines:
                 for line in tuple(log.lines):
                     on_log(line)
-            self._stock.sweep_later()
+            self._prewarmer.sweep_later()
             if key[3]:
                 fresh = partial(self._make, key, package, RunLog(0))
-                self._stock.ran(key, fresh)
+                self._prewarmer.ran(key, fresh)
 
     async def run_batch(
         self,
@@ -180,13 +180,13 @@ class SandboxPool:
         The runtime is the caller's to close, afterwards.
         """
         self._closed = True
-        await self._stock.close()
-        await self._lanes.close()
-        await asyncio.to_thread(self._shelf.close)
+        await self._prewarmer.close()
+        await self._scheduler.close()
+        await asyncio.to_thread(self._idle.close)
 
     def stats(self) -> dict[str, int]:
         """live, idle: sandboxes now. created, recycled, trapped, evicted: so far."""
-        return self._shelf.stats()
+        return self._idle.stats()
 
     async def _run_there(
         self,
@@ -259,15 +259,15 @@ class SandboxPool:
         """What `work` gives, on the lane for a UDF of which so much is known."""
         lane: Lane = "long" if long else "short"
         if key is None:
-            return await self._lanes.run(work, lane, within=within)
-        last = self._paces.gives_way(key)
+            return await self._scheduler.run(work, lane, within=within)
+        last = self._paces.goes_last(key)
         if overruns := self._paces.overruns(key):
             lane, work = "runaway", partial(self._unless_hopeless, package, key, overruns, work)
-        elif self._paces.loads_badly(key) and not self._shelf.idle(key):
+        elif self._paces.loads_badly(key) and not self._idle.count(key):
             lane, last = "runaway", True
         elif not long and self._paces.is_new(key):
             lane = "new"
-        return await self._lanes.run(work, lane, last=last, within=within)
+        return await self._scheduler.run(work, lane, last=last, within=within)
 
     def _unless_hopeless(
         self, package: Package, key: Key, overruns: int, work: Callable[[], T]
@@ -286,7 +286,7 @@ class SandboxPool:
         """The reply of a quick UDF, run on this thread; or None, and the limits it has left."""
         if self._closed:
             return None, limits
-        sandbox = self._shelf.take_idle(key)
+        sandbox = self._idle.take_idle(key)
         if sandbox is None:
             return None, limits
         short = min(INLINE_MS, limits.timeout_ms)
@@ -324,7 +324,7 @@ class SandboxPool:
         # Not by the clock alone: it counts the waiting for a processor and the interpreter.
         began, worked = time.perf_counter(), time.thread_time()
         try:
-            sandbox = self._shelf.take(key, make)
+            sandbox = self._idle.take(key, make)
             asked, on_wait = waits
             if on_wait is not None:
                 on_wait(time.perf_counter() - asked)
@@ -332,12 +332,12 @@ class SandboxPool:
             try:
                 reply = sandbox.run(call, limits, log)
             finally:
-                self._shelf.put(key, sandbox, keep=not key[3])
+                self._idle.put(key, sandbox, keep=not key[3])
                 self._renew(key, sandbox)
         except StageError as error:
             if error.overran:
                 share = (time.thread_time() - worked) / (time.perf_counter() - began)
-                starved = gave_way() and share < FAIR_SHARE
+                starved = has_low_priority() and share < FAIR_SHARE
                 self._paces.timed_out(key, starved=starved)
             raise
         self._paces.ran(key, time.thread_time() - ready)
@@ -346,12 +346,12 @@ class SandboxPool:
     def _run_batch(
         self, key: Key, make: Callable[[], Sandbox], batch: Batch, limits: Limits
     ) -> tuple[list[Document | None], float]:
-        sandbox = self._shelf.take(key, make)
+        sandbox = self._idle.take(key, make)
         worked = time.thread_time()
         try:
             ends = sandbox.run_batch(batch, limits)
         finally:
-            self._shelf.put(key, sandbox, keep=True)
+            self._idle.put(key, sandbox, keep=True)
             self._renew(key, sandbox)
         seconds = (time.thread_time() - worked) / len(batch.documents)
         self._paces.ran(key, seconds)
@@ -359,17 +359,17 @@ class SandboxPool:
 
     def _put(self, key: Key, sandbox: Sandbox) -> None:
         """Take a sandbox back on the event loop's thread, where closing one takes too long."""
-        if key[3] or not sandbox.alive or self._shelf.is_spent(sandbox):
-            self._stock.give_back(key, sandbox)
+        if key[3] or not sandbox.alive or self._idle.is_spent(sandbox):
+            self._prewarmer.discard(key, sandbox)
             return
-        self._shelf.put(key, sandbox, keep=True)
+        self._idle.put(key, sandbox, keep=True)
         self._renew(key, sandbox)
 
     def _renew(self, key: Key, sandbox: Sandbox) -> None:
         """Have another sandbox made ahead where one will soon be used up. On any thread."""
-        if sandbox.alive and not key[3] and self._shelf.is_ageing(sandbox):
+        if sandbox.alive and not key[3] and self._idle.is_ageing(sandbox):
             make = partial(self._make, key, sandbox.package, RunLog(0))
-            self._stock.renew(key, make)
+            self._prewarmer.renew(key, make)
 
     def _inspect(
         self, package: Package, params: bytes, memory_mb: int, phase: Phase | None

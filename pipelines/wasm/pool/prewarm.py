@@ -12,7 +12,7 @@ from typing import Final
 
 from pipelines.errors import StageError
 from pipelines.wasm.call import Key
-from pipelines.wasm.pool.idle import Shelf
+from pipelines.wasm.pool.idle import IdleSandboxes
 from pipelines.wasm.sandbox import Sandbox
 
 FIRST: Final = 2
@@ -31,15 +31,15 @@ class _Demand:
     wanted: int
     last: float
     lowest: int
-    restocking: bool = False
+    filling: bool = False
 
 
-class Stock:
-    """Keeps new sandboxes on the shelf by demand. One event loop uses it.
+class Prewarmer:
+    """Keeps new sandboxes ready by demand. One event loop uses it.
 
     `FIRST` of a UDF that was run lately, twice as many each time a run takes the last one, `most`
     at most; fewer again when they were not all needed for `rest_seconds`, and none once it was not
-    run for that long. All of it within the shelf's budget.
+    run for that long. All of it within the budget of the idle ones.
 
     Making and closing hold the interpreter and the process's memory map for moments at a time,
     so that they are done on a thread of its own, and where there is time when the request that
@@ -48,14 +48,14 @@ class Stock:
 
     def __init__(
         self,
-        shelf: Shelf,
+        idle: IdleSandboxes,
         *,
         most: int,
         rest_seconds: float,
         is_doubtful: Callable[[Key], bool] = lambda key: False,
     ) -> None:
         """`is_doubtful` tells of what no sandbox is made ahead: it may not end while it loads."""
-        self._shelf = shelf
+        self._idle = idle
         self._most = most
         self._is_doubtful = is_doubtful
         self._rest_seconds = rest_seconds
@@ -68,7 +68,7 @@ class Stock:
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def give_back(self, key: Key, sandbox: Sandbox) -> None:
+    def discard(self, key: Key, sandbox: Sandbox) -> None:
         """Have a sandbox closed that is not to be used again."""
         self._used.append((key, sandbox))
         if self._closed:
@@ -80,7 +80,7 @@ class Stock:
         """A run took a sandbox of `key`, or made one: see that there are others."""
         if self._closed or not self._most or self._is_doubtful(key):
             return
-        level = self._shelf.idle(key)
+        level = self._idle.count(key)
         demand = self._demands.get(key)
         if demand is None:
             first = min(FIRST, self._most)
@@ -89,7 +89,7 @@ class Stock:
             demand.wanted = min(demand.wanted * 2, self._most)
         demand.last, demand.lowest = time.monotonic(), min(demand.lowest, level)
         if level <= demand.wanted // 2:
-            self._restock(key, demand)
+            self._refill(key, demand)
         else:
             self._touched.add(key)
             self._later()
@@ -129,25 +129,25 @@ class Stock:
             self._submit(self._close_used, used)
         touched, self._touched = self._touched, set()
         for key in touched & self._demands.keys():
-            self._restock(key, self._demands[key])
+            self._refill(key, self._demands[key])
 
-    def _restock(self, key: Key, demand: _Demand) -> None:
-        if not demand.restocking:
-            demand.restocking = True
+    def _refill(self, key: Key, demand: _Demand) -> None:
+        if not demand.filling:
+            demand.filling = True
             self._submit(self._fill, key, demand)
 
     def _fill(self, key: Key, demand: _Demand) -> None:
         try:
-            self._shelf.stock(key, demand.make, demand.wanted, unused_for=self._rest_seconds)
+            self._idle.fill(key, demand.make, demand.wanted, unused_for=self._rest_seconds)
         except StageError:
             # The run that needs one finds out the same, and says so.
             pass
         finally:
-            demand.restocking = False
+            demand.filling = False
 
     def _renewed(self, key: Key, make: Make) -> None:
         try:
-            self._shelf.renew(key, make)
+            self._idle.renew(key, make)
         except StageError:
             # As above.
             pass
@@ -157,7 +157,7 @@ class Stock:
     def _close_used(self, used: list[tuple[Key, Sandbox]]) -> None:
         while used:
             key, sandbox = used.pop()
-            self._shelf.put(key, sandbox, keep=not key[3])
+            self._idle.put(key, sandbox, keep=not key[3])
 
     def _swept(self) -> None:
         self._sweep = None
@@ -167,15 +167,15 @@ class Stock:
         for key, demand in list(self._demands.items()):
             if now - demand.last >= self._rest_seconds:
                 del self._demands[key]
-                self._submit(self._shelf.drop, key, 0)
+                self._submit(self._idle.drop, key, 0)
             else:
                 needed = max(min(FIRST, self._most), demand.wanted - demand.lowest + 1)
                 demand.wanted = min(demand.wanted, needed)
                 demand.lowest = demand.wanted
-                self._submit(self._shelf.drop, key, demand.wanted)
-        self._submit(self._shelf.close_old)
-        self._submit(self._shelf.close_over)
-        if self._shelf.stats()["live"]:
+                self._submit(self._idle.drop, key, demand.wanted)
+        self._submit(self._idle.close_old)
+        self._submit(self._idle.close_over)
+        if self._idle.stats()["live"]:
             self.sweep_later()
 
     def _submit(self, act: Callable[..., None], *arguments: object) -> None:

@@ -24,7 +24,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
-from pipelines.wasm.pool.idle_priority import give_way
+from pipelines.wasm.pool.idle_priority import lower_priority
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class _Run:
     future: Future[Any] = field(default_factory=Future)
 
 
-class Lanes:
+class Scheduler:
     """Lets `threads` runs go on at once, of which one is young. Used from one event loop."""
 
     def __init__(self, threads: int) -> None:
@@ -63,7 +63,7 @@ class Lanes:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="querymill-udf")
         # For runaways, while the processors have nothing else to do.
         self._last = ThreadPoolExecutor(
-            1, thread_name_prefix="querymill-runaway", initializer=give_way
+            1, thread_name_prefix="querymill-runaway", initializer=lower_priority
         )
         # Of all below: threads that are done see to it, too.
         self._lock = threading.Lock()

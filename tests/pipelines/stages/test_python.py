@@ -153,7 +153,7 @@ async def test_memory_violated(core: Core) -> None:
 # Time
 
 
-async def test_a_udf_is_told_the_least_of_its_times(core: Core) -> None:
+async def test_a_udf_is_reported_the_least_of_its_times(core: Core) -> None:
     """The stage's, what is left of it, or what is left of the pipeline's."""
     core.udf("u", "def query(request, context): return {'ms': context.deadline_ms}")
     run = await core.run(core.pipeline("u"))

@@ -33,9 +33,9 @@ def seeded(tmp_path: Path, *patterns: str) -> Path:
 
 def test_from_the_cache(runtime: Runtime) -> None:
     """What is built is taken from the cache, with one word on it."""
-    told: list[tuple[str, float]] = []
-    assert build(lambda phase, fraction: told.append((phase, fraction))) == build()
-    assert told == [("compiling the sandbox for this machine", 1.0)]
+    reported: list[tuple[str, float]] = []
+    assert build(lambda phase, fraction: reported.append((phase, fraction))) == build()
+    assert reported == [("compiling the sandbox for this machine", 1.0)]
 
 
 def test_damaged_files_are_built_anew(runtime: Runtime, tmp_path: Path) -> None:
@@ -47,12 +47,12 @@ def test_damaged_files_are_built_anew(runtime: Runtime, tmp_path: Path) -> None:
     with (folder / artefact.name).open("r+b") as damaged:
         damaged.seek(5000)
         damaged.write(b"\xff\xff\xff\xff")
-    told: list[tuple[str, float]] = []
-    made = build(lambda phase, fraction: told.append((phase, fraction)), tmp_path)
+    reported: list[tuple[str, float]] = []
+    made = build(lambda phase, fraction: reported.append((phase, fraction)), tmp_path)
     assert made == folder / artefact.name
-    assert told[0][0] == "building the sandbox"
-    assert told[-1] == ("compiling the sandbox for this machine", 1.0)
-    fractions = [fraction for phase, fraction in told if phase == "building the sandbox"]
+    assert reported[0][0] == "building the sandbox"
+    assert reported[-1] == ("compiling the sandbox for this machine", 1.0)
+    fractions = [fraction for phase, fraction in reported if phase == "building the sandbox"]
     assert fractions == sorted(fractions)
     Runtime(made).close()
 
@@ -74,11 +74,11 @@ def test_two_processes_at_once(runtime: Runtime, tmp_path: Path) -> None:
         )
         for _ in range(2)
     ]
-    answers = {process.communicate()[0] for process in both}
+    responses = {process.communicate()[0] for process in both}
     assert [process.returncode for process in both] == [0, 0]
     assert (old.exists(), young.exists()) == (False, True)
     young.unlink()
-    assert answers == {str(next(folder.glob("*.cwasm")))}
+    assert responses == {str(next(folder.glob("*.cwasm")))}
     assert not list(folder.glob(".*"))
 
 

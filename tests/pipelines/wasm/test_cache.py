@@ -102,13 +102,13 @@ def test_lock(tmp_path: Path) -> None:
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        told: list[str] = []
+        reported: list[str] = []
 
         def waiting() -> None:
-            told.append("waiting")
+            reported.append("waiting")
             holder.kill()
 
         with locked(path, waiting):
-            assert told == ["waiting"]
-    with locked(path, lambda: told.append("again")):
-        assert told == ["waiting"]
+            assert reported == ["waiting"]
+    with locked(path, lambda: reported.append("again")):
+        assert reported == ["waiting"]

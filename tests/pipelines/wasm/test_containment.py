@@ -79,8 +79,8 @@ async def test_a_full_log_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize(("size", "kind"), [(10_000_000, "invalid_result"), (12_000_000, "output")])
-async def test_an_answer_of_its_own_making(runner: Runner, size: int, kind: str) -> None:
-    """An answer beyond what its limits leave is not even taken over."""
+async def test_a_response_of_its_own_making(runner: Runner, size: int, kind: str) -> None:
+    """A response beyond what its limits leave is not even taken over."""
     source = (
         "import app\n"
         f"app.WitWorld.run = lambda self, call: '{{}}\\n' + 'x' * {size}\n"

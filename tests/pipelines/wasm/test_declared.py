@@ -113,8 +113,8 @@ FORGERIES = {
 @pytest.mark.parametrize("case", FORGERIES)
 async def test_forged_edits(declared: Declared, case: str) -> None:
     """A UDF that takes over its interpreter can answer anything, and is not believed."""
-    answer, said = FORGERIES[case]
-    source = f"import app\napp._udf.run = lambda call: {answer!r}\ndef result(r, c): pass"
+    response, said = FORGERIES[case]
+    source = f"import app\napp._udf.run = lambda call: {response!r}\ndef result(r, c): pass"
     with pytest.raises(StageError) as caught:
         await declared.run(source)
     assert caught.value.kind == "invalid_result"

@@ -111,7 +111,7 @@ def test_texts_go_in_and_come_out(made: Made, text: str) -> None:
 
 
 @pytest.mark.usefixtures("either")
-def test_an_answer_longer_than_allowed(made: Made) -> None:
+def test_a_response_longer_than_allowed(made: Made) -> None:
     """At the limit it is taken, above it is left where it is."""
     function = made.function("echo")
     call = text_call(made.store, function)

@@ -12,7 +12,7 @@ import pytest
 from pipelines.wasm import Runtime
 from pipelines.wasm.log import RunLog
 from pipelines.wasm.pool import SandboxPool
-from pipelines.wasm.pool.idle import Shelf
+from pipelines.wasm.pool.idle import IdleSandboxes
 from pipelines.wasm.pool.memory import private_bytes
 from pipelines.wasm.sandbox import Sandbox
 from tests.pipelines.wasm.udfs import Runner, udf
@@ -45,33 +45,33 @@ def test_where_the_system_does_not_tell_nothing_is_counted(
     assert private_bytes() == 0
 
 
-def shelf_of(runtime: Runtime, *, most: int, used: Callable[[Shelf], int]) -> Shelf:
+def idle_of(runtime: Runtime, *, most: int, used: Callable[[IdleSandboxes], int]) -> IdleSandboxes:
     """With three idle sandboxes of three UDFs, the longest unused first."""
-    shelf = Shelf(
+    idle = IdleSandboxes(
         max_live=8,
         max_bytes=most,
         max_idle=4,
         recycle_runs=1000,
         recycle_seconds=600,
-        used=lambda: used(shelf),
+        used=lambda: used(idle),
     )
     for name in "abc":
         sandbox = Sandbox(
             runtime, udf(COUNTED, name=name), b"{}", memory_mb=64, timeout_ms=5000, log=RunLog(0)
         )
-        shelf.put((name, b"{}", 64, False), shelf.make(lambda made=sandbox: made), keep=True)  # type: ignore[misc]
-    return shelf
+        idle.put((name, b"{}", 64, False), idle.make(lambda made=sandbox: made), keep=True)  # type: ignore[misc]
+    return idle
 
 
 @pytest.mark.parametrize(("most", "left"), [(31, "abc"), (30, "abc"), (29, "bc"), (9, ""), (0, "")])
 def test_those_longest_unused_go_first(runtime: Runtime, most: int, left: str) -> None:
     """As many as are over the limit; at the limit none."""
-    shelf = shelf_of(runtime, most=1000, used=lambda shelf: 10 * shelf.stats()["live"])
-    shelf._max_bytes = most
-    shelf.close_over()
-    assert "".join(name for name in "abc" if shelf.idle((name, b"{}", 64, False))) == left
-    assert shelf.stats()["evicted"] == 3 - len(left)
-    shelf.close()
+    idle = idle_of(runtime, most=1000, used=lambda idle: 10 * idle.stats()["live"])
+    idle._max_bytes = most
+    idle.close_over()
+    assert "".join(name for name in "abc" if idle.count((name, b"{}", 64, False))) == left
+    assert idle.stats()["evicted"] == 3 - len(left)
+    idle.close()
 
 
 async def test_idle_ones_make_room(runtime: Runtime) -> None:

@@ -230,8 +230,8 @@ async def test_who_waits_for_an_endless_one_gives_up_with_it(
     errors = await asyncio.gather(*calls)
     assert len(threads) == HOPELESS
     assert [error.overran for error in errors].count(True) == HOPELESS
-    told = [error.reason for error in errors if not error.overran]
-    assert all("while it waited for a sandbox" in reason for reason in told)
+    reported = [error.reason for error in errors if not error.overran]
+    assert all("while it waited for a sandbox" in reason for reason in reported)
     await runner.fails(SLEEPY, {"seconds": 60}, limits=limits)
     assert len(threads) == HOPELESS + 1
 

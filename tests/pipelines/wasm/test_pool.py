@@ -46,8 +46,8 @@ async def test_another_is_ready_before_one_is_used_up(pools: Pools) -> None:
             await runner.run(COUNTER)
         while runner.pool.stats()["idle"] < 2:  # noqa: ASYNC110 - another thread makes it
             await asyncio.sleep(0.01)
-        told = [(await runner.run(COUNTER)).data["runs"] for _ in range(4)]
-        assert told == [19, 20, 1, 2]
+        reported = [(await runner.run(COUNTER)).data["runs"] for _ in range(4)]
+        assert reported == [19, 20, 1, 2]
         assert runner.pool.stats()["created"] == 2
 
 
@@ -88,7 +88,7 @@ async def test_idle_limit(pools: Pools) -> None:
 
 
 async def test_concurrent_runs(runner: Runner) -> None:
-    """Many runs at once all get their own answer."""
+    """Many runs at once all get their own response."""
     source = "def query(r, c): return {'it': r['it'], 'index': c.index}"
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(runner.run(source, {"it": n}, index=str(n))) for n in range(50)]

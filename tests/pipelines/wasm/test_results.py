@@ -128,10 +128,10 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("case", FORGERIES)
-async def test_forged_answer(runner: Runner, case: str) -> None:
+async def test_forged_response(runner: Runner, case: str) -> None:
     """A UDF that takes over its interpreter can answer anything, and is not believed."""
-    answer, said = FORGERIES[case]
-    source = f"import app\napp._udf.run = lambda call: {answer!r}\ndef query(r, c): return r"
+    response, said = FORGERIES[case]
+    source = f"import app\napp._udf.run = lambda call: {response!r}\ndef query(r, c): return r"
     error = await runner.fails(source.replace("\\\\\\\\", "\\\\"))
     assert error.kind == "invalid_result"
     assert said in error.reason
@@ -168,15 +168,15 @@ async def test_forged_newline(runner: Runner) -> None:
 
 async def test_forged_error(runner: Runner) -> None:
     """A forged error has a kind a UDF can have, and a bounded text."""
-    answer = '{"error":{"kind":["unavailable"],"reason":"' + "x" * 9000 + '"}}\n'
-    source = f"import app\napp._udf.run = lambda call: {answer!r}\ndef query(r, c): return r"
+    response = '{"error":{"kind":["unavailable"],"reason":"' + "x" * 9000 + '"}}\n'
+    source = f"import app\napp._udf.run = lambda call: {response!r}\ndef query(r, c): return r"
     error = await runner.fails(source)
     assert error.kind == "udf_exception"
     assert len(error.reason) < 4100
 
 
 async def test_forged_load(runner: Runner) -> None:
-    """A forged answer at load is an error of loading."""
+    """A forged response at load is an error of loading."""
     error = await runner.fails("import app\napp._udf.load = lambda s, t: 'x'\nraise KeyError")
     assert error.kind == "load"
 

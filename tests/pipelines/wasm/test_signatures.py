@@ -99,7 +99,9 @@ async def test_what_can_be_called_is_taken(pool: SandboxPool) -> None:
         assert await pool.inspect(package(source), {}), source
 
 
-async def test_what_cannot_be_called_is_told_with_the_right_signature(pool: SandboxPool) -> None:
+async def test_what_cannot_be_called_is_reported_with_the_right_signature(
+    pool: SandboxPool,
+) -> None:
     """Every entry point of a package, with its line where Python knows it."""
     for source, said in BAD:
         with pytest.raises(StageError) as caught:

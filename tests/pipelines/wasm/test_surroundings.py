@@ -32,8 +32,10 @@ async def test_random_can_be_seeded(runner: Runner) -> None:
 async def test_clock(runner: Runner) -> None:
     """Wall clock and monotonic clock run."""
     before = "import time, datetime"
-    told = await runner.value("[time.time(), datetime.datetime.now().timestamp()]", before=before)
-    assert all(abs(value - time.time()) < 30 for value in told)
+    reported = await runner.value(
+        "[time.time(), datetime.datetime.now().timestamp()]", before=before
+    )
+    assert all(abs(value - time.time()) < 30 for value in reported)
     value = "(lambda a: time.monotonic() >= a and time.perf_counter_ns() > 0)(time.monotonic())"
     assert await runner.value(value, before=before)
 

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.admin import Admin, Route
 from proxy.admin.routes import admin_routes
-from proxy.http.errors import ErrorAnswer
+from proxy.http.errors import ErrorResponse
 from proxy.http.query_string import QueryString
 from proxy.protocol.parameters import COMMON, flag, one_of, read_parameters, whole, word
 
@@ -80,7 +80,7 @@ def test_parameters_are_read_by_their_kind(raw: str, values: dict[str, Any]) -> 
 )
 def test_what_is_unknown_wrong_or_twice_is_refused(raw: str, reason: str) -> None:
     """A 400 names the call, the parameter, and what was most likely meant."""
-    with pytest.raises(ErrorAnswer) as caught:
+    with pytest.raises(ErrorResponse) as caught:
         read(raw, create=["PUT", "POST"])
     assert (caught.value.status, caught.value.type) == (400, "illegal_argument_exception")
     assert caught.value.reason.startswith("[PUT /_x] ")
@@ -103,18 +103,18 @@ async def test_every_call_refuses_what_it_does_not_know(route: Route) -> None:
     for name in (*route.parameters, *COMMON):
         misspelt = name[:-1] + name[-1] * 2
         asked: Any = _Asked(route, f"{misspelt}=1")
-        with pytest.raises(ErrorAnswer, match="unrecognized parameter") as caught:
+        with pytest.raises(ErrorResponse, match="unrecognized parameter") as caught:
             await admin(asked)
         assert caught.value.status == 400
         assert f"[{misspelt}] -> did you mean [{name}]?" in caught.value.reason
 
 
-async def test_a_parameter_of_another_verb_is_told_so() -> None:
+async def test_a_parameter_of_another_verb_is_reported_so() -> None:
     """`force` deletes, and does not write."""
     admin = Admin(ROUTES, token=None)
     (route,) = [r for r in ROUTES if (r.method, r.path) == ("PUT", "/_udf/{name}")]
     asked: Any = _Asked(route, "force=true")
-    with pytest.raises(ErrorAnswer, match=r"\[force\] -> it belongs to DELETE"):
+    with pytest.raises(ErrorResponse, match=r"\[force\] -> it belongs to DELETE"):
         await admin(asked)
 
 
@@ -122,6 +122,6 @@ async def test_a_missing_token_comes_first() -> None:
     """Who may not call learns nothing of parameters."""
     admin = Admin(ROUTES, token="s3cret-token")
     asked: Any = _Asked(ROUTES[0], "typo=1")
-    with pytest.raises(ErrorAnswer) as caught:
+    with pytest.raises(ErrorResponse) as caught:
         await admin(asked)
     assert caught.value.status == 401

@@ -23,7 +23,7 @@ def test_the_material_of_the_checkout_is_complete() -> None:
     assert list(spelling.package["files"]) == ["dictionary.txt"]
 
 
-def test_a_missing_folder_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_with_what_to_do(tmp_path: Path) -> None:
     """An installed package has no examples beside it."""
     with pytest.raises(DemoError, match=r"no examples in .*run the demo from a checkout"):
         load_material(tmp_path)
@@ -37,7 +37,7 @@ def test_a_missing_folder_is_told_with_what_to_do(tmp_path: Path) -> None:
         ("ml-reranking/pipeline.json", '{"name": "ml-reranking", "stages": []}'),
     ],
 )
-def test_a_damaged_file_is_told(name: str, content: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(name: str, content: str, tmp_path: Path) -> None:
     """The message names the folder that holds it."""
     folder = tmp_path / "examples"
     shutil.copytree(EXAMPLES, folder)
@@ -46,7 +46,7 @@ def test_a_damaged_file_is_told(name: str, content: str, tmp_path: Path) -> None
         load_material(folder)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     """The message names it."""
     folder = tmp_path / "examples"
     shutil.copytree(EXAMPLES, folder)

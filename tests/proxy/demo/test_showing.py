@@ -1,4 +1,4 @@
-"""What the demo says of its answers: judged, laid side by side, printed, and kept in a README."""
+"""What the demo says of its responses: judged, laid side by side, printed, and kept in a README."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, Literal
 import pytest
 from rich.console import Console
 
-from proxy.demo.answer import Answer, Hit, Shown, judge
 from proxy.demo.change import change_of
 from proxy.demo.errors import DemoError
 from proxy.demo.hint import HINTS, Hint
 from proxy.demo.material import Showcase
 from proxy.demo.measured import BEGIN, END, filled, write_measured
+from proxy.demo.response import Hit, Response, Shown, judge
 from proxy.demo.screen import Screen
 
 
@@ -34,9 +34,11 @@ def showcase(kind: Literal["search", "index"] = "search", **expect: Any) -> Show
     )
 
 
-def found(*ids: str, total: int | None = None, metadata: Mapping[str, Any] | None = None) -> Answer:
+def found(
+    *ids: str, total: int | None = None, metadata: Mapping[str, Any] | None = None
+) -> Response:
     hits = tuple(Hit(id, f"Title {id}") for id in ids)
-    return Answer(
+    return Response(
         status=200, total=len(ids) if total is None else total, hits=hits, metadata=metadata or {}
     )
 
@@ -56,8 +58,8 @@ NOTHING = found()
         ({"surprise": 1}, NOTHING, NOTHING, "surprise: unknown"),
     ],
 )
-def test_a_search_that_is_not_as_expected_is_told(
-    expect: dict[str, Any], before: Answer, after: Answer, fault: str
+def test_a_search_that_is_not_as_expected_is_reported(
+    expect: dict[str, Any], before: Response, after: Response, fault: str
 ) -> None:
     """Each member of `expect` has its own words."""
     faults = judge(showcase(**expect), before, after).faults
@@ -72,8 +74,8 @@ def test_a_search_that_is_as_expected_has_no_faults() -> None:
     assert judge(case, found("a"), found("b", "a")).faults == ()
 
 
-REFUSED = Answer(status=400, error="no title; no price")
-STORED = Answer(status=201, document={"sku": "1", "slug": "x"})
+REFUSED = Response(status=400, error="no title; no price")
+STORED = Response(status=201, document={"sku": "1", "slug": "x"})
 
 
 @pytest.mark.parametrize(
@@ -81,14 +83,14 @@ STORED = Answer(status=201, document={"sku": "1", "slug": "x"})
     [
         ({"status": 201}, REFUSED, "status: is 400, not 201"),
         ({"status": 400}, STORED, "status: it was stored all the same"),
-        ({"status": 201}, Answer(status=201), "status: nothing was stored"),
+        ({"status": 201}, Response(status=201), "status: nothing was stored"),
         ({"fields_gained": {"slug": "y"}}, STORED, "slug is 'x', not 'y'"),
         ({"fields_gained": {"slug": "y"}}, REFUSED, "slug is None, not 'y'"),
         ({"reasons": ["no name"]}, REFUSED, "'no name' is not named"),
     ],
 )
-def test_a_document_that_is_not_as_expected_is_told(
-    expect: dict[str, Any], after: Answer, fault: str
+def test_a_document_that_is_not_as_expected_is_reported(
+    expect: dict[str, Any], after: Response, fault: str
 ) -> None:
     """Status, fields and reasons are held against what was stored or refused."""
     faults = judge(showcase("index", **expect), STORED, after).faults
@@ -124,8 +126,8 @@ def test_a_hit_is_not_called_new_where_hits_before_are_not_all_known() -> None:
 
 def test_what_pipelines_tell_and_refuse_is_shown() -> None:
     """Metadata without its nested members; a refusal's reasons one a line."""
-    told = {"spelling": {"original": "a", "words": ["a"]}, "note": "seen"}
-    shown = judge(showcase(), REFUSED, found("a", metadata=told))
+    reported = {"spelling": {"original": "a", "words": ["a"]}, "note": "seen"}
+    shown = judge(showcase(), REFUSED, found("a", metadata=reported))
     before, after = texts(shown)
     assert before == ["400 refused", "no title", "no price"]
     assert after[2:] == ['told: spelling: {"original": "a"}', 'told: note: "seen"']
@@ -133,7 +135,7 @@ def test_what_pipelines_tell_and_refuse_is_shown() -> None:
 
 def test_a_document_shows_what_it_gained() -> None:
     """Only fields that are new or other than sent."""
-    before = Answer(status=201, document={"sku": "1"})
+    before = Response(status=201, document={"sku": "1"})
     shown = judge(showcase("index"), before, STORED)
     assert texts(shown) == (
         ["201 stored", "1 fields, as sent"],
@@ -145,7 +147,7 @@ def test_a_document_shows_what_it_gained() -> None:
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_screen_shows_every_showcase(terminal: bool) -> None:
-    """With or without a terminal: its name, pipelines, both answers, and what went wrong."""
+    """With or without a terminal: its name, pipelines, both responses, and what went wrong."""
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, color_system=None, width=120)
     screen = Screen(console)
@@ -177,7 +179,7 @@ def test_a_curl_line_is_safe_for_the_shell() -> None:
 
 
 def test_a_readme_block_is_filled_and_filled_again() -> None:
-    """The block holds a table of both answers; what stands around it stays."""
+    """The block holds a table of both responses; what stands around it stays."""
     shown = judge(showcase(), found("a"), found("b", "a"))
     readme = f"# Title\n\n{BEGIN}{END}\n\nend\n"
     once = filled(readme, [shown])

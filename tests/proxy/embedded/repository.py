@@ -27,7 +27,7 @@ class Repository(ThreadingHTTPServer):
         self.asked: Counter[str] = Counter()
         self.cut: dict[str, int] = {}
         self.claimed: dict[str, int] = {}
-        # Where set, an answer waits for it, so that two askers can meet.
+        # Where set, a response waits for it, so that two askers can meet.
         self.gate: threading.Event | None = None
         self.arrived = threading.Event()
 
@@ -39,8 +39,8 @@ class Repository(ThreadingHTTPServer):
         """Publish a file with its checksum (a wrong one if given), and return its path."""
         path = f"/{artifact.folder.as_posix()}/{artifact.filename}"
         self.files[path] = body
-        told = sha1 or hashlib.sha1(body).hexdigest()
-        self.files[f"{path}.sha1"] = f"{told}  {artifact.filename}\n".encode()
+        reported = sha1 or hashlib.sha1(body).hexdigest()
+        self.files[f"{path}.sha1"] = f"{reported}  {artifact.filename}\n".encode()
         return path
 
 

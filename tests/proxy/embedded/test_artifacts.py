@@ -73,18 +73,18 @@ def test_a_file_is_downloaded_once(
 
 def test_progress_adds_up_to_the_size(repository: Repository, tmp_path: Path) -> None:
     """A download tells its name, its size in bytes, and every byte of it."""
-    told: list[tuple[str, float, Unit]] = []
+    reported: list[tuple[str, float, Unit]] = []
     amounts: list[float] = []
 
     class Recorder(Silent):
         @contextmanager
         def bar(self, title: str, total: float, unit: Unit) -> Iterator[Advance]:
-            told.append((title, total, unit))
+            reported.append((title, total, unit))
             yield amounts.append
 
     repository.put(PINNED, BODY)
     ArtifactStore(tmp_path / "cache", Recorder()).fetch(PINNED)
-    assert told == [("downloading tool-1.2.3.zip", len(BODY), "bytes")]
+    assert reported == [("downloading tool-1.2.3.zip", len(BODY), "bytes")]
     assert sum(amounts) == len(BODY)
 
 
@@ -173,7 +173,9 @@ def test_maven_central_is_asked_when_no_other_is_named(
     assert "maven" in str(caught.value)
 
 
-def test_a_version_that_does_not_exist_is_told_so(repository: Repository, tmp_path: Path) -> None:
+def test_a_version_that_does_not_exist_is_reported_so(
+    repository: Repository, tmp_path: Path
+) -> None:
     """A 404 is about the version, not about the network."""
     with pytest.raises(EmbeddedError, match=r"tool-1\.2\.3\.zip is in no repository"):
         ArtifactStore(tmp_path / "cache", Silent()).fetch(PINNED)
@@ -198,14 +200,14 @@ def test_a_download_larger_than_the_disk_is_refused_at_once(
         ArtifactStore(tmp_path / "cache", Silent()).fetch(PINNED)
 
 
-def test_a_disk_that_fills_up_is_told_so(repository: Repository, tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_is_reported_so(repository: Repository, tmp_path: Path) -> None:
     """A write the system refuses for want of room is an error that names the folder."""
     repository.put(PINNED, BODY)
     process = fetch_in_process(tmp_path / "cache", limit=4096)
-    _, told = process.communicate(timeout=50)
-    assert process.returncode == 1, told
-    assert "no space is left there" in told
-    assert str(tmp_path / "cache") in told
+    _, reported = process.communicate(timeout=50)
+    assert process.returncode == 1, reported
+    assert "no space is left there" in reported
+    assert str(tmp_path / "cache") in reported
     assert left_in(tmp_path / "cache") == []
 
 

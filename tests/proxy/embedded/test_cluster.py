@@ -48,15 +48,15 @@ with exit_on_signals(), cluster:
 
 
 def call(cluster: EmbeddedCluster, method: str, path: str, body: object = None) -> Any:
-    """Ask the backend, and return the JSON of its answer."""
+    """Ask the backend, and return the JSON of its response."""
     address = cluster.url.removeprefix("http://")
     connection = http.client.HTTPConnection(address, timeout=60)
     try:
         given = None if body is None else json.dumps(body)
         connection.request(method, path, given, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read()
-        assert answer.status < 300, text
+        response = connection.getresponse()
+        text = response.read()
+        assert response.status < 300, text
         return json.loads(text)
     finally:
         connection.close()
@@ -113,7 +113,9 @@ def test_one_object_is_one_node(cluster: EmbeddedCluster) -> None:
 
 
 @pytest.mark.parametrize("option", ["port", "transport_port"])
-def test_a_taken_port_is_told_before_anything_starts(cluster: EmbeddedCluster, option: str) -> None:
+def test_a_taken_port_is_reported_before_anything_starts(
+    cluster: EmbeddedCluster, option: str
+) -> None:
     """The process that holds it is named."""
     port = int(cluster.url.rpartition(":")[2])
     chosen: dict[str, Any] = {"port": 0, option: port}
@@ -153,16 +155,16 @@ def test_a_caller_that_goes_takes_everything_along(sign: signal.Signals) -> None
         env=unmeasured() if sign == signal.SIGKILL else None,
     ) as caller:
         assert caller.stdout is not None
-        told = json.loads(caller.stdout.readline())
-        assert group_members(told["node"])
+        reported = json.loads(caller.stdout.readline())
+        assert group_members(reported["node"])
         caller.send_signal(sign)
         expected = {signal.SIGTERM: 143, signal.SIGHUP: 129}.get(sign, -sign)
         assert caller.wait(60) == expected
-    until(lambda: not group_members(told["node"]), "the node lives on")
-    until(lambda: not Path(told["folder"]).exists(), "its folder is still there")
+    until(lambda: not group_members(reported["node"]), "the node lives on")
+    until(lambda: not Path(reported["folder"]).exists(), "its folder is still there")
 
 
-def test_the_bundled_java_runs_it_and_a_crash_is_told(open_folder: Path) -> None:
+def test_the_bundled_java_runs_it_and_a_crash_is_reported(open_folder: Path) -> None:
     """Indices and the Thai analyzer work without a Java on the machine; data stays in its folder;
     a node that is killed ends the wait of its caller with what happened.
     """

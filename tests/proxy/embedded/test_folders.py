@@ -24,7 +24,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folde
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "reported"),
     [
         (errno.ENOSPC, "no space is left there"),
         (errno.EDQUOT, "no space is left there"),
@@ -32,10 +32,12 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folde
         (errno.EIO, "check that folder"),
     ],
 )
-def test_errors_of_the_disk_name_place_and_cure(number: int, told: str) -> None:
+def test_errors_of_the_disk_name_place_and_cure(number: int, reported: str) -> None:
     """What the system says about a write becomes a message with the folder and a way out."""
     with (
-        pytest.raises(EmbeddedError, match=rf"unpacking in /some/where failed: .*{told}") as caught,
+        pytest.raises(
+            EmbeddedError, match=rf"unpacking in /some/where failed: .*{reported}"
+        ) as caught,
         storage_errors("unpacking", Path("/some/where")),
     ):
         raise OSError(number, os.strerror(number))

@@ -60,7 +60,7 @@ def test_a_distribution_is_unpacked_once(
     assert repository.asked[path] == 1
 
 
-def test_a_file_that_is_no_zip_is_told(
+def test_a_file_that_is_no_zip_is_reported(
     repository: Repository, options: Callable[..., ClusterOptions]
 ) -> None:
     """A published file of another kind is an error, and nothing half unpacked stays."""
@@ -71,7 +71,7 @@ def test_a_file_that_is_no_zip_is_told(
     assert not [path for path in chosen.cache_dir.iterdir() if path.name.startswith("opensearch")]
 
 
-def test_an_archive_of_another_shape_is_told(
+def test_an_archive_of_another_shape_is_reported(
     repository: Repository, options: Callable[..., ClusterOptions]
 ) -> None:
     """A distribution has one folder at its top."""
@@ -89,7 +89,7 @@ def test_members_that_point_outside_stay_inside(
     assert list(open_folder.rglob("evil")) == [made.home / "evil"]
 
 
-def test_a_java_without_its_module_is_told(
+def test_a_java_without_its_module_is_reported(
     options: Callable[..., ClusterOptions], fake_java: Callable[..., Path]
 ) -> None:
     """The Java a caller names is not replaced by another one; the missing module is named."""
@@ -107,7 +107,7 @@ def test_elasticsearch_is_not_run_on_the_bundled_java(
         prepare(chosen)
 
 
-def test_a_backend_too_old_for_the_bundled_java_is_told(
+def test_a_backend_too_old_for_the_bundled_java_is_reported(
     options: Callable[..., ClusterOptions],
 ) -> None:
     """The bundled runtime is checked like any other."""
@@ -116,7 +116,7 @@ def test_a_backend_too_old_for_the_bundled_java_is_told(
 
 
 @pytest.mark.parametrize(
-    ("run_code", "told"),
+    ("run_code", "reported"),
     [(1, "does not accept its Java options"), (0, r"ended while starting \(exit code 0\)")],
 )
 def test_a_start_that_fails_leaves_no_folder(
@@ -126,7 +126,7 @@ def test_a_start_that_fails_leaves_no_folder(
     open_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     run_code: int,
-    told: str,
+    reported: str,
 ) -> None:
     """Whether Java refuses its options or ends at once, the temporary folder goes."""
     temporary = open_folder / "tmp"
@@ -134,7 +134,7 @@ def test_a_start_that_fails_leaves_no_folder(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     repository.put(ARCHIVE, zipped("top/config/jvm.options"))
     java = fake_java("25.0.1", tuple(MODULES), name="failing", run_code=run_code)
-    with pytest.raises(EmbeddedError, match=told):
+    with pytest.raises(EmbeddedError, match=reported):
         EmbeddedCluster(options(java=str(java), port=0)).start()
     assert list(temporary.iterdir()) == []
 
@@ -165,7 +165,7 @@ def test_a_cache_others_can_write_is_not_run_from(open_folder: Path) -> None:
         runnable_place(cache, service_account(), (cache,))
 
 
-def test_a_cache_that_cannot_be_made_is_told(open_folder: Path) -> None:
+def test_a_cache_that_cannot_be_made_is_reported(open_folder: Path) -> None:
     """A file in its place is an error that names it."""
     (open_folder / "file").write_text("x")
     with pytest.raises(EmbeddedError, match=r"making the cache in .*file/cache failed"):

@@ -105,7 +105,7 @@ def test_the_first_fit_one_wins(fake_java: MakeJava) -> None:
     assert find_java(iter(homes), NEEDS, service_account()).home == homes[1]
 
 
-def test_when_none_fits_each_reason_is_told(fake_java: MakeJava) -> None:
+def test_when_none_fits_each_reason_is_reported(fake_java: MakeJava) -> None:
     """The message lists every runtime that was tried."""
     homes = [fake_java("17.0.1", MODULES, name="a"), fake_java("25.0.1", name="b")]
     with pytest.raises(JavaUnfit) as caught:
@@ -116,7 +116,7 @@ def test_when_none_fits_each_reason_is_told(fake_java: MakeJava) -> None:
     assert "JAVA_HOME" in message
 
 
-def test_when_there_is_none_it_is_told() -> None:
+def test_when_there_is_none_it_is_reported() -> None:
     """No Java at all is a reason of its own."""
     with pytest.raises(JavaUnfit, match="no Java was found at all"):
         find_java(iter([]), NEEDS, service_account())

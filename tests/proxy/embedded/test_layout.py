@@ -126,7 +126,7 @@ def test_a_temporary_place_of_roots_own_is_passed_over(
     assert list(closed.iterdir()) == []
 
 
-def test_a_java_that_cannot_parse_its_options_is_told(
+def test_a_java_that_cannot_parse_its_options_is_reported(
     installation: Installation, open_folder: Path, fake_java: Callable[..., Path]
 ) -> None:
     """What it printed, the heap, and what to change are in the error."""

@@ -128,7 +128,7 @@ def test_a_node_of_roots_is_not_root(make_node: MakeNode) -> None:
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 3", 3), ("kill -9 $$", -9)])
-def test_the_end_of_a_node_is_told(make_node: MakeNode, script: str, code: int) -> None:
+def test_the_end_of_a_node_is_reported(make_node: MakeNode, script: str, code: int) -> None:
     """Exit codes are told as they are, signals as negative numbers, with its last words."""
     node = make_node(f"echo one; echo two; {script}")
     assert node.ended.wait(40)
@@ -152,7 +152,7 @@ def test_stack_frames_are_left_out_of_the_last_words(make_node: MakeNode) -> Non
     assert node.tail() == "Boom"
 
 
-def test_what_cannot_be_executed_is_told(layout: Layout) -> None:
+def test_what_cannot_be_executed_is_reported(layout: Layout) -> None:
     """The system's reason is in the error, and nothing is left."""
     command = Command(argv=["/no/such/java"], env={}, cwd=Path("/"))
     with pytest.raises(EmbeddedError, match=r"cannot be executed: .*No such file"):
@@ -196,15 +196,15 @@ def test_a_killed_caller_leaves_nothing(layout: Layout, forked: str) -> None:
         env=unmeasured(),
     ) as caller:
         assert caller.stdout is not None
-        told = json.loads(caller.stdout.readline())
-        assert group_members(told["node"])
+        reported = json.loads(caller.stdout.readline())
+        assert group_members(reported["node"])
         caller.kill()
         caller.wait()
-        until(lambda: not group_members(told["node"]), "the node lives on")
-        until(lambda: not group_members(told["guardian"]), "the guardian lives on")
+        until(lambda: not group_members(reported["node"]), "the node lives on")
+        until(lambda: not group_members(reported["guardian"]), "the guardian lives on")
         assert not layout.scratch.exists()
-        if told["child"]:
-            os.kill(told["child"], signal.SIGKILL)
+        if reported["child"]:
+            os.kill(reported["child"], signal.SIGKILL)
 
 
 def test_a_guardian_without_an_order_ends() -> None:

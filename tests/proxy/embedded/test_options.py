@@ -55,7 +55,7 @@ def test_bounds_obeyed(chosen: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "told"),
+    ("chosen", "reported"),
     [
         ({"port": -1}, "port -1 is out of bounds: choose one from 0 to 65535"),
         ({"port": 65_536}, "port 65536"),
@@ -68,9 +68,9 @@ def test_bounds_obeyed(chosen: dict[str, Any]) -> None:
         ({"distribution": "solr"}, "'solr' is unknown: choose one of opensearch, elasticsearch"),
     ],
 )
-def test_bounds_violated(chosen: dict[str, Any], told: str) -> None:
+def test_bounds_violated(chosen: dict[str, Any], reported: str) -> None:
     """What is out of bounds is refused with its name and the bounds."""
-    with pytest.raises(EmbeddedError, match=told):
+    with pytest.raises(EmbeddedError, match=reported):
         ClusterOptions(**chosen)
 
 

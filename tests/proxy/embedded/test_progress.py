@@ -22,15 +22,15 @@ def test_lines_tell_start_quarters_and_end() -> None:
     with Lines(stream).bar("downloading a.zip", 1_000_000, "bytes") as advance:
         for _ in range(1000):
             advance(1000)
-    told = stream.getvalue().splitlines()
-    assert told[:4] == [
+    reported = stream.getvalue().splitlines()
+    assert reported[:4] == [
         "downloading a.zip (1.0 MB)",
         "downloading a.zip: 25 %",
         "downloading a.zip: 50 %",
         "downloading a.zip: 75 %",
     ]
-    assert told[4].startswith("downloading a.zip: done in ")
-    assert len(told) == 5
+    assert reported[4].startswith("downloading a.zip: done in ")
+    assert len(reported) == 5
 
 
 def test_lines_know_their_units_and_an_empty_piece_of_work() -> None:
@@ -42,11 +42,11 @@ def test_lines_know_their_units_and_an_empty_piece_of_work() -> None:
     with lines.bar("copying", 0, "files") as advance:
         advance(0)
     lines.say("waiting")
-    told = stream.getvalue().splitlines()
-    assert told[0] == "starting (about 14 s)"
-    assert "copying (0 files)" in told
-    assert told[-1] == "waiting"
-    assert not any("%" in line for line in told)
+    reported = stream.getvalue().splitlines()
+    assert reported[0] == "starting (about 14 s)"
+    assert "copying (0 files)" in reported
+    assert reported[-1] == "waiting"
+    assert not any("%" in line for line in reported)
 
 
 def test_bars_are_drawn_on_a_terminal() -> None:

@@ -16,8 +16,8 @@ from proxy.embedded.ready import bound_port, health, require_free_port
 
 
 @pytest.fixture
-def answering() -> Iterator[Callable[[int, bytes], int]]:
-    """Starts servers that give one answer to everything, and returns their ports."""
+def serving() -> Iterator[Callable[[int, bytes], int]]:
+    """Starts servers that give one response to everything, and returns their ports."""
     servers: list[tuple[HTTPServer, threading.Thread]] = []
 
     def serve(status: int, body: bytes) -> int:
@@ -43,7 +43,7 @@ def answering() -> Iterator[Callable[[int, bytes], int]]:
         server.server_close()
 
 
-def test_a_taken_port_is_told_with_its_holder() -> None:
+def test_a_taken_port_is_reported_with_its_holder() -> None:
     """The message names the port, the process that listens there, and what to do."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -56,7 +56,7 @@ def test_a_taken_port_is_told_with_its_holder() -> None:
     assert "choose another port" in message
 
 
-def test_a_port_taken_by_nobody_known_is_told_all_the_same() -> None:
+def test_a_port_taken_by_nobody_known_is_reported_all_the_same() -> None:
     """A port that is bound but not listened on has no holder to name."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -72,13 +72,13 @@ def test_a_free_port_passes(closed_port: int) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may bind every port")
-def test_a_port_this_user_may_not_bind_is_told() -> None:
+def test_a_port_this_user_may_not_bind_is_reported() -> None:
     """Other refusals of the system are told as they are."""
     with pytest.raises(EmbeddedError, match=r"port 1 on 127\.0\.0\.1 cannot be used"):
         require_free_port(1, "port")
 
 
-def test_the_ports_file_tells_the_port(tmp_path: Path) -> None:
+def test_the_ports_file_reports_the_port(tmp_path: Path) -> None:
     """The address of version 4 counts; before the node writes it there is none."""
     file = tmp_path / "http.ports"
     assert bound_port(file) is None
@@ -97,21 +97,23 @@ def test_the_ports_file_tells_the_port(tmp_path: Path) -> None:
         (503, b"{}", "HTTP 503"),
     ],
 )
-def test_health_is_read_from_the_answer(
-    answering: Callable[[int, bytes], int], status: int, body: bytes, state: str
+def test_health_is_read_from_the_response(
+    serving: Callable[[int, bytes], int], status: int, body: bytes, state: str
 ) -> None:
     """A backend's own word, or the status it answers with."""
-    assert health(answering(status, body), 10) == state
+    assert health(serving(status, body), 10) == state
 
 
-@pytest.mark.parametrize(("body", "told"), [(b"no json", "JSONDecodeError"), (b"{}", "KeyError")])
-def test_an_answer_that_is_none_is_told(
-    answering: Callable[[int, bytes], int], body: bytes, told: str
+@pytest.mark.parametrize(
+    ("body", "reported"), [(b"no json", "JSONDecodeError"), (b"{}", "KeyError")]
+)
+def test_a_response_that_is_none_is_reported(
+    serving: Callable[[int, bytes], int], body: bytes, reported: str
 ) -> None:
     """Something else listening there does not count as a backend."""
-    assert health(answering(200, body), 10).startswith(told)
+    assert health(serving(200, body), 10).startswith(reported)
 
 
-def test_no_answer_is_told(closed_port: int) -> None:
+def test_no_response_is_reported(closed_port: int) -> None:
     """A refused connection is a reason, not an exception."""
     assert health(closed_port, 10).startswith("ConnectionRefusedError")

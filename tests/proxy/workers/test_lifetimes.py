@@ -103,7 +103,7 @@ def test_stopped_while_workers_start(
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.05, 0.2, 1.0])
-def test_stopped_as_soon_as_it_answers(tmp_path: Path, pause: float) -> None:
+def test_stopped_as_soon_as_it_responds(tmp_path: Path, pause: float) -> None:
     """One worker that answers is enough to be stopped well, though another is still starting."""
     port = free_port()
     options = ("--listen", f"127.0.0.1:{port}")

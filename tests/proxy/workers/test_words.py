@@ -117,7 +117,7 @@ def test_an_error_that_ends_the_command_is_json(
     assert words in line["event"]
 
 
-def test_building_the_sandbox_is_told_in_json(tmp_path: Path) -> None:
+def test_building_the_sandbox_is_reported_in_json(tmp_path: Path) -> None:
     """Each step is a line."""
     arguments = (*NOBODY, "--log-format", "json", "--cache-dir", str(tmp_path / "cache"))
     with started("serve", *arguments) as process:
@@ -191,7 +191,7 @@ def test_a_file_of_settings_that_cannot_be_read(tmp_path: Path, kind: str) -> No
 
 
 def test_the_health_check_of_the_image(tmp_path: Path) -> None:
-    """With an address for administration both answer; the rest of it is on one alone."""
+    """With an address for administration both respond; the rest of it is on one alone."""
     with started("serve", *NOBODY, "--admin-listen", "127.0.0.1:0") as process:
         match = read_until(process, READY)
         for port in map(int, match.groups()):
@@ -200,7 +200,7 @@ def test_the_health_check_of_the_image(tmp_path: Path) -> None:
             assert connection.getresponse().status == 200
             connection.close()
         listen = f"0.0.0.0:{match[1]}"
-        # Its backend is not there, so it is not ready, which is an answer all the same.
+        # Its backend is not there, so it is not ready, which is a response all the same.
         assert check(listen) == 1
     assert check(listen) == 1
     assert check("nowhere") == 2

@@ -1,6 +1,6 @@
-"""Many documents in one call: a run each, and what came of it in one answer.
+"""Many documents in one call: a run each, and what came of it in one response.
 
-The answer is a header and a list of ends, one for each document that was come to, in order:
+The response is a header and a list of ends, one for each document that was come to, in order:
 
 null                     the run failed; the host begins it again by itself, to see how
 an object                the members that changed or may have; the others are as they were
@@ -14,9 +14,9 @@ from typing import Any
 from querymill.current import Context, current
 from querymill.declared import declared_of, part_of
 
-from runtime.answer import METADATA, headed, text_of
 from runtime.failure import TooLarge
 from runtime.held_log import HeldLog
+from runtime.response import METADATA, headed, text_of
 from runtime.text import encode
 
 # Of these classes values cannot change after they were looked at, or be odd when they are written.

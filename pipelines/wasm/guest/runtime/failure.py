@@ -26,14 +26,14 @@ class TooLarge(Exception):
 
 
 def report(kind: str, reason: str, traceback: str = "") -> str:
-    """The answer of an export that failed."""
+    """The response of an export that failed."""
     error = {"kind": kind, "reason": _sendable(reason)[:REASON_CHARS]}
     error["traceback"] = _sendable(traceback)
     return _encode({"error": error}) + "\n"
 
 
 def raised(kind: str, error: BaseException, filename: str) -> str:
-    """The answer after the UDF raised `error`; `filename` marks the frames that are its own."""
+    """The response after the UDF raised `error`; `filename` marks the frames that are its own."""
     if isinstance(error, MemoryError):
         return OUT_OF_MEMORY
     frames = _own_frames(error.__traceback__, filename)
@@ -57,9 +57,9 @@ def describe(error: BaseException, filename: str) -> str:
         text = str(error)
     except BaseException as again:
         return f"{name} (its __str__ raised {type(again).__name__})"
-    told = f"{name}: {text}" if text else name
+    reported = f"{name}: {text}" if text else name
     more = hint(error)
-    return f"{told}; {more}" if more else told
+    return f"{reported}; {more}" if more else reported
 
 
 def _own_frames(tb: TracebackType | None, filename: str) -> list[tuple[int, str, str]]:

@@ -13,7 +13,6 @@ from querymill.current import Context, Ended, current
 from querymill.declared import Part, declared_of, part_of
 from querymill.hits import Hits
 
-from runtime.answer import METADATA, headed, header_of, rejection, text_of
 from runtime.batch import run_batch
 from runtime.failure import (
     OUT_OF_MEMORY,
@@ -23,6 +22,7 @@ from runtime.failure import (
     raised,
     report,
 )
+from runtime.response import METADATA, headed, header_of, rejection, text_of
 from runtime.restore import Switches
 from runtime.shape import check_clause, check_document, check_request, check_response
 from runtime.signature import ENTRIES, faults_of

@@ -115,9 +115,9 @@ def up() -> None:
 
 
 def _load(udf: Udf, source: str) -> None:
-    answer = udf.compile(source, "warm")
-    _check(answer)
-    setup = {"name": "warm", "params": {"limit": 5}, "files": {}, **json.loads(answer)}
+    response = udf.compile(source, "warm")
+    _check(response)
+    setup = {"name": "warm", "params": {"limit": 5}, "files": {}, **json.loads(response)}
     _check(udf.load(source, json.dumps(setup)))
 
 
@@ -127,9 +127,9 @@ def _run(udf: Udf, phase: str, payload: Any, **more: Any) -> None:
     _check(udf.run(json.dumps(call, separators=(",", ":"))))
 
 
-def _check(answer: str) -> None:
-    if answer.startswith('{"error"'):
-        raise RuntimeError(f"a UDF of the build failed: {answer}")
+def _check(response: str) -> None:
+    if response.startswith('{"error"'):
+        raise RuntimeError(f"a UDF of the build failed: {response}")
 
 
 def _no_log(message: str) -> None:

@@ -49,10 +49,10 @@ VALUES = st.recursive(
 def test_replacing_parts_leaves_the_others_alone(data: dict[str, Any], indent: int | None) -> None:
     """For any object, written narrow or wide."""
     text = json.dumps(data, indent=indent)
-    spans = members(text)
-    assert {s.key: json.loads(text[s.start : s.end]) for s in spans} == data
+    parts = members(text)
+    assert {s.key: json.loads(text[s.start : s.end]) for s in parts} == data
     assert replaced(text, []) == text
-    changed = replaced(text, [(span, "7") for span in spans])
+    changed = replaced(text, [(part, "7") for part in parts])
     assert json.loads(changed) == dict.fromkeys(data, 7)
 
 

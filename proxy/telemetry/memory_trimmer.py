@@ -1,6 +1,6 @@
 """Memory that large requests needed for a moment, given back to the system.
 
-The C library keeps what was freed for the next time, and of a hundred megabytes of answers that
+The C library keeps what was freed for the next time, and of a hundred megabytes of responses that
 clients did not take nearly all. What it can do without goes back once there is much of it.
 """
 
@@ -26,7 +26,7 @@ def trim() -> None:
         library.malloc_trim(0)
 
 
-class GiveBack:
+class MemoryTrimmer:
     """Watches the memory of this process; `used` tells its bytes and `trim` gives some back."""
 
     def __init__(

@@ -7,7 +7,7 @@ import ctypes
 import pytest
 
 from pipelines.wasm.pool import private_bytes
-from proxy.telemetry.give_back import WORTH_BYTES, GiveBack, trim
+from proxy.telemetry.memory_trimmer import WORTH_BYTES, MemoryTrimmer, trim
 
 MIB = 1024**2
 
@@ -32,10 +32,10 @@ class Process:
 def test_what_is_worth_it_is_given_back(more: int, trims: int) -> None:
     """And what is less is left for the next time."""
     process = Process(100 * MIB)
-    giver = GiveBack(used=process.used, trim=process.trim)
-    giver.look()
+    trimmer = MemoryTrimmer(used=process.used, trim=process.trim)
+    trimmer.look()
     process.kept = WORTH_BYTES + more
-    giver.look()
+    trimmer.look()
     assert process.trims == trims
     assert process.kept == (0 if trims else WORTH_BYTES + more)
 
@@ -43,13 +43,13 @@ def test_what_is_worth_it_is_given_back(more: int, trims: int) -> None:
 def test_what_is_freed_later_is_given_back_later() -> None:
     """A look while it is in use does not make it count as the least."""
     process = Process(100 * MIB)
-    giver = GiveBack(used=process.used, trim=process.trim)
-    giver.look()
+    trimmer = MemoryTrimmer(used=process.used, trim=process.trim)
+    trimmer.look()
     process.held += WORTH_BYTES
-    giver.look()
+    trimmer.look()
     process.held -= WORTH_BYTES
     process.kept += WORTH_BYTES
-    giver.look()
+    trimmer.look()
     assert process.kept == 0
 
 

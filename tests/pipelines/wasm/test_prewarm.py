@@ -45,9 +45,9 @@ async def burst(runner: Runner, runs: int) -> None:
 
 async def at_rest(runner: Runner) -> dict[str, int]:
     """The figures once nothing more is to be made or closed."""
-    stock = runner.pool._stock
+    stock = runner.pool._prewarmer
     await once(
-        lambda: not stock._pause and not any(each.restocking for each in stock._demands.values())
+        lambda: not stock._pause and not any(each.filling for each in stock._demands.values())
     )
     await asyncio.wrap_future(stock._thread.submit(int))
     return runner.pool.stats()
@@ -77,7 +77,7 @@ async def test_more_demand(pools: Pools, most: int) -> None:
     async with pools(stock=most) as runner:
         for _ in range(2):
             slow = threading.Event()
-            runner.pool._stock._thread.submit(slow.wait)
+            runner.pool._prewarmer._thread.submit(slow.wait)
             await burst(runner, 20)
             slow.set()
             assert (await at_rest(runner))["idle"] == most
@@ -117,10 +117,10 @@ async def test_room_is_made(pools: Pools) -> None:
     async with pools(stock=2, max_live=4, threads=1) as runner:
         for name in ("a", "b", "c", "d"):
             await runner.run(udf(SOURCE, name=name))
-        runner.pool._stock._rest_seconds = 0
+        runner.pool._prewarmer._rest_seconds = 0
         await fresh(runner)
         assert (await at_rest(runner))["live"] == 4
-        assert [runner.pool._shelf.idle(key) for key in runner.pool._stock._demands] == [2]
+        assert [runner.pool._idle.count(key) for key in runner.pool._prewarmer._demands] == [2]
 
 
 async def test_idle_sandboxes_grow_old(pools: Pools) -> None:

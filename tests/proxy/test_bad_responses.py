@@ -1,4 +1,4 @@
-"""Answers of a backend that two parsers could read differently: none splits into two."""
+"""Responses of a backend that two parsers could read differently: none splits into two."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ REFUSED: Final[Mapping[str, bytes]] = {
 
 @pytest.mark.parametrize("reply", REFUSED.values(), ids=REFUSED.keys())
 async def test_refused(backend: ScriptedBackend, client: Client, reply: bytes) -> None:
-    """An answer that is not clean HTTP is a 502, and the next request gets its own answer."""
+    """A response that is not clean HTTP is a 502, and the next request gets its own response."""
     backend.replies["/bad"] = reply
     # A connection used before must not make the request go out twice.
     assert (await client.ask(request("/first"))).status == 200

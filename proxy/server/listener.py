@@ -13,7 +13,7 @@ from proxy.config.settings import Address
 from proxy.tasks import Tasks
 from proxy.workers.share import Share
 
-_log = structlog.get_logger("proxy.server.door")
+_log = structlog.get_logger("proxy.server.listener")
 
 BACKLOG: Final = 1024
 # Out of file descriptors, most likely: waiting lets some connections end.
@@ -44,7 +44,7 @@ def listen_on(address: Address) -> socket.socket:
     return listener
 
 
-class Door:
+class Listener:
     """Accepts connections, one each time around the event loop.
 
     A server of the event loop takes all that wait at once, and of processes that share a socket

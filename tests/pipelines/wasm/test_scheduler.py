@@ -10,16 +10,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import pytest_asyncio
 
-from pipelines.wasm.pool.scheduler import SHORT_SECONDS, Lane, Lanes, NotBegunError
+from pipelines.wasm.pool.scheduler import SHORT_SECONDS, Lane, NotBegunError, Scheduler
 
 
 class Work:
     """A run that says when it began and ends when it is let."""
 
-    def __init__(self, lanes: Lanes, lane: Lane = "short", within: float | None = None) -> None:
+    def __init__(
+        self, scheduler: Scheduler, lane: Lane = "short", within: float | None = None
+    ) -> None:
         self._begun = threading.Event()
         self._free = threading.Event()
-        self.answer = asyncio.ensure_future(lanes.run(self._work, lane, within=within))
+        self.result = asyncio.ensure_future(scheduler.run(self._work, lane, within=within))
 
     def _work(self) -> None:
         self._begun.set()
@@ -37,23 +39,23 @@ class Work:
 
     async def end(self) -> None:
         self.let_end()
-        await self.answer
+        await self.result
 
 
-Make = Callable[[int], Lanes]
+Make = Callable[[int], Scheduler]
 
 
 @pytest_asyncio.fixture
 async def make() -> AsyncIterator[Make]:
-    made: list[Lanes] = []
+    made: list[Scheduler] = []
 
-    def new(threads: int) -> Lanes:
-        made.append(Lanes(threads))
+    def new(threads: int) -> Scheduler:
+        made.append(Scheduler(threads))
         return made[-1]
 
     yield new
-    for lanes in made:
-        await lanes.close()
+    for scheduler in made:
+        await scheduler.close()
 
 
 @pytest.fixture
@@ -71,8 +73,8 @@ async def turns() -> None:
 @pytest.mark.usefixtures("patient")
 async def test_the_next_short_run_waits_for_the_last(make: Make) -> None:
     """One after the other, in order of arrival."""
-    lanes = make(4)
-    first, second, third = (Work(lanes) for _ in range(3))
+    scheduler = make(4)
+    first, second, third = (Work(scheduler) for _ in range(3))
     await first.begun()
     await turns()
     assert not second.has_begun
@@ -86,8 +88,8 @@ async def test_the_next_short_run_waits_for_the_last(make: Make) -> None:
 
 async def test_a_long_run_holds_up_nobody(make: Make) -> None:
     """After a while others run beside it, up to the number of threads."""
-    lanes = make(2)
-    long, second, third = (Work(lanes) for _ in range(3))
+    scheduler = make(2)
+    long, second, third = (Work(scheduler) for _ in range(3))
     await long.begun()
     await second.begun()
     await asyncio.sleep(2 * SHORT_SECONDS)
@@ -101,11 +103,11 @@ async def test_a_long_run_holds_up_nobody(make: Make) -> None:
 @pytest.mark.usefixtures("patient")
 async def test_a_run_that_is_long_from_the_start_is_never_young(make: Make) -> None:
     """It waits for a thread only, and short ones begin beside it."""
-    lanes = make(3)
-    long = [Work(lanes, "long") for _ in range(2)]
+    scheduler = make(3)
+    long = [Work(scheduler, "long") for _ in range(2)]
     for each in long:
         await each.begun()
-    young, more = Work(lanes), Work(lanes, "long")
+    young, more = Work(scheduler), Work(scheduler, "long")
     await young.begun()
     await turns()
     assert not more.has_begun
@@ -118,8 +120,8 @@ async def test_a_run_that_is_long_from_the_start_is_never_young(make: Make) -> N
 @pytest.mark.usefixtures("patient")
 async def test_runaways_have_one_place_among_them(make: Make) -> None:
     """However many threads there are; others pass them at once, and the place comes back."""
-    lanes = make(3)
-    first, waiting, other = Work(lanes, "runaway"), Work(lanes, "runaway"), Work(lanes)
+    scheduler = make(3)
+    first, waiting, other = Work(scheduler, "runaway"), Work(scheduler, "runaway"), Work(scheduler)
     await first.begun()
     await other.begun()
     await turns()
@@ -132,12 +134,12 @@ async def test_runaways_have_one_place_among_them(make: Make) -> None:
 
 async def test_new_ones_leave_a_thread_to_the_others(make: Make) -> None:
     """However long they take; where there is one thread only, they have it."""
-    lanes = make(2)
-    new, more = Work(lanes, "new"), Work(lanes, "new")
+    scheduler = make(2)
+    new, more = Work(scheduler, "new"), Work(scheduler, "new")
     await new.begun()
     await asyncio.sleep(2 * SHORT_SECONDS)
     assert not more.has_begun
-    short = Work(lanes)
+    short = Work(scheduler)
     await short.begun()
     assert not more.has_begun
     for work in (short, new, more):
@@ -149,14 +151,14 @@ async def test_new_ones_leave_a_thread_to_the_others(make: Make) -> None:
 
 async def test_runaways_wait_for_new_ones(make: Make) -> None:
     """What gives way would keep the interpreter's lock while these have all processors."""
-    lanes = make(4)
-    new, runaway = Work(lanes, "new"), Work(lanes, "runaway")
+    scheduler = make(4)
+    new, runaway = Work(scheduler, "new"), Work(scheduler, "runaway")
     await new.begun()
     await asyncio.sleep(2 * SHORT_SECONDS)
     assert not runaway.has_begun
     await new.end()
     await runaway.begun()
-    later = Work(lanes, "new")
+    later = Work(scheduler, "new")
     await later.begun()
     await runaway.end()
     await later.end()
@@ -166,16 +168,16 @@ async def test_runaways_wait_for_new_ones(make: Make) -> None:
 @pytest.mark.parametrize("cancelled", [True, False])
 async def test_a_caller_that_gave_up_keeps_no_place(make: Make, cancelled: bool) -> None:
     """Its run is not begun any more, and the next one is."""
-    lanes = make(2)
-    first = Work(lanes)
+    scheduler = make(2)
+    first = Work(scheduler)
     await first.begun()
-    late = Work(lanes, within=None if cancelled else 0.01)
-    next_ = Work(lanes)
+    late = Work(scheduler, within=None if cancelled else 0.01)
+    next_ = Work(scheduler)
     if cancelled:
         await turns()
-        late.answer.cancel()
+        late.result.cancel()
     with pytest.raises(asyncio.CancelledError if cancelled else NotBegunError):
-        await late.answer
+        await late.result
     await first.end()
     await next_.begun()
     await next_.end()
@@ -185,16 +187,16 @@ async def test_a_caller_that_gave_up_keeps_no_place(make: Make, cancelled: bool)
 @pytest.mark.usefixtures("patient")
 async def test_what_has_begun_is_not_late(make: Make) -> None:
     """The time is that of waiting; one that is cancelled then keeps its place to its end."""
-    lanes = make(1)
-    work, cancelled = Work(lanes, within=0.01), Work(lanes, "long")
+    scheduler = make(1)
+    work, cancelled = Work(scheduler, within=0.01), Work(scheduler, "long")
     await work.begun()
     await asyncio.sleep(0.03)
     await work.end()
     await cancelled.begun()
-    cancelled.answer.cancel()
+    cancelled.result.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await cancelled.answer
-    next_ = Work(lanes)
+        await cancelled.result
+    next_ = Work(scheduler)
     await turns()
     assert not next_.has_begun
     cancelled.let_end()
@@ -204,37 +206,37 @@ async def test_what_has_begun_is_not_late(make: Make) -> None:
 
 async def test_an_error_is_the_callers(make: Make) -> None:
     """And the thread goes on with the next."""
-    lanes = make(1)
+    scheduler = make(1)
 
     def fail() -> None:
         raise LookupError("mine")
 
     with pytest.raises(LookupError, match="mine"):
-        await lanes.run(fail)
-    assert await lanes.run(lambda: 3) == 3
+        await scheduler.run(fail)
+    assert await scheduler.run(lambda: 3) == 3
 
 
 async def test_closing(make: Make) -> None:
     """What has begun is waited for, what waits is told, and nothing begins."""
-    lanes = make(1)
-    work, waiting = Work(lanes), Work(lanes)
+    scheduler = make(1)
+    work, waiting = Work(scheduler), Work(scheduler)
     await work.begun()
-    closing: Awaitable[None] = asyncio.ensure_future(lanes.close())
+    closing: Awaitable[None] = asyncio.ensure_future(scheduler.close())
     with pytest.raises(NotBegunError):
-        await waiting.answer
+        await waiting.result
     with pytest.raises(NotBegunError):
-        await lanes.run(lambda: 1)
+        await scheduler.run(lambda: 1)
     work.let_end()
     await closing
-    await work.answer
+    await work.result
     assert not waiting.has_begun
 
 
 async def test_runs_do_not_wait_for_the_event_loop(make: Make) -> None:
     """One after the other they are done while the loop itself does something else."""
-    lanes = make(2)
+    scheduler = make(2)
     done = threading.Semaphore(0)
-    runs = [asyncio.ensure_future(lanes.run(done.release)) for _ in range(20)]
+    runs = [asyncio.ensure_future(scheduler.run(done.release)) for _ in range(20)]
     await asyncio.sleep(0)
     for _ in runs:
         # holds the loop's thread, but not the interpreter
@@ -244,9 +246,9 @@ async def test_runs_do_not_wait_for_the_event_loop(make: Make) -> None:
 
 async def test_a_run_that_gives_way(make: Make) -> None:
     """It is on a thread of its own, and others begin beside it."""
-    lanes = make(2)
+    scheduler = make(2)
     names = [
-        await lanes.run(lambda: threading.current_thread().name, "runaway", last=last)
+        await scheduler.run(lambda: threading.current_thread().name, "runaway", last=last)
         for last in (True, False)
     ]
     assert [name.split("_")[0] for name in names] == ["querymill-runaway", "querymill-udf"]
@@ -254,9 +256,9 @@ async def test_a_run_that_gives_way(make: Make) -> None:
 
 async def test_the_longest_look(make: Make) -> None:
     """Short runs that wait behind several that grow long begin as soon as there is a thread."""
-    lanes = make(4)
+    scheduler = make(4)
     began = time.monotonic()
-    works = [Work(lanes) for _ in range(4)]
+    works = [Work(scheduler) for _ in range(4)]
     for work in works:
         await work.begun()
     assert time.monotonic() - began >= 3 * SHORT_SECONDS

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.config.settings import Address
-from proxy.server import door as doors
-from proxy.server.door import Door, listen_on
+from proxy.server import listener as listening
+from proxy.server.listener import Listener, listen_on
 from proxy.workers.board import Board
 from proxy.workers.share import Share
 
@@ -59,7 +59,10 @@ async def test_who_is_ahead_stands_aside(listener: socket.socket) -> None:
     ahead, other = Clients(), Clients()
     twin = listener.dup()
     with twin:
-        open_doors = [Door(listener, ahead, Watched(ahead=True)), Door(twin, other, Watched())]
+        open_doors = [
+            Listener(listener, ahead, Watched(ahead=True)),
+            Listener(twin, other, Watched()),
+        ]
         for _ in range(10):
             other.one.clear()
             writer = await connect(listener)
@@ -74,26 +77,26 @@ async def test_who_is_ahead_stands_aside(listener: socket.socket) -> None:
 async def test_who_is_ahead_takes_what_nobody_else_does(listener: socket.socket) -> None:
     """Others may be too busy: after so many moments the connection is its own."""
     clients, share = Clients(), Watched(ahead=True)
-    door = Door(listener, clients, share)
+    opened = Listener(listener, clients, share)
     for number in (1, 2):
         clients.one.clear()
         writer = await connect(listener)
         async with asyncio.timeout(30):
             await clients.one.wait()
         writer.close()
-        assert share.asked == number * doors._ASIDE_TIMES
+        assert share.asked == number * listening._ASIDE_TIMES
         assert clients.made == number
-    door.close()
+    opened.close()
 
 
 async def test_a_closed_door_stays_closed(listener: socket.socket) -> None:
     """Also when it stood aside just then."""
     clients, share = Clients(), Watched(ahead=True)
-    door = Door(listener, clients, share)
+    opened = Listener(listener, clients, share)
     writer = await connect(listener)
     while not share.asked:  # noqa: ASYNC110 - nothing tells that it was asked
         await asyncio.sleep(0)
-    door.close()
-    await asyncio.sleep(2 * doors._ASIDE_SECONDS * doors._ASIDE_TIMES)
+    opened.close()
+    await asyncio.sleep(2 * listening._ASIDE_SECONDS * listening._ASIDE_TIMES)
     writer.close()
     assert (share.asked, clients.made) == (1, 0)

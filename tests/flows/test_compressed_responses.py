@@ -1,4 +1,4 @@
-"""Answers that a pipeline read on the real OpenSearch, in the coding the client takes."""
+"""Responses that a pipeline read on the real OpenSearch, in the coding the client takes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MARK = (
 
 
 async def raw(client: Client, target: str, accept: str) -> tuple[Any, bytes]:
-    """Headers and body of an answer, its coding left on."""
-    async with client.session.get("/") as any_answer:
-        base = any_answer.url.origin()
+    """Headers and body of a response, its coding left on."""
+    async with client.session.get("/") as any_response:
+        base = any_response.url.origin()
     async with (
         aiohttp.ClientSession(base, auto_decompress=False) as session,
         session.get(target, headers={"Accept-Encoding": accept}) as response,
@@ -35,7 +35,7 @@ async def raw(client: Client, target: str, accept: str) -> tuple[Any, bytes]:
     ("accept", "packed"),
     [("gzip", True), ("br, gzip;q=0.5", True), ("gzip;q=0", False), ("identity", False)],
 )
-async def test_answers_are_compressed_again(
+async def test_responses_are_compressed_again(
     proxy: Client, index_name: str, accept: str, packed: bool
 ) -> None:
     """What was read is given in the coding the client takes, with the length of what is sent."""
@@ -50,7 +50,7 @@ async def test_answers_are_compressed_again(
         assert len(json.loads(gzip.decompress(body) if packed else body)["hits"]["hits"]) == 20
 
 
-async def test_small_answers_stay_plain(proxy: Client, index_name: str) -> None:
+async def test_small_responses_stay_plain(proxy: Client, index_name: str) -> None:
     """Compressing a few hundred bytes would cost more than it saves."""
     await proxy.index(index_name, {"1": {"title": "lamp"}})
     await proxy.define("results", "result", MARK)
