@@ -9,7 +9,7 @@ import pytest
 
 from proxy.embedded import EmbeddedCluster
 from tests.client import Client
-from tests.pipelines.wasm.test_querytree import querytree
+from tests.pipelines.wasm.guest.test_querytree import querytree
 
 SPAN = {"span_term": {"title": "tent"}}
 MATCH = {"match": {"title": "tent"}}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.pipelines.wasm.udfs import Runner
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "SANDBOX.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "SANDBOX.md"
 
 # module: an expression that is true
 USES = {

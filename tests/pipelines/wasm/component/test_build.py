@@ -17,7 +17,7 @@ from pipelines.wasm.component.step import StepError, run_step
 
 pytestmark = pytest.mark.timeout(400)
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SCRIPT = "from pipelines.wasm import build; import sys; sys.stdout.write(str(build()))"
 
 
