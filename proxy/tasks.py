@@ -1,11 +1,14 @@
-"""Background tasks that are neither lost nor silent."""
+"""Tasks that are neither lost nor silent: in the background, and several side by side."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from typing import TypeVar
 
 import structlog
+
+_T = TypeVar("_T")
 
 _log = structlog.get_logger("proxy.tasks")
 
@@ -40,3 +43,23 @@ class Tasks:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("background task failed", task=task.get_name(), exc_info=error)
+
+
+async def for_each(
+    things: Collection[_T], work: Callable[[_T], Awaitable[None]], *, at_once: int, name: str
+) -> None:
+    """Have each thing worked on, `at_once` of them at a time, begun in their order."""
+    waiting = iter(things)
+
+    async def work_off() -> None:
+        for thing in waiting:
+            await work(thing)
+
+    count = min(at_once, len(things))
+    if count < 2:
+        # No task is needed.
+        await work_off()
+        return
+    async with asyncio.TaskGroup() as group:
+        for number in range(count):
+            group.create_task(work_off(), name=f"{name} {number}")

@@ -27,12 +27,13 @@ from proxy.admin import Route
 from proxy.admin.routes import admin_routes
 from proxy.backend.client import Backend
 from proxy.backend.resolver import Resolver
+from proxy.config.client_settings import ClientSettings
 from proxy.config.execute_settings import ExecuteSettings
 from proxy.config.settings import load
 from proxy.control.cluster_store import ClusterStore
 from proxy.control.definitions import Definitions
 from proxy.protocol.endpoints import ENDPOINTS
-from proxy.server.admission import Admission, AdmissionLimits
+from proxy.server.admission import Admission
 from proxy.server.errors import RESPONSES
 from proxy.telemetry.metrics import Metrics, exposition
 from proxy.traffic.selection import Selector
@@ -76,7 +77,7 @@ def test_the_example_file_of_settings_is_valid(tmp_path: Path) -> None:
 def metrics(stats: Stats) -> Metrics:
     """What counts `stats` of one pipeline."""
     figures = {"p": BreakerFigure("closed")}
-    return Metrics(stats, dict, lambda: 0, Admission(AdmissionLimits()), lambda: figures)
+    return Metrics(stats, dict, lambda: 0, Admission(ClientSettings()), lambda: figures)
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def routes(pool: SandboxPool) -> tuple[Route, ...]:
     backend = Backend(upstream)
     registry = Registry(pool, Stats())
     definitions = Definitions(registry, ClusterStore(backend), pool, refresh=1.0, max_bytes=1)
-    selector = Selector(registry, Resolver(backend), "off")
+    selector = Selector(registry, Resolver(backend, ttl=1.0), "off")
     limits = ExecuteSettings()
     return admin_routes(definitions, backend, metrics(Stats()).gather, selector, pool, limits)
 

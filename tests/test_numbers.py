@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from pipelines.definitions.pipeline import (
+from pipelines.definitions.limits import (
+    FILES_MAX,
+    PACKAGE_MAX,
     PIPELINE_TIMEOUT_MAX_MS,
     PIPELINE_TIMEOUT_MS,
     RETRIES_MAX,
+    SOURCE_MAX,
     STAGE_TIMEOUT_MAX_MS,
     STAGE_TIMEOUT_MS,
     STAGES_MAX,
 )
-from pipelines.definitions.udf import FILES_MAX, PACKAGE_MAX, SOURCE_MAX
 from pipelines.jsontext.projection import NAMES_MAX, PATHS_MAX
 from pipelines.stages.python import (
     BATCH_MS,

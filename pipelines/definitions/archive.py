@@ -11,16 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pipelines.definitions.limits import DIRECTORY_MAX, ENTRIES_MAX
 from pipelines.errors import DefinitionError
-
-ENTRIES_MAX: Final = 1000
-"""Files and folders of an archive."""
-DIRECTORY_MAX: Final = 512 * 1024
-"""Bytes of its central directory."""
 
 _END: Final = struct.Struct("<4s4H2LH")
 _END_SIGN: Final = b"PK\5\6"
-_COMMENT_MAX: Final = 65_535
+_COMMENT_LENGTH: Final = 65_535
 _LOCATOR_SIGN: Final = b"PK\6\7"
 _LOCATOR_BYTES: Final = 20
 _END64: Final = struct.Struct("<4sQ2H2L4Q")
@@ -98,7 +94,7 @@ def _directory(body: bytes) -> tuple[int, int]:
     """Entries and bytes of the central directory, found as `zipfile` finds it."""
     at = len(body) - _END.size
     if at < 0 or body[at : at + 4] != _END_SIGN or body[-2:] != b"\0\0":
-        at = body.rfind(_END_SIGN, max(0, at - _COMMENT_MAX))
+        at = body.rfind(_END_SIGN, max(0, at - _COMMENT_LENGTH))
     if at < 0 or at + _END.size > len(body):
         raise zipfile.BadZipFile("it is no zip file, or its end is missing")
     _, _, _, _, entries, size, _, _ = _END.unpack_from(body, at)

@@ -11,6 +11,14 @@ import orjson
 
 from pipelines.context import PHASES, Phase
 from pipelines.definitions.fields import NAME, NAME_RULE, VERSION, VERSION_RULE, Fields
+from pipelines.definitions.limits import (
+    PIPELINE_TIMEOUT_MAX_MS,
+    PIPELINE_TIMEOUT_MS,
+    RETRIES_MAX,
+    STAGE_TIMEOUT_MAX_MS,
+    STAGE_TIMEOUT_MS,
+    STAGES_MAX,
+)
 from pipelines.errors import DefinitionError
 
 OnFailure = Literal["continue", "abort", "retry"]
@@ -27,12 +35,6 @@ INDEX_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,199}")
 INDEX_RULE = "must be an index name of lower-case letters, digits, '_', '-' or '.'"
 
 FIRST_VERSION = "1.0.0"
-STAGE_TIMEOUT_MS = 250
-STAGE_TIMEOUT_MAX_MS = 30_000
-PIPELINE_TIMEOUT_MS = 5_000
-PIPELINE_TIMEOUT_MAX_MS = 120_000
-RETRIES_MAX = 10
-STAGES_MAX = 50
 
 _PIPELINE_KEYS = (
     "name",

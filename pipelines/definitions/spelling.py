@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 # Longer than any name of ours: what is compared takes time.
-_CHARS_MAX = 100
+_LONGEST = 100
 
 
 def nearest(name: str, known: Iterable[str], *, like: float = 0.6) -> str | None:
@@ -15,6 +15,6 @@ def nearest(name: str, known: Iterable[str], *, like: float = 0.6) -> str | None
     Case and ``-`` do not count.
     """
     names = {each.lower(): each for each in known}
-    wanted = name[:_CHARS_MAX].lower().replace("-", "_")
+    wanted = name[:_LONGEST].lower().replace("-", "_")
     close = get_close_matches(wanted, names, n=1, cutoff=like)
     return names[close[0]] if close else None

@@ -21,17 +21,13 @@ from pipelines.definitions.fields import (
     Fields,
     hint_to_make,
 )
+from pipelines.definitions.limits import FILES_MAX, JSON_MAX, PACKAGE_MAX, SOURCE_MAX
 from pipelines.definitions.spelling import nearest
 from pipelines.definitions.versions import is_prerelease, version_key
 from pipelines.errors import ConflictError, DefinitionError, MissingError, NoJsonError
 from pipelines.jsontext.pieces import base64_decoded, dump_file, joined, loads
 from pipelines.wasm import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB, Package
 
-SOURCE_MAX = 256 * 1024
-FILES_MAX = 100
-PACKAGE_MAX = 10 * 1024 * 1024
-JSON_MAX = 1024 * 1024
-"""Of an upload in JSON, without its long strings."""
 SOURCE_NAMES = ("udf.py", "main.py")
 LATEST = "latest"
 

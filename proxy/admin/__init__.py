@@ -16,18 +16,17 @@ from aiohttp import web
 from pipelines.definitions.fields import NAME_RULE
 from pipelines.jsontext.json_text import parse, refuse_repeated, write
 from proxy.admin.body import json_body
+from proxy.admin.limits import DEFINITION_MAX
 from proxy.formats.convert import content_type, from_json
 from proxy.formats.filter_path import FilterPath
 from proxy.http.errors import ErrorResponse
+from proxy.http.limits import PARSE_INLINE
 from proxy.http.query_string import QueryString
 from proxy.protocol.parameters import Parameters, read_parameters
 from proxy.server.admin_token import check_token
 from proxy.server.exchange import Exchange
 from proxy.store.store import Credentials
-from proxy.traffic.request_body import PARSE_INLINE, inflated
-
-DEFINITION_MAX = 1024 * 1024
-UPLOAD_MAX = 16 * 1024 * 1024
+from proxy.traffic.request_body import inflated
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from pipelines.definitions.udf import (
     package_json,
     read_package,
 )
-from proxy.admin import UPLOAD_MAX, AdminCall
+from proxy.admin import AdminCall
 from proxy.admin.body import READ, unsupported
+from proxy.admin.limits import UPLOAD_MAX
 from proxy.control.definitions import Definitions
 from proxy.http.media_type import media_type
 

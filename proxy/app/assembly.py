@@ -29,7 +29,7 @@ from proxy.control.definitions import Definitions
 from proxy.control.sync import Sync
 from proxy.handlers.indices import IndicesHandler
 from proxy.http.headers import ADMIN_TOKEN
-from proxy.server.admission import Admission, AdmissionLimits
+from proxy.server.admission import Admission
 from proxy.server.server import ProxyServer
 from proxy.store.store import Store
 from proxy.tasks import Tasks
@@ -72,6 +72,7 @@ async def open_proxy(
             authority=settings.backend_ca,
             kept_timeout=settings.backend_kept_timeout,
             keepalive=settings.backend_keepalive_timeout,
+            max_response=settings.max_response_bytes,
             limits=HeadLimits(line=settings.backend_max_line, fields=settings.backend_max_header),
             via=place.name,
         )
@@ -121,17 +122,12 @@ async def open_proxy(
         await definitions.look()
         tasks.start("follow the store", definitions.follow())
         tasks.start("give memory back", MemoryTrimmer().run())
-        resolver = Resolver(own, changed=place.notices.announcer("names"))
+        resolver = Resolver(
+            own, ttl=settings.names_refresh, changed=place.notices.announcer("names")
+        )
         stack.push_async_callback(resolver.close)
         selector = Selector(registry, resolver, settings.on_conflict)
-        admission = Admission(
-            AdmissionLimits(
-                in_flight=settings.max_in_flight,
-                waiting=settings.max_waiting,
-                seconds=settings.queue_timeout,
-                of_index=settings.index_max_in_flight,
-            )
-        )
+        admission = Admission(settings)
         metrics = Metrics(
             stats, pool.stats, lambda: selector.conflicts, admission, registry.breakers
         )

@@ -73,6 +73,7 @@ def endpoint_handlers(
         dead_letters,
         max_bytes=largest,
         max_bulk_bytes=settings.max_request_bytes,
+        at_once=settings.items_at_once,
         visible=visible,
     )
     reads = GetHandler(relay, selector, executor, visible=visible)

@@ -12,12 +12,9 @@ from multidict import CIMultiDict
 
 from pipelines.jsontext.pieces import loads
 from proxy.http.errors import ErrorResponse, envelope
+from proxy.http.limits import PARSE_INLINE
 from proxy.upstream.client import Upstream, UpstreamRequest
 from proxy.upstream.request_head import HeadTooLargeError
-
-RESPONSE_MAX = 200 * 1024 * 1024
-# Above this, parsing would hold up the event loop for longer than a millisecond or so.
-PARSE_INLINE = 256 * 1024
 
 
 class BackendRefusedError(ErrorResponse):
@@ -63,12 +60,12 @@ class Backend:
         *,
         headers: Mapping[str, str] | None = None,
         retry: bool = False,
-        most: int = RESPONSE_MAX,
+        most: int | None = None,
     ) -> BackendResponse:
         """One call. `headers` (the caller's credentials) replace the proxy's own, if given.
 
         `target` is the raw path and query. Raises the errors of `Upstream.send`, and
-        `UpstreamTooLarge` for a response of more than `most` bytes.
+        `UpstreamTooLarge` for a response of more than `most` bytes (max_response_bytes).
         """
         sent = CIMultiDict(self._own if headers is None else headers)
         sent["Accept"] = "application/json"

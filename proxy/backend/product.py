@@ -9,6 +9,7 @@ from typing import Final, Literal
 import orjson
 import structlog
 
+from proxy.backend.limits import PRODUCT_MAX
 from proxy.http.headers import Headers
 from proxy.protocol.elastic_client import PRODUCT_HEADER
 from proxy.upstream.client import Upstream, UpstreamRequest
@@ -21,7 +22,6 @@ Distribution = Literal["opensearch", "elasticsearch", "unknown"]
 # A cluster changes its product in an upgrade only; a look every so often costs nothing.
 FRESH_SECONDS: Final = 300.0
 RETRY_SECONDS: Final = 1.0
-_RESPONSE_LIMIT: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class BackendInfo:
         )
         try:
             with await self._upstream.send(request) as response:
-                body = await response.read(_RESPONSE_LIMIT)
+                body = await response.read(PRODUCT_MAX)
                 product = product_of(response.status, response.headers, body)
         except UpstreamError as exc:
             _log.info("backend product not known yet", reason=str(exc))

@@ -15,13 +15,12 @@ from urllib.parse import quote
 import structlog
 
 from proxy.backend.client import Backend, BackendRefusedError
+from proxy.backend.limits import REMEMBERED_NAMES
 from proxy.backend.name_batches import NameQueue
 from proxy.tasks import Tasks
 from proxy.upstream.errors import UpstreamError
 
 ALL = "_all"
-TTL_SECONDS = 5.0
-CACHE_SIZE = 2000
 # A name that is used in this last part of its time is asked for again.
 _AHEAD = 0.4
 
@@ -60,7 +59,7 @@ class Resolver:
         self,
         backend: Backend,
         *,
-        ttl: float = TTL_SECONDS,
+        ttl: float,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self._backend = backend
@@ -151,7 +150,7 @@ class Resolver:
                 del self._asking[key]
 
     def _keep(self, key: Key, resolved: tuple[Concrete, ...]) -> None:
-        if key not in self._cache and len(self._cache) >= CACHE_SIZE:
+        if key not in self._cache and len(self._cache) >= REMEMBERED_NAMES:
             self._cache.popitem(last=False)
         self._cache[key] = (time.monotonic() + self._ttl, resolved)
 

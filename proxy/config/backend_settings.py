@@ -9,6 +9,7 @@ from typing import Final, Literal
 from proxy.config.option import setting
 
 _KB: Final = 1024
+_MB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,15 @@ class BackendSettings:
         "larger ones are refused with 431.",
         minimum=_KB,
         maximum=128 * _KB,
+    )
+    max_response_bytes: int = setting(
+        "bytes",
+        200 * _MB,
+        "Largest response of the backend that is read whole, as to a bulk, or to a call of the "
+        "proxy's own; a larger one is a 502. What passes has no limit, what a result pipeline sees "
+        "`max_transform_bytes`.",
+        minimum=_MB,
+        maximum=2048 * _MB,
     )
     backend_connections: int = setting(
         "count", 256, "Connections held to one backend node at most.", minimum=1, maximum=16384

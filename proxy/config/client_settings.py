@@ -69,14 +69,14 @@ class ClientSettings:
     write_timeout: float = setting(
         "seconds",
         60.0,
-        "Seconds in which a client takes nothing of its answer before its connection is closed.",
+        "Seconds in which a client takes nothing of its response before its connection is closed.",
         minimum=0.1,
         maximum=3600,
     )
     client_min_rate: int = setting(
         "bytes",
         500,
-        "Bytes a second a client has to manage, sending a body (else 408) or taking an answer "
+        "Bytes a second a client has to manage, sending a body (else 408) or taking a response "
         "(else its connection is closed); 0 sets no limit.",
         minimum=0,
         maximum=_MB,

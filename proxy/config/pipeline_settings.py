@@ -22,6 +22,22 @@ class PipelineSettings:
         minimum=_KB,
         maximum=100 * _MB,
     )
+    items_at_once: int = setting(
+        "count",
+        8,
+        "Items of one bulk that are worked on at once; more take sandboxes from the requests of "
+        "others.",
+        minimum=1,
+        maximum=256,
+    )
+    names_refresh: float = setting(
+        "seconds",
+        5.0,
+        "Seconds for which is known what the name of an index means; changes made through the "
+        "proxy are seen at once.",
+        minimum=0.1,
+        maximum=300,
+    )
     on_conflict: Literal["off", "chain", "error"] = setting(
         "choice",
         "off",

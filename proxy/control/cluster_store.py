@@ -12,6 +12,7 @@ from urllib.parse import quote
 import orjson
 
 from proxy.backend.client import Backend, BackendRefusedError, BackendResponse
+from proxy.control.limits import BODY_MAX, PAGE, PIECE_BYTES, PIECE_RECORDS, STAMPS
 from proxy.control.numbered import Fingerprint, find_changes
 from proxy.protocol.reserved import INDEX
 from proxy.store.errors import (
@@ -25,14 +26,6 @@ from proxy.store.records import HEAD, Entry, Key, Stamp, head_of, read_entry
 from proxy.store.store import Body, Changes, Credentials, Point
 from proxy.upstream.errors import UpstreamBusy, UpstreamError, UpstreamTimeout, UpstreamTooLarge
 
-PAGE: Final = 500
-"""Entries that are read at once."""
-STAMPS: Final = 10_000
-PIECE_BYTES: Final = 8 * 1024 * 1024
-"""Bodies are read in pieces of about so much, a larger one by itself."""
-PIECE_RECORDS: Final = 200
-BODY_MAX: Final = 64 * 1024 * 1024
-"""What can be read of one record; what this proxy writes is far smaller."""
 _UNKNOWN_SIZES: Final = {"udf": PIECE_BYTES, "pipeline": 64 * 1024}
 
 _PROPERTIES = {

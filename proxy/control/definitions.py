@@ -18,7 +18,8 @@ from pipelines.wasm import Package
 from pipelines.wasm.pool import SandboxPool
 from proxy.control.followed import Followed
 from proxy.control.inspection import Inspected, Inspector
-from proxy.control.reading import LARGE, Reading
+from proxy.control.limits import LARGE
+from proxy.control.reading import Reading
 from proxy.store.errors import StoreConflict, StoreFull
 from proxy.store.records import Entry, Key, Kind
 from proxy.store.store import Credentials, Store

@@ -18,13 +18,10 @@ from pipelines.execution.executor import CompiledPipeline
 from pipelines.registry import Registry, udfs_of
 from pipelines.stages import KINDS
 from pipelines.wasm import Package
+from proxy.control.limits import LARGE, TURN_SECONDS
 from proxy.store.records import Entry
 from proxy.store.store import Body, Store
 
-LARGE: Final = 64 * 1024
-"""A body of more bytes is worked on in a thread."""
-TURN_SECONDS: Final = 0.002
-"""How long the event loop is worked on before others get their turn."""
 _PHASES: Final = ("query", "document", "result")
 
 

@@ -13,11 +13,11 @@ from typing import Any, Final, Literal, cast
 import cbor2
 
 from pipelines.jsontext.json_text import parse, write
-from proxy.formats.yaml import DEPTH_MAX, YamlError, read_yaml, write_yaml, written_float
+from proxy.formats.limits import BIGNUM_MAX, DEPTH_MAX
+from proxy.formats.yaml import YamlError, read_yaml, write_yaml, written_float
 
 Format = Literal["json", "yaml", "cbor", "smile"]
 
-_BIGNUM_MAX: Final = 1024
 _TYPE: Final = re.compile(
     r"application/(?:vnd\.(?:elasticsearch|opensearch)\+)?(json|x-ndjson|yaml|cbor|smile|\*)"
     r"(?=\s*(?:;|$))",
@@ -108,8 +108,8 @@ def _refuse(*_: object) -> Any:
 
 def _bignum(data: Any, _: bool) -> int:
     # Made into a decimal or text, it costs the square of its length.
-    if not isinstance(data, bytes) or len(data) > _BIGNUM_MAX:
-        raise FormatError(f"the CBOR body has a number of more than {_BIGNUM_MAX} bytes")
+    if not isinstance(data, bytes) or len(data) > BIGNUM_MAX:
+        raise FormatError(f"the CBOR body has a number of more than {BIGNUM_MAX} bytes")
     return int.from_bytes(data, "big")
 
 

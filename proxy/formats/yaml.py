@@ -9,8 +9,8 @@ from typing import Any, Final
 import yaml
 from yaml.constructor import ConstructorError
 
-YAML_MAX: Final = 1024 * 1024
-DEPTH_MAX: Final = 200
+from proxy.formats.limits import DEPTH_MAX, YAML_MAX
+
 YamlError = yaml.YAMLError
 
 _TRUTHS: Final = ("true", "false", "yes", "no", "on", "off")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from proxy.handlers.dead_letter import DeadLetters
 from proxy.handlers.document import item_error, item_response, noop, pipeline_left
 from proxy.handlers.update import Updates
 from proxy.http.errors import ErrorResponse
+from proxy.http.limits import PARSE_INLINE
 from proxy.protocol.bulk_body import (
     BulkGroup,
     BulkItem,
@@ -28,10 +28,12 @@ from proxy.protocol.bulk_body import (
     grouped,
     read_bulk,
 )
-from proxy.protocol.bulk_unread import NAMES_MAX, check_store, indices_in, names_pipeline
-from proxy.protocol.store_guard import INLINE, check_names
+from proxy.protocol.bulk_unread import check_store, indices_in, names_pipeline
+from proxy.protocol.limits import NAMES_MAX
+from proxy.protocol.store_guard import check_names
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
+from proxy.tasks import for_each
 from proxy.traffic.naming import Asked
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import (
@@ -45,9 +47,6 @@ from proxy.traffic.request_body import (
 from proxy.traffic.runs import RunFailedError, Runs
 from proxy.traffic.selection import Chosen, Selector
 from proxy.upstream.errors import UpstreamError
-
-# Of one bulk that is under way at once; more would only wait for the same sandboxes.
-CONCURRENCY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +81,7 @@ class BulkHandler:
         *,
         max_bytes: int,
         max_bulk_bytes: int,
+        at_once: int,
         visible: frozenset[str],
     ) -> None:
         self._relay = relay
@@ -93,6 +93,7 @@ class BulkHandler:
         self._dead_letters = dead_letters
         self._max_bytes = max_bytes
         self._max_bulk_bytes = max_bulk_bytes
+        self._at_once = at_once
         self._visible = visible
 
     async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
@@ -121,7 +122,7 @@ class BulkHandler:
             return True
         if not self._selector.has_document_pipelines:
             return False
-        if len(body) <= INLINE:
+        if len(body) <= PARSE_INLINE:
             return names_pipeline(body)
         return await asyncio.to_thread(names_pipeline, body)
 
@@ -193,13 +194,12 @@ class BulkHandler:
                 done, members.whole, chosen, index=index, headers=headers, runs=runs
             )
             alone += [(place, index, chosen) for place in (*left, *members.updates)]
-        waiting = iter(alone)
 
-        async def work() -> None:
-            for place, index, chosen in waiting:
-                done[place] = await self._run_item(done[place], index, chosen, exchange, runs)
+        async def run(item: tuple[int, str, Chosen]) -> None:
+            place, index, chosen = item
+            done[place] = await self._run_item(done[place], index, chosen, exchange, runs)
 
-        await _at_once(work, len(alone))
+        await for_each(alone, run, at_once=self._at_once, name="bulk item")
         return done
 
     async def _choose(
@@ -214,30 +214,29 @@ class BulkHandler:
         answered.
         """
         found: dict[tuple[str, str | None], Chosen] = dict.fromkeys(bulk.groups, ())
-        waiting = iter(bulk.groups.items())
 
-        async def work() -> None:
-            for (index, own), members in waiting:
-                places = members.places
-                try:
-                    warnings: list[str] = []
-                    chosen, rest = await self._selector.for_document(
-                        index, asked if own is None else own, header, warnings
-                    )
-                    runs.warnings.extend(warnings)
-                    found[index, own] = chosen
-                    if own is not None and rest != own:
-                        for place in places:
-                            done[place] = done[place].without_pipeline(rest)
-                    for place in members.unread:
-                        done[place] = await self._left_out(done[place], index, chosen, runs)
-                except (ErrorResponse, PipelineError, UpstreamError) as error:
-                    response = item_response(error, runs.request_id)
+        async def choose(group: tuple[tuple[str, str | None], BulkGroup]) -> None:
+            (index, own), members = group
+            places = members.places
+            try:
+                warnings: list[str] = []
+                chosen, rest = await self._selector.for_document(
+                    index, asked if own is None else own, header, warnings
+                )
+                runs.warnings.extend(warnings)
+                found[index, own] = chosen
+                if own is not None and rest != own:
                     for place in places:
-                        item = done[place]
-                        done[place] = item.with_response(item_error(index, item.id, response))
+                        done[place] = done[place].without_pipeline(rest)
+                for place in members.unread:
+                    done[place] = await self._left_out(done[place], index, chosen, runs)
+            except (ErrorResponse, PipelineError, UpstreamError) as error:
+                response = item_response(error, runs.request_id)
+                for place in places:
+                    item = done[place]
+                    done[place] = item.with_response(item_error(index, item.id, response))
 
-        await _at_once(work, len(bulk.groups))
+        await for_each(bulk.groups.items(), choose, at_once=self._at_once, name="bulk group")
         return [(key[0], bulk.groups[key], chosen) for key, chosen in found.items() if chosen]
 
     async def _left_out(self, item: BulkItem, index: str, chosen: Chosen, runs: Runs) -> BulkItem:
@@ -319,16 +318,6 @@ class BulkHandler:
 
     def _runs(self, exchange: Exchange, index: str) -> Runs:
         return Runs.of(exchange, self._executor, index=index, visible=self._visible)
-
-
-async def _at_once(work: Callable[[], Coroutine[None, None, None]], count: int) -> None:
-    """Have `count` things done by as many workers as may be under way at once."""
-    if count == 1:
-        await work()
-        return
-    async with asyncio.TaskGroup() as group:
-        for number in range(min(CONCURRENCY, count)):
-            group.create_task(work(), name=f"bulk worker {number}")
 
 
 def _parse(item: BulkItem, limit: int) -> Payload:

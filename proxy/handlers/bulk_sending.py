@@ -18,7 +18,6 @@ from proxy.traffic.request_body import new_body_headers
 from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
 
-RESPONSE_MAX: Final = 200 * 1024 * 1024
 # More items are put together off the event loop.
 WRITE_INLINE: Final = 5_000
 NO_REQUESTS: Final = b"no requests added"
@@ -63,7 +62,7 @@ class BulkSending:
             with await self._relay.send(
                 exchange, target=asked.after(target.path), headers=headers, body=b"\n"
             ) as response:
-                raw = await response.read(RESPONSE_MAX)
+                raw = await response.read()
                 if NO_REQUESTS not in raw:
                     return await form.respond(exchange, response, raw, runs.response_headers())
             alone = merge_response(done, '{"took":0,"errors":false,"items":[]}')
@@ -73,7 +72,7 @@ class BulkSending:
         with await self._relay.send(
             exchange, target=asked.after(target.path), headers=headers, body=sent
         ) as response:
-            raw = await response.read(RESPONSE_MAX)
+            raw = await response.read()
             merged: str | bytes = raw
             if response.status == 200:
                 merged = await asyncio.to_thread(_merged, done, raw)

@@ -35,6 +35,7 @@ from proxy.server.admin_token import check_token
 from proxy.server.errors import response_for
 from proxy.server.exchange import Exchange
 from proxy.store.errors import StoreError
+from proxy.traffic.limits import SMALL_BODY_MAX
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import (
     credentials_of,
@@ -46,7 +47,6 @@ from proxy.traffic.request_body import (
 from proxy.traffic.response_format import ResponseForm
 from proxy.upstream.errors import UpstreamError
 
-BODY_MAX = 16 * 1024 * 1024
 # Without this, in any spelling, there is no setting of ours in a body.
 _SIGNS = (b"_pipeline", b"index_patterns", b"template", b"\\u")
 _REMOVES = (b"remove_index", b"\\u")
@@ -178,7 +178,7 @@ class IndicesHandler:
             exchange.headers.get("Content-Type", "")
         )
         concerned = not plain or any(sign in raw for sign in _SIGNS)
-        if concerned and len(raw) <= BODY_MAX:
+        if concerned and len(raw) <= SMALL_BODY_MAX:
             body = await self._json(exchange)
             for member in ("index_patterns", "template"):
                 check_patterns((body or {}).get(member))
@@ -298,10 +298,10 @@ class IndicesHandler:
         if not exchange.has_body:
             return None
         try:
-            body = await read_json_body(exchange, BODY_MAX)
+            body = await read_json_body(exchange, SMALL_BODY_MAX)
             return (await parse(body, "body of settings")).data if body else None
         except ErrorResponse:
-            raw = await inflated(exchange, BODY_MAX)
+            raw = await inflated(exchange, SMALL_BODY_MAX)
             if b"_pipeline" in raw and any(p.name.encode() in raw for p in self._registry.all()):
                 raise
             return None

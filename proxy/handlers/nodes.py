@@ -22,14 +22,12 @@ from proxy.formats.convert import format_of, from_json, to_json
 from proxy.http.encoding import accepts_gzip, deflate, inflate
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import request_headers
+from proxy.http.limits import PARSE_INLINE
 from proxy.http.media_type import is_json
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
-from proxy.traffic.request_body import PARSE_INLINE
 
-# The responses of some thousand nodes.
-NODES_MAX: Final = 100 * 1024 * 1024
 # What a cluster tells of its nodes beside their addresses.
 _STATISTICS: Final = frozenset({"stats", "usage", "hot_threads", "hotthreads"})
 # The names of the column of `_cat/nodes`.
@@ -81,13 +79,14 @@ class NodesHandler:
         with await self._relay.send(exchange, headers=headers, body=body) as response:
             if response.status != 200:
                 return await self._relay.respond(exchange, response)
-            raw = await response.read(NODES_MAX)
+            raw = await response.read()
             rewrite = _Rewrite(
                 response.headers.get("Content-Type", ""),
                 response.headers.get("Content-Encoding", ""),
                 change,
                 named,
                 self._public or reached_at(exchange.headers, exchange.socket),
+                response.largest,
             )
             if len(raw) > PARSE_INLINE:
                 new = await asyncio.to_thread(rewrite.changed, raw)
@@ -98,20 +97,24 @@ class NodesHandler:
 
 @dataclass(frozen=True, slots=True)
 class _Rewrite:
-    """How a response is told: its type and coding, and what is changed in it to `address`."""
+    """How a response is told: its type and coding, and what is changed in it to `address`.
+
+    `largest` are the bytes that it may have once it is inflated.
+    """
 
     kind: str
     coding: str
     change: Callable[[str, str], str]
     named: re.Pattern[bytes]
     address: str
+    largest: int
 
     def changed(self, raw: bytes) -> bytes:
         """The response with its addresses changed; one that has none is the very same bytes.
 
         Raises `ErrorResponse` (406) for one that has some and cannot be read here.
         """
-        plain = inflate(raw, self.coding, NODES_MAX)
+        plain = inflate(raw, self.coding, self.largest)
         try:
             new = self._changed(plain)
         except ValueError:

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from pipelines.jsontext.slices import Slice, elements, member, replaced
-from proxy.handlers.scroll import BODY_MAX, ID_MEMBERS, RESPONSE_MAX, ScrollHandler, is_text
+from proxy.handlers.scroll import BODY_MAX, ID_MEMBERS, ScrollHandler, is_text
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
 from proxy.http.media_type import is_json
@@ -58,7 +58,7 @@ class PointInTimeHandler:
         ) as response:
             if not is_json(response.headers.get("Content-Type", "")):
                 return await self._relay.respond(exchange, response)
-            raw = await response.read(RESPONSE_MAX)
+            raw = await response.read()
             if response.status != 200:
                 return await form.respond(exchange, response, raw)
             memory = Memory(names=target.names)
@@ -124,7 +124,7 @@ class PointInTimeHandler:
         with await self._relay.send(
             exchange, target=query.after(target.path), headers=headers, body=body
         ) as response:
-            raw = await response.read(RESPONSE_MAX)
+            raw = await response.read()
             if response.status == 200 and is_json(response.headers.get("Content-Type", "")):
                 raw = _with_ids(raw.decode(), find).encode()
             if form.is_plain and not form.gzip:

@@ -22,7 +22,6 @@ from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import credentials_of
 from proxy.traffic.response_format import ResponseForm
 
-RESPONSE_MAX = 100 * 1024 * 1024
 # What the backend calls the indices behind a data stream.
 _BACKING = ".ds-"
 
@@ -56,7 +55,7 @@ class ShownSettings:
             readable = is_json(response.headers.get("Content-Type", ""))
             if form.is_plain and (response.status != 200 or not readable):
                 return await self._relay.respond(exchange, response)
-            raw = await response.read(RESPONSE_MAX)
+            raw = await response.read()
         body: str | bytes = raw
         if response.status == 200 and readable:
             shown = orjson.loads(raw)

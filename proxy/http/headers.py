@@ -11,6 +11,8 @@ from typing import Final, Generic, TypeVar
 
 from multidict import CIMultiDict
 
+from proxy.http.limits import REMEMBERED_BYTES, REMEMBERED_FIELDS, REMEMBERED_HEADS
+
 _T = TypeVar("_T")
 
 Headers = CIMultiDict[str]
@@ -30,9 +32,6 @@ _HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-_FEW: Final = 16
-_SHORT: Final = 4096
-_REMEMBERED: Final = 512
 ADMIN_TOKEN: Final = "Querymill-Admin-Token"
 """The field with the token of administration, which is for this proxy alone."""
 NAMES_PIPELINES: Final = "Querymill-Pipeline"
@@ -113,10 +112,10 @@ class FieldsMemory(Generic[_T]):
     def keep(self, key: tuple[Fields, *tuple[Hashable, ...]], value: _T) -> _T:
         """Remember `value`, if that is worth it, and return it."""
         fields = key[0]
-        if isinstance(fields, tuple) and len(fields) <= _FEW:
-            if sum([len(name) + len(text) for name, text in fields]) > _SHORT:
+        if isinstance(fields, tuple) and len(fields) <= REMEMBERED_FIELDS:
+            if sum([len(name) + len(text) for name, text in fields]) > REMEMBERED_BYTES:
                 return value
-            if len(self._kept) >= _REMEMBERED:
+            if len(self._kept) >= REMEMBERED_HEADS:
                 self._kept.clear()
             self._kept[key] = value
         return value

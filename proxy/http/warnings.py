@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-FIELDS_MAX: Final = 10
-BYTES_MAX: Final = 2048
-"""Of all fields with their names: clients refuse responses whose heads are large."""
-TEXT_MAX: Final = 400
+from proxy.http.limits import WARNING_BYTES_MAX, WARNING_FIELDS_MAX, WARNING_TEXT_MAX
 
 _NAME: Final = "Warning"
 # What stands around a text on the wire, with the name and the line's end.
@@ -45,16 +42,16 @@ class Warnings:
         self._more += other._more
 
     def fields(self) -> list[tuple[str, str]]:
-        """At most `FIELDS_MAX` fields, of `BYTES_MAX` in all; the last counts what is left out."""
+        """The fields, within the limits; the last counts what is left out."""
         reported = [_reported(text, times) for text, times in self._counts.items()]
-        if self._more or len(reported) > FIELDS_MAX or _size(reported) > BYTES_MAX:
+        if self._more or len(reported) > WARNING_FIELDS_MAX or _size(reported) > WARNING_BYTES_MAX:
             reported = self._shortened(reported)
         return [(_NAME, f'299 querymill "{text}"') for text in reported]
 
     def _shortened(self, reported: list[str]) -> list[str]:
         every = sum(self._counts.values()) + self._more
-        kept = reported[: FIELDS_MAX - 1]
-        while kept and _size([*kept, _rest(every)]) > BYTES_MAX:
+        kept = reported[: WARNING_FIELDS_MAX - 1]
+        while kept and _size([*kept, _rest(every)]) > WARNING_BYTES_MAX:
             kept.pop()
         of_kept = list(self._counts.values())[: len(kept)]
         return [*kept, _rest(every - sum(of_kept))]
@@ -62,7 +59,7 @@ class Warnings:
     def _count(self, text: str, times: int) -> None:
         if text in self._counts:
             self._counts[text] += times
-        elif len(self._counts) < FIELDS_MAX:
+        elif len(self._counts) < WARNING_FIELDS_MAX:
             self._counts[text] = times
         else:
             self._more += times
@@ -81,10 +78,10 @@ def _size(reported: Iterable[str]) -> int:
 
 
 def _quotable(text: str) -> str:
-    """A quoted-string's content (RFC 9110, 5.6.4) of printable ASCII, cut to `TEXT_MAX`."""
+    """A quoted-string's content (RFC 9110, 5.6.4) of printable ASCII, cut to `WARNING_TEXT_MAX`."""
     # Cut first: what is told of a failed UDF may be long.
-    plain = " ".join(text[: 2 * TEXT_MAX].split())
-    if len(plain) > TEXT_MAX:
-        plain = plain[: TEXT_MAX - 3] + "..."
+    plain = " ".join(text[: 2 * WARNING_TEXT_MAX].split())
+    if len(plain) > WARNING_TEXT_MAX:
+        plain = plain[: WARNING_TEXT_MAX - 3] + "..."
     plain = "".join(c if 32 <= ord(c) < 127 else "?" for c in plain)
     return plain.replace("\\", "/").replace('"', "'")

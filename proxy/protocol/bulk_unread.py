@@ -7,14 +7,11 @@ from typing import Final
 
 from proxy.formats.convert import format_of
 from proxy.protocol.lenient_json import decoded, is_whole, may_hold
+from proxy.protocol.limits import TEXTS_MAX
 from proxy.protocol.members import WINDOW, texts_under
 from proxy.protocol.store_guard import check_bulk, check_unread
 
-NAMES_MAX: Final = 100
-"""Of indices that are asked for at once."""
 _WORD: Final = b"pipeline"
-# Of those that are looked through for different ones.
-_TEXTS_MAX: Final = 100_000
 
 
 def names_pipeline(body: bytes) -> bool:
@@ -38,5 +35,5 @@ def check_store(body: bytes, content_type: str) -> None:
 def indices_in(body: bytes, names: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The indices that lines could be for, however they are read; `names` are those of the URL."""
     found = texts_under(decoded(body), frozenset({"_index"}))
-    distinct = dict.fromkeys(islice(found, _TEXTS_MAX))
+    distinct = dict.fromkeys(islice(found, TEXTS_MAX))
     return (*filter(is_whole, distinct), *names)

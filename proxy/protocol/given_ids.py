@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
 
+from proxy.protocol.limits import REMEMBERED_IDS
 from proxy.protocol.resume_id import Cursors, Memory
-
-# Some MB. The backend closes points in time that are not used, and allows a few hundred at once.
-REMEMBERED_MAX: Final = 10_000
 
 
 class GivenIds:
@@ -17,7 +14,7 @@ class GivenIds:
     An id is the same whenever it is made, so that its text need not be kept. Lives with a worker.
     """
 
-    def __init__(self, cursors: Cursors, limit: int = REMEMBERED_MAX) -> None:
+    def __init__(self, cursors: Cursors, limit: int = REMEMBERED_IDS) -> None:
         self._cursors = cursors
         self._limit = limit
         self._memories: dict[bytes, Memory] = {}

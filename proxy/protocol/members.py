@@ -19,7 +19,7 @@ WINDOW: Final = 1024 * 1024
 _DEEPER: Final = {"{": 1, "[": 1, "}": -1, "]": -1}
 # A key of letters, some of which are escapes; names are not longer.
 _KEY: Final = re.compile(r'"(?:[a-z_]|\\u[0-9a-fA-F]{4}){1,16}"')
-_KEY_MAX: Final = 6 * 16
+_KEY_LENGTH: Final = 6 * 16
 
 
 def first_text(text: str) -> str | None:
@@ -69,7 +69,7 @@ def _escaped_keys(text: str, wanted: frozenset[str]) -> Iterator[tuple[int, int]
     end = 0
     for at in _found(text, "\\u"):
         # Quotes in strings are escaped, so that the one before begins this string.
-        begin = text.rfind('"', max(end, at - _KEY_MAX), at)
+        begin = text.rfind('"', max(end, at - _KEY_LENGTH), at)
         if begin >= 0 and (key := _KEY.match(text, begin)) and _string(key[0]) in wanted:
             end = key.end()
             yield key.span()

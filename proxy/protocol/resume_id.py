@@ -18,13 +18,10 @@ from typing import Any
 import orjson
 
 from proxy.http.errors import ErrorResponse
+from proxy.protocol.limits import CURSOR_MAX as CURSOR_MAX
+from proxy.protocol.limits import PACKED_MAX, UNPACKED_MAX
 
 PREFIX = "qm1."
-CURSOR_MAX = 48 * 1024
-"""Of an id, for one in a request line has to be taken here."""
-# More is not compressed to see whether it fits: that would hold up the event loop.
-_PACKED_MAX = 256 * 1024
-_UNPACKED_MAX = 1024 * 1024
 # What an id can leave out, the largest first, and what it says then.
 _LEFT_OUT: dict[str, Any] = {"request": "{}", "state": {}, "metadata": {}}
 
@@ -69,7 +66,7 @@ class Cursors:
 
     def _fits(self, memory: Memory, limit: int) -> bool:
         size = len(orjson.dumps(asdict(memory)))
-        return size <= _PACKED_MAX and len(self.wrap("", memory)) <= limit
+        return size <= PACKED_MAX and len(self.wrap("", memory)) <= limit
 
     def unwrap(self, client_id: str) -> tuple[str, Memory | None]:
         """The backend's id and what was remembered; None for an id that is the backend's own.
@@ -102,7 +99,7 @@ def _unpack(body: str) -> Memory:
     """What `wrap` put there. An id that another version made may hold something else."""
     try:
         packed = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
-        values = orjson.loads(zlib.decompressobj().decompress(packed, _UNPACKED_MAX))
+        values = orjson.loads(zlib.decompressobj().decompress(packed, UNPACKED_MAX))
         return Memory(
             names=_texts(values["names"]),
             result=tuple((name, version) for name, version in map(_texts, values["result"])),

@@ -8,20 +8,21 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from proxy.http.encoding import split_lines
+from proxy.http.limits import PARSE_INLINE
 from proxy.protocol.lenient_json import decoded
 from proxy.protocol.members import WINDOW, first_text, texts_under
 from proxy.protocol.reach import check_name, expands_hidden, narrowed, reaches_store, refusal
 from proxy.protocol.target import Target, with_names
 
 # Members of bodies that hold index names, wherever they stand.
+INLINE: Final = PARSE_INLINE
 INDEX_MEMBERS: Final = frozenset({"index", "indices", "_index", "index_pattern"})
-INLINE: Final = 256 * 1024
 # What spells a name another way: escapes, the zeroes of UTF-16 and UTF-32, too many bytes of UTF-8.
 _SPELLINGS: Final = (b"\\u", b"\0", b"\xc0", b"\xc1")
 _OVERLONG: Final = re.compile(rb"\xe0[\x80-\x9f]")
 # Without one of these a body cannot name the store: its name, patterns, date math.
 _SIGNS: Final = (b"querymill", b"*", b"<", *_SPELLINGS)
-_SIGN_MAX: Final = 16
+_SIGN_LENGTH: Final = 16
 _SHORT: Final = 4096
 # In a format that is not read: its name, date math that can make it, what makes patterns reach it.
 _UNREAD: Final = re.compile(rb"querymill|<[^<>]*[\\{][^<>]*>|xpand")
@@ -84,7 +85,7 @@ def check_body(body: bytes) -> None:
 
 async def check_body_of(body: bytes) -> None:
     """The same, off the event loop where the body is large."""
-    if len(body) > INLINE:
+    if len(body) > PARSE_INLINE:
         await asyncio.to_thread(check_body, body)
     else:
         check_body(body)
@@ -134,7 +135,7 @@ def format_can_name_store(body: bytes) -> bool:
 def _has_sign(body: bytes, signs: tuple[bytes, ...]) -> bool:
     for begin in range(0, len(body), WINDOW):
         # No single step takes long, so that other threads go on.
-        window = body[begin : begin + WINDOW + _SIGN_MAX] if len(body) > WINDOW else body
+        window = body[begin : begin + WINDOW + _SIGN_LENGTH] if len(body) > WINDOW else body
         # Not by any(): for a small body its generator costs more than the rest.
         for sign in signs:
             if sign in window:

@@ -10,6 +10,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from proxy.config.client_settings import ClientSettings
 from proxy.http.errors import ErrorResponse
 
 Reason = Literal["queue_full", "queue_timeout", "index"]
@@ -18,19 +19,6 @@ REASONS: Final[tuple[Reason, ...]] = ("queue_full", "queue_timeout", "index")
 
 _RETRY: Final = {"Retry-After": "1"}
 _SHOWN_NAME: Final = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdmissionLimits:
-    """`in_flight` are answered at once, `waiting` wait at most `seconds` for their turn.
-
-    Of one index expression `of_index` are answered at once, and as many wait; 0 sets no limit.
-    """
-
-    in_flight: int = 512
-    waiting: int = 512
-    seconds: float = 1.0
-    of_index: int = 0
 
 
 class OverloadedError(ErrorResponse):
@@ -56,12 +44,12 @@ class Admission:
     same names. `refused` counts by reason since the start.
     """
 
-    def __init__(self, limits: AdmissionLimits) -> None:
+    def __init__(self, limits: ClientSettings) -> None:
         self.in_flight = 0
         self.refused: Counter[str] = Counter()
         self._limits = limits
-        self._max_in_flight = limits.in_flight
-        self._by_index = limits.of_index > 0
+        self._max_in_flight = limits.max_in_flight
+        self._by_index = limits.index_max_in_flight > 0
         # Names that are not being answered, or waited for, have no entry.
         self._going: dict[str, int] = {}
         self._awaited: dict[str, int] = {}
@@ -98,7 +86,7 @@ class Admission:
         waiter = _Waiter(wanted, loop.create_future())
         self._queue[waiter] = None
         _add(self._awaited, wanted)
-        timer = loop.call_later(self._limits.seconds, self._dismiss, waiter, False)
+        timer = loop.call_later(self._limits.queue_timeout, self._dismiss, waiter, False)
         try:
             admitted = await waiter.turn
         except BaseException:
@@ -113,7 +101,7 @@ class Admission:
         if not admitted:
             raise self._refusal(
                 "queue_timeout",
-                f"the request waited {self._limits.seconds:g} s for its turn (queue_timeout)",
+                f"the request waited {self._limits.queue_timeout:g} s for its turn (queue_timeout)",
             )
 
     def leave(self, names: tuple[str, ...]) -> None:
@@ -147,20 +135,20 @@ class Admission:
 
     def _fits(self, names: frozenset[str]) -> bool:
         for name in names:  # noqa: SIM110 - the generator of all() costs more than the rest
-            if self._going.get(name, 0) >= self._limits.of_index:
+            if self._going.get(name, 0) >= self._limits.index_max_in_flight:
                 return False
         return True
 
     def _check_room(self, names: frozenset[str]) -> None:
         for name in names:
             awaited = self._awaited.get(name, 0)
-            if awaited >= self._limits.of_index:
+            if awaited >= self._limits.index_max_in_flight:
                 raise self._refusal(
                     "index",
                     f"{awaited} requests to [{name[:_SHOWN_NAME]}] wait for their turn "
                     "already (index_max_in_flight)",
                 )
-        if len(self._queue) >= self._limits.waiting:
+        if len(self._queue) >= self._limits.max_waiting:
             raise self._refusal(
                 "queue_full",
                 f"{self.in_flight} requests are being answered and {len(self._queue)} wait for "

@@ -11,9 +11,12 @@ import structlog
 from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage, StreamWriter
 
+from proxy.config.client_settings import ClientSettings
+from proxy.http.limits import READ_BUFFER
 from proxy.server.exchange import first_line, refusal
-from proxy.server.head_limits import LARGE, LATE, MAX_FIELD, MAX_FIELDS, MAX_HEAD, MAX_LINE, refused
-from proxy.server.pace import Outflow, Patience
+from proxy.server.head_limits import LARGE, LATE, refused
+from proxy.server.limits import MAX_FIELD, MAX_FIELDS, MAX_HEAD, MAX_LINE
+from proxy.server.pace import Outflow
 from proxy.workers.share import Share
 
 _log = structlog.get_logger("proxy.server.connection")
@@ -22,7 +25,6 @@ _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 # How long a client may go on sending behind its last request.
 _PART_SECONDS: Final = 1.0
-_READ_BUFFER: Final = 64 * 1024
 _HEAD_END: Final = b"\r\n\r\n"
 _LENGTHS: Final = (b"Content-Length: ", b"content-length: ")
 
@@ -37,14 +39,14 @@ class ClientConnection(web.RequestHandler):
     __slots__ = ("_begun", "_ends", "_header_timeout", "_outflow", "_payload", "_watchdog")
 
     def __init__(
-        self, manager: web.Server, *, header_timeout: float, patience: Patience, **kwargs: Any
+        self, manager: web.Server, *, header_timeout: float, patience: ClientSettings, **kwargs: Any
     ) -> None:
         super().__init__(
             manager,
             max_line_size=MAX_LINE,
             max_field_size=MAX_FIELD,
             max_headers=MAX_FIELDS,
-            read_bufsize=_READ_BUFFER,
+            read_bufsize=READ_BUFFER,
             auto_decompress=False,
             **kwargs,
         )
@@ -342,7 +344,7 @@ class ClientServer(web.Server):
         handler: Any,
         *,
         header_timeout: float,
-        patience: Patience,
+        patience: ClientSettings,
         share: Share,
         **options: Any,
     ) -> None:

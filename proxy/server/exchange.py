@@ -13,16 +13,18 @@ from aiohttp import HttpVersion10, HttpVersion11, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
 
+from proxy.config.client_settings import ClientSettings
 from proxy.http.encoding import BodyTooLargeError
 from proxy.http.errors import ErrorResponse, MalformedRequest, SlowClient
 from proxy.http.headers import Fields, Headers, as_fields
+from proxy.http.limits import JOIN_LIMIT
 from proxy.http.memo import remembered
 from proxy.protocol.elastic_client import vendor_response
 from proxy.protocol.source_parameter import SourceParameter
 from proxy.server.head_facts import head_facts
-from proxy.server.pace import Pace, Patience
+from proxy.server.pace import Pace
 from proxy.server.request_id import REQUEST_ID, request_id
-from proxy.server.response import JOIN_LIMIT, StreamedResponse, WholeResponse
+from proxy.server.response import StreamedResponse, WholeResponse
 
 JSON: Final = "application/json; charset=UTF-8"
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -56,7 +58,7 @@ class Exchange:
         request: web.BaseRequest,
         *,
         max_body: int,
-        patience: Patience,
+        patience: ClientSettings,
         closing: Callable[[web.BaseRequest], bool] = lambda _: False,
     ) -> None:
         self._request = request
@@ -290,7 +292,7 @@ class Exchange:
         """The next piece of a body that still comes. Raises SlowClient."""
         if self._pace is None:
             self._pace = Pace(self._patience)
-        pace, silence = self._pace, self._patience.body
+        pace, silence = self._pace, self._patience.body_timeout
         clock = asyncio.get_running_loop().time
         since = clock()
         try:
@@ -301,8 +303,8 @@ class Exchange:
                 reason = f"no byte of the request body came for {silence:g} s (body_timeout)"
             else:
                 reason = (
-                    f"the request body came with less than {self._patience.rate} bytes a second "
-                    "(client_min_rate)"
+                    "the request body came with less than "
+                    f"{self._patience.client_min_rate} bytes a second (client_min_rate)"
                 )
             raise SlowClient(reason) from exc
         pace.moved(len(chunk), clock() - since)

@@ -9,13 +9,7 @@ from aiohttp.http_exceptions import LineTooLong
 from proxy.http.errors import ErrorResponse, MalformedRequest
 from proxy.server.errors import response_for
 from proxy.server.exchange import JSON, first_line
-
-# The backend has lower limits, which are looked at when a request goes there; these only bound
-# memory. The first two differ, so that an error tells which it is of.
-MAX_LINE: Final = 64 * 1024
-MAX_FIELD: Final = 128 * 1024
-MAX_FIELDS: Final = 1024
-MAX_HEAD: Final = 256 * 1024
+from proxy.server.limits import MAX_FIELD, MAX_FIELDS, MAX_HEAD, MAX_LINE
 
 
 def _last_response(error: ErrorResponse, phrase: str) -> bytes:

@@ -7,24 +7,12 @@ import fcntl
 import struct
 import termios
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from proxy.config.client_settings import ClientSettings
 
 # How much later than allowed a client that takes nothing is noticed, at most.
 _LONGEST_LOOK: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """`body` and `response` are seconds without a byte of the one sent, or of the other taken.
-
-    `rate` are the bytes a second that a client has to manage, 0 any, once `grace` seconds are used.
-    """
-
-    body: float = 60.0
-    response: float = 60.0
-    rate: int = 0
-    grace: float = 20.0
 
 
 class Pace:
@@ -36,10 +24,10 @@ class Pace:
 
     __slots__ = ("_grace", "_rate", "left")
 
-    def __init__(self, patience: Patience) -> None:
-        self._rate = patience.rate
-        self._grace = patience.grace
-        self.left = patience.grace if patience.rate else float("inf")
+    def __init__(self, patience: ClientSettings) -> None:
+        self._rate = patience.client_min_rate
+        self._grace = patience.client_grace
+        self.left = patience.client_grace if patience.client_min_rate else float("inf")
 
     def moved(self, size: int, seconds: float) -> None:
         """`size` bytes came after waiting for `seconds`."""
@@ -53,10 +41,10 @@ class Outflow:
     `give_up` is called, once, with the reason where that takes longer than `patience` has.
     """
 
-    def __init__(self, patience: Patience, give_up: Callable[[str], None]) -> None:
+    def __init__(self, patience: ClientSettings, give_up: Callable[[str], None]) -> None:
         self._patience = patience
         self._give_up = give_up
-        self._period = min(patience.response, patience.grace, 4 * _LONGEST_LOOK) / 4
+        self._period = min(patience.write_timeout, patience.client_grace, 4 * _LONGEST_LOOK) / 4
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, transport: asyncio.Transport) -> None:
@@ -81,10 +69,14 @@ class Outflow:
         self._looked, self._waiting = now, waiting
         if taken:
             self._moved = now
-        if now - self._moved >= self._patience.response:
-            self._give_up(f"nothing was taken for {self._patience.response:g} s (write_timeout)")
+        if now - self._moved >= self._patience.write_timeout:
+            self._give_up(
+                f"nothing was taken for {self._patience.write_timeout:g} s (write_timeout)"
+            )
         elif self._pace.left <= 0:
-            self._give_up(f"less than {self._patience.rate} bytes a second (client_min_rate)")
+            self._give_up(
+                f"less than {self._patience.client_min_rate} bytes a second (client_min_rate)"
+            )
         else:
             self._timer = loop.call_later(self._period, self._look, loop)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from proxy.server.limits import ID_MAX
+
 REQUEST_ID: Final = "Querymill-Request-Id"
-ID_MAX: Final = 128
 
 
 def new_id() -> str:

@@ -9,11 +9,10 @@ from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 from proxy.http.headers import Fields, FieldsMemory, Headers, encode, printable
+from proxy.http.limits import JOIN_LIMIT
 
 # What aiohttp adds where it is missing.
 _ADDED: Final = ("Date", "Server", "Content-Type")
-# Above this, joining head and body costs more than a second write.
-JOIN_LIMIT: Final = 64 * 1024
 
 
 class WholeResponse(web.StreamResponse):

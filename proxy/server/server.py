@@ -19,7 +19,6 @@ from proxy.server.connection import ClientServer, ends_with
 from proxy.server.errors import response_for
 from proxy.server.exchange import Exchange, Handler, refusal
 from proxy.server.listener import Listener, ListenError, listen_on
-from proxy.server.pace import Patience
 from proxy.workers.context import Place
 
 _log = structlog.get_logger("proxy.server.server")
@@ -62,12 +61,6 @@ class ProxyServer:
         place: Place | None = None,
     ) -> None:
         self.settings = settings
-        self._patience = Patience(
-            body=settings.body_timeout,
-            response=settings.write_timeout,
-            rate=settings.client_min_rate,
-            grace=settings.client_grace,
-        )
         self._traffic = traffic
         self._admin = admin
         self._catch_up = catch_up
@@ -137,7 +130,7 @@ class ProxyServer:
             partial(self._handle, route),
             share=self._place.share,
             header_timeout=self.settings.header_timeout,
-            patience=self._patience,
+            patience=self.settings,
             keepalive_timeout=self.settings.keepalive_timeout,
             access_log=None,
             lingering_time=_LINGER_SECONDS,
@@ -174,7 +167,7 @@ class ProxyServer:
             exchange = Exchange(
                 request,
                 max_body=self.settings.max_request_bytes,
-                patience=self._patience,
+                patience=self.settings,
                 closing=self._ends_with,
             )
             if exchange.facts.has_via:

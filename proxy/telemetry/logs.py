@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("proxy.telemetry.logs")
 
-MAX_VALUE: Final = 4096
 # Texts of several lines, which are shown as such.
 _BLOCKS: Final = ("detail", "exception", "stack")
 # What a line takes beside its values.
@@ -37,12 +36,13 @@ def configure(
     stream: TextIO | None = None,
     *,
     limit: LogLimit | None = None,
-    max_value: int = MAX_VALUE,
+    max_value: int = sys.maxsize,
 ) -> None:
     """Send every log line of `level` and above to `stream` (standard error).
 
     `level` is debug, info, warning or error; `format` is json or console. Of each kind of line, but
-    for those of pipelines, so many are written as `limit` says. Called by a command as it starts,
+    for those of pipelines, so many are written as `limit` says; of a value, `max_value` characters.
+    Called by a command as it starts,
     and again where its settings change.
     """
     lines = _Lines(stream or sys.stderr)

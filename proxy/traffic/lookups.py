@@ -18,9 +18,10 @@ from pipelines.context import Phase
 from proxy.formats.convert import FormatError, format_of, to_json
 from proxy.http.encoding import split_lines
 from proxy.http.errors import ErrorResponse
+from proxy.http.limits import PARSE_INLINE
 from proxy.protocol.lenient_json import decoded
 from proxy.protocol.members import texts_beside, texts_under
-from proxy.protocol.store_guard import INLINE, can_name_store, check_names, format_can_name_store
+from proxy.protocol.store_guard import can_name_store, check_names, format_can_name_store
 from proxy.protocol.target import Operation, Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.request_body import UnreadableError, inflated
@@ -71,7 +72,7 @@ class Lookups:
         if exchange.source is not None:
             return False
         body = exchange.at_hand()
-        return body is not None and len(body) <= INLINE and not self._can_look_up(body)
+        return body is not None and len(body) <= PARSE_INLINE and not self._can_look_up(body)
 
     def _can_look_up(self, body: bytes) -> bool:
         """Whether a body can name the store, or, where it matters, any index."""
@@ -83,7 +84,7 @@ class Lookups:
         body = await self._body(exchange)
         if guarded and target.operation in _TEMPLATES:
             body = await self._rendered(exchange, body)
-        if len(body) > INLINE:
+        if len(body) > PARSE_INLINE:
             names = await asyncio.to_thread(self._names, body, target)
         else:
             names = self._names(body, target)

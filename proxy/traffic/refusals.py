@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -24,12 +24,10 @@ from pipelines.jsontext.slices import member, with_member
 from pipelines.payload import Payload
 from proxy.http.encoding import BodyError, inflate
 from proxy.traffic.failed_shards import failed_shards
+from proxy.traffic.limits import WORDS_MAX
 from proxy.traffic.runs import Runs
 from proxy.traffic.selection import Chosen
 from proxy.upstream.client import UpstreamResponse
-
-READ_MAX: Final = 200 * 1024 * 1024
-_WORDS_MAX: Final = 1000
 
 
 def is_refusal(response: Any) -> bool:
@@ -113,13 +111,13 @@ class Attempt:
         if response.status not in self.looked_at:
             return None
         with response:
-            raw = await response.read(READ_MAX)
+            raw = await response.read()
         response.replace(response.status, raw)
         try:
             encoding = response.headers.get("Content-Encoding")
             plain = raw
             if encoding is not None:
-                plain = await asyncio.to_thread(inflate, raw, encoding, READ_MAX)
+                plain = await asyncio.to_thread(inflate, raw, encoding, response.largest)
             data = orjson.loads(plain)
         except (ValueError, BodyError):
             data = None
@@ -143,6 +141,6 @@ def _words(response: Any) -> tuple[str, str]:
             response = response["responses"][0]
         error = response["error"]
         cause = (error.get("root_cause") or [error])[0]
-        return str(cause["type"]), str(cause["reason"])[:_WORDS_MAX]
+        return str(cause["type"]), str(cause["reason"])[:WORDS_MAX]
     except (TypeError, KeyError, IndexError, AttributeError):
-        return "refused", orjson.dumps(response).decode()[:_WORDS_MAX]
+        return "refused", orjson.dumps(response).decode()[:WORDS_MAX]

@@ -18,15 +18,12 @@ from proxy.http.query_string import QueryString
 from proxy.protocol.dialect import Translation, translated_target, translation_of
 from proxy.protocol.elastic_client import plain_media_types, vendor_response
 from proxy.server.exchange import Exchange
+from proxy.traffic.limits import SMALL, TRANSLATED_MAX
 from proxy.upstream.client import Upstream, UpstreamRequest, UpstreamResponse
 from proxy.upstream.errors import UpstreamError
 
 _log = structlog.get_logger("proxy.traffic.relay")
 
-# Up to here a body of known length is read at once and leaves in one write; above it streams.
-SMALL: Final = 64 * 1024
-# What is translated is an id and little else; on thousands of shards that is not small.
-TRANSLATED_MAX: Final = 16 * 1024 * 1024
 
 _READING_POSTS: Final = frozenset(
     {"_search", "_msearch", "_count", "_mget", "_explain", "_field_caps", "_validate"}

@@ -13,12 +13,10 @@ from proxy.formats.convert import FormatError, as_json_type, format_of, to_json
 from proxy.http.encoding import BodyTooLargeError, inflate
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, printable, request_headers
+from proxy.http.limits import PARSE_INLINE as PARSE_INLINE
 from proxy.http.media_type import is_json, is_ndjson
 from proxy.protocol.lenient_json import as_json
 from proxy.server.exchange import Exchange
-
-# Above this, parsing would hold up the event loop for longer than a millisecond or so.
-PARSE_INLINE = 256 * 1024
 
 
 async def inflated(exchange: Exchange, limit: int) -> bytes:

@@ -29,13 +29,10 @@ from proxy.http.headers import Fields, Headers, encode
 from proxy.http.media_type import is_json
 from proxy.http.query_string import QueryString, is_true
 from proxy.server.exchange import Exchange
+from proxy.traffic.limits import FORMAT_INLINE, GZIP_MIN
 from proxy.traffic.relay import Relay
 from proxy.upstream.client import UpstreamResponse
 
-# Below this, gzip saves less than it costs.
-GZIP_MIN: Final = 1024
-# Above this, the work is done off the event loop.
-INLINE: Final = 16 * 1024
 _VENDOR: Final = re.compile(r"vnd\.elasticsearch\+", re.IGNORECASE)
 
 
@@ -161,7 +158,7 @@ class ResponseForm:
         self, exchange: Exchange, body: str | bytes, status: int
     ) -> tuple[bytes, dict[str, str]]:
         """The bytes of a response, and the header fields that tell their format and coding."""
-        if len(body) > INLINE and not self._is_as_written:
+        if len(body) > FORMAT_INLINE and not self._is_as_written:
             written, packed, format = await asyncio.to_thread(self._write, body, status)
         else:
             written, packed, format = self._write(body, status)

@@ -15,11 +15,11 @@ from proxy.http.errors import ErrorResponse
 from proxy.http.headers import NAMES_PIPELINES
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
+from proxy.traffic.limits import REMEMBERED_SELECTIONS
 from proxy.traffic.naming import Asked, Names
 
 OnConflict = Literal["off", "chain", "error"]
 Chosen = tuple[CompiledPipeline, ...]
-_REMEMBERED = 2000
 READ: Final[tuple[Phase, ...]] = ("query", "result")
 _READ_RULE = "a search takes query and result"
 
@@ -171,7 +171,7 @@ class Selector:
         selection = await self._selected(names, None, expand, phases)
         # What is warned of is counted, each time.
         if not selection.warnings and generation == self._registry.generation:
-            if len(self._known) >= _REMEMBERED:
+            if len(self._known) >= REMEMBERED_SELECTIONS:
                 self._known.clear()
             self._known[names, expand, phases] = _Known(
                 generation, targets, selection.query, selection.result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ class Upstream:
     `origins` are URLs such as ``http://search-1:9200``; `connect_timeout` and `idle_timeout` are
     seconds, `connections` is the limit for each node. Certificates are checked against those of the
     file `authority`, or the system's. `limits` are of the heads that the nodes take, and `via` is
-    this proxy's name in them; one without a request is kept for `keepalive` seconds.
+    this proxy's name in them; `max_response` are the bytes of a response that is read whole. A
+    connection without a request is kept for `keepalive` seconds.
 
     A kept connection on which nothing comes for `kept_timeout` seconds may be one that the node, or
     something on the way, has forgotten. A request that may be sent twice is then begun anew on a
@@ -81,8 +83,9 @@ class Upstream:
         connections: int,
         authority: Path | None = None,
         kept_timeout: float = math.inf,
-        keepalive: float = 15.0,
+        keepalive: float = math.inf,
         limits: HeadLimits | None = None,
+        max_response: int = sys.maxsize,
         via: str = "",
     ) -> None:
         self._authority = authority
@@ -93,8 +96,9 @@ class Upstream:
         self._kept_timeout = kept_timeout if kept_timeout < idle_timeout else math.inf
         self._patient_until = math.inf if self._kept_timeout == math.inf else 0.0
         self._keepalive = keepalive
-        self._limits = limits or HeadLimits()
+        self._limits = limits or HeadLimits(line=sys.maxsize, fields=sys.maxsize)
         self._least_limit = self._limits.least
+        self._max_response = max_response
         self._via = via.encode()
         self._tasks = Tasks()
         self._nodes = Nodes(())
@@ -231,7 +235,15 @@ class Upstream:
             unread = unread or not (upload.complete and connection.flushed)
         elif isinstance(framing, int) and framing > _AT_ONCE:
             unread = unread or not connection.flushed
-        return UpstreamResponse(node, connection, upload, message, payload, unread=unread)
+        return UpstreamResponse(
+            node,
+            connection,
+            upload,
+            message,
+            payload,
+            unread=unread,
+            largest=self._max_response,
+        )
 
     def _upload(
         self,

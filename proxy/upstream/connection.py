@@ -15,14 +15,13 @@ from aiohttp.http_parser import RawResponseMessage
 from aiohttp.http_writer import StreamWriter
 
 from proxy.http.headers import FieldsMemory
+from proxy.http.limits import JOIN_LIMIT
 from proxy.http.origin import Origin
 from proxy.upstream.acknowledgement import Acknowledgement
 from proxy.upstream.errors import UpstreamTimeout
 from proxy.upstream.http11 import BackendProtocol, Response
 from proxy.upstream.request_head import Framing
 
-# Above this, joining head and body costs more than a second write.
-_JOIN_LIMIT: Final = 64 * 1024
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 # Heads that were looked through.
 _clean: Final = FieldsMemory[bool]()
@@ -75,7 +74,7 @@ class Connection:
         """Send a whole request. Raises ConnectionError when the connection is gone."""
         self._begin(method)
         transport = self._transport()
-        if len(body) <= _JOIN_LIMIT:
+        if len(body) <= JOIN_LIMIT:
             transport.write(head + body)
         else:
             transport.write(head)

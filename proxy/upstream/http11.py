@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from typing import Final
 
 from aiohttp import ClientPayloadError, StreamReader
 from aiohttp.base_protocol import BaseProtocol
@@ -19,10 +18,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
 from aiohttp.streams import EMPTY_PAYLOAD
 
-READ_BUFFER: Final = 64 * 1024
-# Backends may send long Warning fields; nothing here is as exposed as the client's side.
-_MAX_FIELD: Final = 64 * 1024
-_MAX_FIELDS: Final = 512
+from proxy.http.limits import READ_BUFFER
+from proxy.upstream.limits import MAX_FIELD, MAX_FIELDS
 
 Response = tuple[RawResponseMessage, StreamReader]
 
@@ -75,9 +72,9 @@ class BackendProtocol(BaseProtocol):
             response_with_body=not bodiless,
             read_until_eof=True,
             auto_decompress=False,
-            max_line_size=_MAX_FIELD,
-            max_field_size=_MAX_FIELD,
-            max_headers=_MAX_FIELDS,
+            max_line_size=MAX_FIELD,
+            max_field_size=MAX_FIELD,
+            max_headers=MAX_FIELDS,
         )
         self._payload = None
         self._owed = True

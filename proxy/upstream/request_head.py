@@ -37,11 +37,11 @@ class FieldsTooLargeError(HeadTooLargeError):
 class HeadLimits:
     """The bytes a backend takes of a request line, and of all fields together, without line ends.
 
-    The defaults are those of OpenSearch and Elasticsearch, counted as their HTTP library does.
+    Counted as the HTTP library of OpenSearch and Elasticsearch does.
     """
 
-    line: int = 4096
-    fields: int = 16384
+    line: int
+    fields: int
 
     @property
     def least(self) -> int:

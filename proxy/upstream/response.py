@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import sys
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from types import TracebackType
@@ -51,7 +52,8 @@ class UpstreamResponse:
     """
 
     __slots__ = ("_begun", "_connection", "_headers", "_message", "_more", "_node", "_payload",
-                 "_replaced", "_unread", "_upload", "length", "reason", "status")  # fmt: skip
+                 "_replaced", "_unread", "_upload", "largest", "length", "reason",
+                 "status")  # fmt: skip
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class UpstreamResponse:
         payload: StreamReader,
         *,
         unread: bool = False,
+        largest: int = sys.maxsize,
     ) -> None:
         self._node = node
         self._connection: Connection | None = connection
@@ -69,6 +72,7 @@ class UpstreamResponse:
         self._payload = payload
         # Whether the backend answered before it had read the request to its end.
         self._unread = unread
+        self.largest = largest
         self._replaced: bytes | None = None
         # What was looked at of the body, and is still to be read.
         self._begun = b""
@@ -115,8 +119,13 @@ class UpstreamResponse:
         else:
             self._headers.add(name, value)
 
-    async def read(self, limit: int) -> bytes:
-        """Return the whole body. Raises UpstreamTooLarge above `limit` bytes, or UpstreamError."""
+    async def read(self, limit: int | None = None) -> bytes:
+        """Return the whole body. Raises UpstreamTooLarge above `limit` bytes, or UpstreamError.
+
+        Without a limit of the caller's, `largest` is it.
+        """
+        if limit is None:
+            limit = self.largest
         if self._replaced is not None:
             return self._replaced
         payload = self._payload
@@ -199,8 +208,11 @@ class UpstreamResponse:
         self.release()
 
     def _too_large(self, limit: int) -> UpstreamTooLarge:
+        origin, setting = self._node.pool.origin, ""
+        if limit == self.largest:
+            setting = " (max_response_bytes)"
         return UpstreamTooLarge(
-            f"the answer of the backend {self._node.pool.origin} is larger than {limit} bytes"
+            f"the answer of the backend {origin} is larger than {limit} bytes{setting}"
         )
 
 

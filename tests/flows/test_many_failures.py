@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.errors import STAGE_ERROR_KINDS, StageError
 from proxy.embedded import EmbeddedCluster
-from proxy.http.warnings import BYTES_MAX, FIELDS_MAX
+from proxy.http.limits import WARNING_BYTES_MAX, WARNING_FIELDS_MAX
 from proxy.server.errors import ITEM_STATUS, item_status
 from tests.client import Client, Response
 from tests.conftest import StartOn, connect
@@ -33,8 +33,8 @@ Helper = Callable[[str, str], list[tuple[bool, Any]]]
 def reported(response: Response) -> list[str]:
     """The Warning fields, after checking that they are few and small."""
     values = response.headers.getall("Warning", [])
-    assert len(values) <= FIELDS_MAX
-    assert sum(len(f"Warning: {value}\r\n") for value in values) <= BYTES_MAX
+    assert len(values) <= WARNING_FIELDS_MAX
+    assert sum(len(f"Warning: {value}\r\n") for value in values) <= WARNING_BYTES_MAX
     return values
 
 
@@ -54,7 +54,9 @@ async def test_documents_of_a_bulk(each_backend: EmbeddedCluster, start_on: Star
         body = lines(*(part for n in range(COUNT) for part in ({"index": {"_id": n}}, {"n": n})))
         response = await proxy.post("/many-bulk/_bulk?refresh=true&pipeline=own", body)
         assert response.data["errors"] is False
-        assert reported(response)[-1] == f'299 querymill "and {COUNT - FIELDS_MAX + 1} more"'
+        assert (
+            reported(response)[-1] == f'299 querymill "and {COUNT - WARNING_FIELDS_MAX + 1} more"'
+        )
         assert (await proxy.get("/many-bulk/_count")).data["count"] == COUNT
         assert (await proxy.get("/_pipeline/own/_stats")).data["degraded"] == COUNT
         await proxy.delete("/many-bulk")

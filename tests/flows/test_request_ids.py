@@ -8,7 +8,8 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.server.request_id import ID_MAX, request_id
+from proxy.server.limits import ID_MAX
+from proxy.server.request_id import request_id
 from tests.client import Client, Response
 from tests.conftest import StartProxy, connect
 from tests.proxy.wire import Client as RawClient

@@ -47,7 +47,7 @@ class RecordingBackend(Backend):
         *,
         headers: Mapping[str, str] | None = None,
         retry: bool = False,
-        most: int = 2**30,
+        most: int | None = None,
     ) -> BackendResponse:
         response = await super().call(method, target, body, headers=headers, retry=retry, most=most)
         self.sizes.append(len(response.body))

@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from proxy.backend.product import BackendInfo
+from proxy.config.backend_settings import BackendSettings
 from proxy.config.settings import load
 from proxy.server.exchange import Handler
 from proxy.server.server import ProxyServer
@@ -140,6 +141,9 @@ async def open_upstream(
         async def start(
             *urls: str, connections: int = 4, idle_timeout: float = 30.0, **options: Any
         ) -> Upstream:
+            default = BackendSettings()
+            limits = HeadLimits(line=default.backend_max_line, fields=default.backend_max_header)
+            options.setdefault("limits", limits)
             upstream = Upstream(
                 urls or (backend.url,),
                 connect_timeout=2.0,

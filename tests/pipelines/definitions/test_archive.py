@@ -12,7 +12,8 @@ from contextlib import suppress
 
 import pytest
 
-from pipelines.definitions.archive import DIRECTORY_MAX, ENTRIES_MAX, ArchiveLimits, read_archive
+from pipelines.definitions.archive import ArchiveLimits, read_archive
+from pipelines.definitions.limits import DIRECTORY_MAX, ENTRIES_MAX
 from pipelines.errors import DefinitionError
 
 LIMITS = ArchiveLimits(files=100, total=10 * 1024 * 1024, source=0)

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.definitions.pipeline import (
+from pipelines.definitions.limits import (
     PIPELINE_TIMEOUT_MAX_MS,
     RETRIES_MAX,
     STAGE_TIMEOUT_MAX_MS,
     STAGES_MAX,
-    read_pipeline,
 )
+from pipelines.definitions.pipeline import read_pipeline
 from pipelines.errors import DefinitionError
 from pipelines.stages import KINDS
 from pipelines.stages.python import (

@@ -12,10 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.definitions.limits import FILES_MAX, PACKAGE_MAX, SOURCE_MAX
 from pipelines.definitions.udf import (
-    FILES_MAX,
-    PACKAGE_MAX,
-    SOURCE_MAX,
     UdfRegistry,
     UploadFormat,
     category_phase,

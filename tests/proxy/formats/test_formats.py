@@ -26,8 +26,8 @@ from proxy.formats.convert import (
     from_json,
     to_json,
 )
+from proxy.formats.limits import YAML_MAX
 from proxy.formats.pretty import pretty
-from proxy.formats.yaml import YAML_MAX
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 WORDS = st.sampled_from(

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.warnings import BYTES_MAX, FIELDS_MAX, TEXT_MAX, Warnings
+from proxy.http.limits import WARNING_BYTES_MAX, WARNING_FIELDS_MAX, WARNING_TEXT_MAX
+from proxy.http.warnings import Warnings
 
 _LEGAL = re.compile(r'299 querymill "[\x20\x21\x23-\x5b\x5d-\x7e]*"', re.ASCII)
 
@@ -30,28 +31,28 @@ def test_equal_texts_are_reported_once() -> None:
     assert reported(warnings) == ["a (5 times)", "b"]
 
 
-@pytest.mark.parametrize("count", [FIELDS_MAX - 1, FIELDS_MAX])
+@pytest.mark.parametrize("count", [WARNING_FIELDS_MAX - 1, WARNING_FIELDS_MAX])
 def test_number_of_fields_obeyed(count: int) -> None:
     """Up to the limit each text has its field."""
     assert len(Warnings(f"n{n}" for n in range(count)).fields()) == count
 
 
-@pytest.mark.parametrize("count", [FIELDS_MAX + 1, 300, 5_000])
+@pytest.mark.parametrize("count", [WARNING_FIELDS_MAX + 1, 300, 5_000])
 def test_number_of_fields_violated(count: int) -> None:
     """Beyond it the last field says how many are left out."""
     warnings = Warnings(f"n{n}" for n in range(count))
-    assert reported(warnings)[-2:] == ["n8", f"and {count - FIELDS_MAX + 1} more"]
-    assert len(warnings.fields()) == FIELDS_MAX
+    assert reported(warnings)[-2:] == ["n8", f"and {count - WARNING_FIELDS_MAX + 1} more"]
+    assert len(warnings.fields()) == WARNING_FIELDS_MAX
 
 
 @pytest.mark.parametrize("over", [-1, 0, 1])
 def test_size_of_all_fields(over: int) -> None:
     """A byte over the limit shortens them, at the limit and under it all are there."""
     around = size(Warnings(["a"])) - 1
-    texts = [letter * TEXT_MAX for letter in "abcd"]
-    texts.append("e" * (BYTES_MAX - 4 * (around + TEXT_MAX) - around + over))
+    texts = [letter * WARNING_TEXT_MAX for letter in "abcd"]
+    texts.append("e" * (WARNING_BYTES_MAX - 4 * (around + WARNING_TEXT_MAX) - around + over))
     warnings = Warnings(texts)
-    assert size(warnings) <= BYTES_MAX
+    assert size(warnings) <= WARNING_BYTES_MAX
     expected = texts if over < 1 else [*texts[:4], "and 1 more"]
     assert reported(warnings) == expected
 
@@ -67,11 +68,11 @@ def test_what_is_taken_over_is_counted() -> None:
 
 
 def test_a_long_text_is_cut() -> None:
-    """To `TEXT_MAX` characters, the last of which say so; its number stays."""
-    (text,) = reported(Warnings(["x" * TEXT_MAX]))
-    assert text == "x" * TEXT_MAX
-    (text,) = reported(Warnings(["x" * (TEXT_MAX + 1)] * 2))
-    assert text == "x" * (TEXT_MAX - 3) + "... (2 times)"
+    """To `WARNING_TEXT_MAX` characters, the last of which say so; its number stays."""
+    (text,) = reported(Warnings(["x" * WARNING_TEXT_MAX]))
+    assert text == "x" * WARNING_TEXT_MAX
+    (text,) = reported(Warnings(["x" * (WARNING_TEXT_MAX + 1)] * 2))
+    assert text == "x" * (WARNING_TEXT_MAX - 3) + "... (2 times)"
 
 
 @pytest.mark.parametrize(
@@ -93,5 +94,5 @@ def test_fields_are_always_legal(texts: list[str]) -> None:
     """Whatever UDFs say: few, short, quoted strings."""
     warnings = Warnings(texts)
     assert all(_LEGAL.fullmatch(value) for _, value in warnings.fields())
-    assert len(warnings.fields()) <= FIELDS_MAX
-    assert size(warnings) <= BYTES_MAX
+    assert len(warnings.fields()) <= WARNING_FIELDS_MAX
+    assert size(warnings) <= WARNING_BYTES_MAX

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proxy.server.admission import Admission, AdmissionLimits, OverloadedError
+from proxy.config.client_settings import ClientSettings
+from proxy.server.admission import Admission, OverloadedError
 
 PATIENT = 60.0
 
@@ -16,8 +17,11 @@ PATIENT = 60.0
 def admission(
     in_flight: int = 1, waiting: int = 0, seconds: float = PATIENT, of_index: int = 0
 ) -> Admission:
-    limits = AdmissionLimits(
-        in_flight=in_flight, waiting=waiting, seconds=seconds, of_index=of_index
+    limits = ClientSettings(
+        max_in_flight=in_flight,
+        max_waiting=waiting,
+        queue_timeout=seconds,
+        index_max_in_flight=of_index,
     )
     return Admission(limits)
 

@@ -10,9 +10,10 @@ import pytest
 from aiohttp import web
 from structlog.typing import EventDict
 
+from proxy.config.client_settings import ClientSettings
 from proxy.server.connection import ClientConnection
 from proxy.server.exchange import Exchange
-from proxy.server.pace import Pace, Patience
+from proxy.server.pace import Pace
 from proxy.server.server import ProxyServer
 from tests.proxy.conftest import Proxy, StartProxy
 from tests.proxy.wire import Client, ScriptedBackend, http_response, request
@@ -23,7 +24,7 @@ HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 
 def test_pace_at_the_rate_and_below() -> None:
     """At the least rate the grace lasts for ever; below it, it is used up; early bytes buy none."""
-    patience = Patience(rate=100, grace=2.0)
+    patience = ClientSettings(client_min_rate=100, client_grace=2.0)
     steady, slow, early = Pace(patience), Pace(patience), Pace(patience)
     for _ in range(100):
         steady.moved(100, 1.0)
@@ -38,7 +39,7 @@ def test_pace_at_the_rate_and_below() -> None:
 
 def test_pace_without_a_rate() -> None:
     """A rate of 0 never runs out."""
-    pace = Pace(Patience(rate=0, grace=0.1))
+    pace = Pace(ClientSettings(client_min_rate=0, client_grace=0.1))
     pace.moved(0, 10_000)
     assert pace.left == float("inf")
 

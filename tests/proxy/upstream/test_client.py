@@ -264,6 +264,27 @@ async def test_read_limit_violated(
         await get(await open_upstream())
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_the_largest_response(
+    backend: ScriptedBackend, open_upstream: OpenUpstream, chunked: bool
+) -> None:
+    """Under and at the setting it is read whole; one byte above it is refused, by its name."""
+    upstream = await open_upstream(max_response=5000)
+    for size in (4999, 5000, 5001):
+        body = b"x" * size
+        backend.reply = http_response(body)
+        if chunked:
+            head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            backend.reply = head + b"%x\r\n%s\r\n0\r\n\r\n" % (size, body)
+        with await upstream.send(UpstreamRequest(method="GET", target="/")) as response:
+            if size <= 5000:
+                assert await response.read() == body
+                continue
+            with pytest.raises(UpstreamTooLarge, match=r"5000 bytes \(max_response_bytes\)"):
+                await response.read()
+            assert response.largest == 5000
+
+
 async def test_request_that_would_split_is_refused(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:

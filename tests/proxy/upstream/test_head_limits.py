@@ -76,7 +76,7 @@ async def test_the_body_s_length_counts(
     backend: ScriptedBackend, open_upstream: OpenUpstream
 ) -> None:
     """A Content-Length that the proxy adds is a field like any other."""
-    upstream = await open_upstream(limits=HeadLimits(fields=100))
+    upstream = await open_upstream(limits=HeadLimits(line=4096, fields=100))
     room = 100 - len(f"Host: 127.0.0.1:{backend.port}") - len("A: ")
     fits = ((b"A", b"b" * room),)
     with await upstream.send(UpstreamRequest(method="GET", target="/", headers=fits)) as response:
