@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from pipelines.wasm.component.componentize import BUILDER
 from proxy.embedded import EmbeddedCluster
 from tests.client import Client
 from tests.command import read_until, started
@@ -48,9 +49,9 @@ class Installation:
             check=False,
         )
 
-    def prepare(self, cache: Path) -> subprocess.CompletedProcess[str]:
+    def prepare(self, cache: Path, **env: str) -> subprocess.CompletedProcess[str]:
         """`querymill prepare` with a cache folder of its own."""
-        return self.run("-m", "proxy", "prepare", "--cache-dir", str(cache))
+        return self.run("-m", "proxy", "prepare", "--cache-dir", str(cache), **env)
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +175,43 @@ def test_without_a_component_the_error_says_what_to_do(
         r"querymill: no sandbox came with this installation, and componentize-py, .*"
         r"run: pip install 'querymill\[build\]'\n",
         done.stderr,
+    )
+
+
+def test_another_release_of_the_builder_is_not_used(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """The snapshot is written for one release; the error names that and the one found."""
+    found = tmp_path / "componentize_py-0.1.0.dist-info"
+    found.mkdir()
+    (found / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: componentize-py\nVersion: 0.1.0\n"
+    )
+    there = installation.component
+    away = there.with_name("away")
+    there.rename(away)
+    try:
+        done = installation.prepare(tmp_path / "cache", PYTHONPATH=str(tmp_path))
+    finally:
+        away.rename(there)
+    assert done.returncode == 1
+    assert f"componentize-py is 0.1.0 here where {BUILDER} is needed" in done.stderr
+
+
+def test_no_wheel_is_made_without_the_builder(installation: Installation, tmp_path: Path) -> None:
+    """A wheel without a sandbox would look complete: making one fails with a line."""
+    done = subprocess.run(
+        [installation.python, "-m", "component", tmp_path],
+        cwd=installation.component.parents[1],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "the wheel has to have a built sandbox, and componentize-py, which builds one, is not "
+        "installed; `pip wheel .` brings it\n"
     )
 
 

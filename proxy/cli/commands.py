@@ -58,7 +58,7 @@ def main() -> None:
 
 
 class _Serve(click.Command):
-    """A wrong command line is told in the form of log lines, as far as that one is known."""
+    """A wrong command line is reported in the form of log lines, as far as that one is known."""
 
     def make_context(
         self,

@@ -56,7 +56,7 @@ def componentize(target: Path, report: Progress) -> None:
         (empty / "lib" / "python3" / "site-packages").mkdir(parents=True)
         arguments = ["-d", str(guest / "world.wit"), "-w", "udf", "componentize", "app"]
         arguments += ["-p", str(guest), "-o", str(target)]
-        # a backtrace would push the reason out of what is told of a failure
+        # a backtrace would push the reason out of the message of a failure
         quiet = {"RUST_BACKTRACE": "0", "RUST_LIB_BACKTRACE": "0"}
         # what it leaves when it is ended goes with the folder
         places = {"VIRTUAL_ENV": str(empty), "TMPDIR": scratch}

@@ -34,7 +34,7 @@ def run_step(
     report: Progress,
     environment: Mapping[str, str],
 ) -> None:
-    """Runs Python `code` to its end, telling an estimate of how far it is: it tells nothing itself.
+    """Runs Python `code` to its end, reporting an estimate of how far it is.
 
     `environment` is added to that of this process. Raises `StepError`.
     """

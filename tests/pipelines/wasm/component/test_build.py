@@ -13,6 +13,8 @@ import pytest
 from pipelines.cache import cache_folder
 from pipelines.errors import DefinitionError
 from pipelines.wasm import BuildError, Runtime, build
+from pipelines.wasm.component.componentize import component_name
+from pipelines.wasm.component.shipped import make_shipped
 from pipelines.wasm.component.step import StepError, run_step
 
 pytestmark = pytest.mark.timeout(400)
@@ -80,6 +82,20 @@ def test_two_processes_at_once(runtime: Runtime, tmp_path: Path) -> None:
     young.unlink()
     assert responses == {str(next(folder.glob("*.cwasm")))}
     assert not list(folder.glob(".*"))
+
+
+def test_a_wheel_gets_one_component(runtime: Runtime, tmp_path: Path) -> None:
+    """What an earlier build of other sources left there is removed; one that fits is kept."""
+    folder = seeded(tmp_path, "*.wasm*")
+    (folder / "sandbox-old.wasm").touch()
+    (folder / "sandbox-old.wasm.sha256").touch()
+    (folder / "build.py").touch()
+    path = folder / component_name()
+    before = path.stat().st_ino
+    assert make_shipped(folder, lambda phase, fraction: None) == path
+    assert path.stat().st_ino == before
+    names = [path.name, f"{path.name}.sha256", "build.py"]
+    assert sorted(each.name for each in folder.iterdir()) == sorted(names)
 
 
 def test_unsafe_folder(tmp_path: Path) -> None:
