@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bench.child import ROOT
-from pipelines.definitions.udf import package_body, read_package
+from pipelines.definitions.udf import package_json, read_package
 from pipelines.jsontext.projection import Projection
 from pipelines.wasm import Package, Phase
 
@@ -78,7 +78,8 @@ class Example:
     @property
     def upload(self) -> dict[str, Any]:
         """The body of `PUT /_udf/{name}`."""
-        return package_body(self.package)
+        body: dict[str, Any] = json.loads(package_json(self.package))
+        return body
 
 
 def example(name: str) -> Example:

@@ -16,9 +16,6 @@ FINALS: Mapping[Phase, str] = {phase: f"index.{phase}.final_pipeline" for phase 
 SETTINGS: tuple[str, ...] = (*DEFAULTS.values(), SEARCH_DEFAULT, *FINALS.values())
 """Every setting of ours, in full. `index.search.default_pipeline` is also OpenSearch's own."""
 
-_READS: tuple[Phase, ...] = ("query", "result")
-_READ_DEFAULTS = (*(DEFAULTS[phase] for phase in _READS), SEARCH_DEFAULT)
-
 
 def setting_phase(setting: str) -> Phase | None:
     """The phase a setting is for; None for `index.search.default_pipeline`, which takes any."""
@@ -93,13 +90,6 @@ class Attachments:
             if entry in self.entries
         ]
         return list(dict.fromkeys(pipeline for pipeline in found if pipeline is not None))
-
-    def runs_on_reads(self, name: str) -> bool:
-        """Whether a query or result pipeline could be in force for one concrete name."""
-        settings = self.settings(name)
-        if any(settings.get(setting, NONE) not in (NONE, BACKENDS) for setting in _READ_DEFAULTS):
-            return True
-        return any(self.finals(name, phase) for phase in _READS)
 
     def users(self, pipeline: str) -> list[str]:
         """The expressions a pipeline is attached to."""

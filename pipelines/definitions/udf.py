@@ -6,7 +6,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from weakref import WeakValueDictionary
 
 import orjson
@@ -157,12 +157,6 @@ def package_json(package: Package) -> bytes:
         parts += [b"," if position else b"", orjson.dumps(name), b":", *dump_file(content)]
     parts += [b'},"version":', orjson.dumps(package.version), b"}"]
     return joined(parts)
-
-
-def package_body(package: Package) -> dict[str, Any]:
-    """What `package_json` writes."""
-    body: dict[str, Any] = loads(package_json(package))
-    return body
 
 
 def package_of(name: str, body: object) -> Package:

@@ -47,8 +47,7 @@ class AdminCall:
     @property
     def credentials(self) -> Credentials:
         """The caller's own, for the backend to judge."""
-        value = self.exchange.headers.get("Authorization")
-        return {"Authorization": value} if value else {}
+        return self.exchange.credentials
 
     def flag(self, name: str) -> bool:
         return bool(self.parameters[name])

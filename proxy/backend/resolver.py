@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ import structlog
 from proxy.backend.client import Backend, BackendRefusedError
 from proxy.backend.limits import REMEMBERED_NAMES
 from proxy.backend.name_batches import NameQueue
+from proxy.http.memo import Memo
 from proxy.tasks import Tasks
 from proxy.upstream.errors import UpstreamError
 
@@ -65,7 +65,8 @@ class Resolver:
         self._backend = backend
         self._changed = changed
         self._ttl = ttl
-        self._cache: OrderedDict[Key, tuple[float, tuple[Concrete, ...]]] = OrderedDict()
+        # With the time until which each is known.
+        self._cache = Memo[Key, tuple[float, tuple[Concrete, ...]]](REMEMBERED_NAMES)
         self._asking: dict[Key, asyncio.Future[tuple[Concrete, ...]]] = {}
         self._forgotten = 0
         self._tasks = Tasks()
@@ -142,17 +143,12 @@ class Resolver:
         else:
             response.set_result(resolved)
             if forgotten == self._forgotten:
-                self._keep(key, resolved)
+                self._cache.keep(key, (time.monotonic() + self._ttl, resolved))
             return resolved
         finally:
             response.cancel()
             if self._asking.get(key) is response:
                 del self._asking[key]
-
-    def _keep(self, key: Key, resolved: tuple[Concrete, ...]) -> None:
-        if key not in self._cache and len(self._cache) >= REMEMBERED_NAMES:
-            self._cache.popitem(last=False)
-        self._cache[key] = (time.monotonic() + self._ttl, resolved)
 
     async def _ask(self, names: tuple[str, ...], expand: str | None) -> tuple[Concrete, ...]:
         if expand is None and len(names) == 1 and _PLAIN.fullmatch(names[0]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import TracebackType
 
 from proxy.embedded.errors import EmbeddedError
 from proxy.embedded.installation import Installation, prepare
@@ -94,20 +93,11 @@ class EmbeddedCluster:
             return True
         raise self._ended("has ended by itself", node)
 
-    def log_tail(self, lines: int = 25) -> str:
-        """The last lines the node wrote, without stack frames."""
-        return self._running().tail(lines)
-
     def __enter__(self) -> EmbeddedCluster:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.stop()
 
     def _running(self) -> Node:

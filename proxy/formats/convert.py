@@ -15,14 +15,20 @@ import cbor2
 from pipelines.jsontext.json_text import parse, write
 from proxy.formats.limits import BIGNUM_MAX, DEPTH_MAX
 from proxy.formats.yaml import YamlError, read_yaml, write_yaml, written_float
+from proxy.http.media_type import media_type
 
 Format = Literal["json", "yaml", "cbor", "smile"]
 
-_TYPE: Final = re.compile(
-    r"application/(?:vnd\.(?:elasticsearch|opensearch)\+)?(json|x-ndjson|yaml|cbor|smile|\*)"
-    r"(?=\s*(?:;|$))",
-    re.ASCII | re.IGNORECASE,
-)
+_FORMATS: Final[Mapping[str, Format]] = {
+    "application/json": "json",
+    "application/x-ndjson": "json",
+    "application/*": "json",
+    "application/yaml": "yaml",
+    "application/cbor": "cbor",
+    "application/smile": "smile",
+}
+# What is behind the vendor, or behind the slash where there is none.
+_SUBTYPE: Final = re.compile(r"[^/+;\s]+(?=\s*(?:;|$))")
 # Tags that refer to other parts of the same data, by which a little can stand for a lot, and that
 # of regular expressions, which would be compiled.
 _REFUSED: Final = (25, 28, 29, 35, 256)
@@ -32,18 +38,14 @@ class FormatError(ValueError):
     """A body is not valid in its format, or holds what JSON cannot; the message says which."""
 
 
-def format_of(media_type: str) -> Format | None:
+def format_of(value: str) -> Format | None:
     """The format that a Content-Type or Accept names; None for lists and for what is unknown."""
-    found = _TYPE.match(media_type.strip(" \t"))
-    if found is None:
-        return None
-    name = found[1].lower()
-    return "json" if name in ("x-ndjson", "*") else cast(Format, name)
+    return _FORMATS.get(media_type(value))
 
 
-def has_lines(media_type: str) -> bool:
+def has_lines(value: str) -> bool:
     """Whether a backend may tell the lines of a body apart that is in another format than JSON."""
-    return format_of(media_type) == "smile"
+    return format_of(value) == "smile"
 
 
 def format_named(name: str) -> Format:
@@ -52,12 +54,9 @@ def format_named(name: str) -> Format:
     return cast(Format, lowered) if lowered in ("yaml", "cbor", "smile") else "json"
 
 
-def as_json_type(media_type: str) -> str:
+def as_json_type(value: str) -> str:
     """A media type of another format as that of JSON; a vendor's stays the vendor's."""
-    found = _TYPE.search(media_type)
-    if found is None:
-        return media_type
-    return f"{media_type[: found.start(1)]}json{media_type[found.end(1) :]}"
+    return value if format_of(value) is None else _SUBTYPE.sub("json", value, count=1)
 
 
 def content_type(format: Format) -> str:

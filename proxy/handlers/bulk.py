@@ -38,7 +38,6 @@ from proxy.traffic.naming import Asked
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import (
     UnreadableError,
-    credentials_of,
     inflated,
     parse_now,
     read_json_body,
@@ -291,7 +290,7 @@ class BulkHandler:
             chosen,
             runs,
             routing=str(routing) if routing is not None else None,
-            credentials=credentials_of(exchange),
+            credentials=exchange.credentials,
         )
         if merged.kind == "missing":
             return item
@@ -309,7 +308,7 @@ class BulkHandler:
                 index=index,
                 document_id=item.id,
                 document=item.source or b"",
-                credentials=credentials_of(exchange),
+                credentials=exchange.credentials,
             )
         except (ErrorResponse, UpstreamError) as error:
             response = item_response(error, exchange.request_id)

@@ -38,7 +38,6 @@ from proxy.store.errors import StoreError
 from proxy.traffic.limits import SMALL_BODY_MAX
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import (
-    credentials_of,
     inflated,
     new_body_headers,
     parse,
@@ -138,7 +137,7 @@ class IndicesHandler:
             names = await self._existing(exchange, target, names)
             done, fields = await form.write(exchange, '{"acknowledged":true}', 200)
             response = exchange.respond_json(200, done, fields)
-        credentials = credentials_of(exchange)
+        credentials = exchange.credentials
         await self._definitions.attach(names, ours, credentials, keep=keep)
         changed = [name for name in names if name not in turn.kept]
         await self._definitions.attach(changed, turn.ours, credentials, keep=keep)
@@ -167,8 +166,8 @@ class IndicesHandler:
             )
             if clears:
                 await self._search_default.clear(exchange, names)
-            await self._definitions.attach(names, ours, credentials_of(exchange))
-            await self._mark(marks, credentials_of(exchange))
+            await self._definitions.attach(names, ours, exchange.credentials)
+            await self._mark(marks, exchange.credentials)
         return response
 
     async def _settings_elsewhere(self, exchange: Exchange, target: Target) -> web.StreamResponse:
@@ -249,7 +248,7 @@ class IndicesHandler:
             response = await self._backend.call(
                 "GET",
                 options_of(target.query).without({"ignore_unavailable"}).after(path),
-                headers=credentials_of(exchange),
+                headers=exchange.credentials,
             )
             if lenient and response.status == 404 and not is_pattern(part[0]):
                 missing.update(part)
@@ -262,7 +261,7 @@ class IndicesHandler:
         try:
             gone = await self._gone(names)
             if gone:
-                await self._definitions.detach_all(gone, credentials_of(exchange))
+                await self._definitions.detach_all(gone, exchange.credentials)
         except (ErrorResponse, PipelineError, StoreError, UpstreamError) as error:
             # The indices are deleted all the same, and that is what was asked.
             _log.warning("attachments stay", target=exchange.raw_path, reason=str(error))

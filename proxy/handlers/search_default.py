@@ -15,7 +15,6 @@ from proxy.protocol.index_settings import options_of
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
-from proxy.traffic.request_body import credentials_of
 
 Value = str | None
 
@@ -126,7 +125,7 @@ class SearchDefault:
         """Take the backend's from these indices."""
         path = f"/{quote(','.join(names), safe=',*')}/_settings"
         response = await self._backend.call(
-            "PUT", path, {SEARCH_DEFAULT: None}, headers=credentials_of(exchange)
+            "PUT", path, {SEARCH_DEFAULT: None}, headers=exchange.credentials
         )
         response.require(200)
 
@@ -139,7 +138,7 @@ class SearchDefault:
         response = await self._backend.call(
             "GET",
             options.after(f"{path}/_settings/{SEARCH_DEFAULT}"),
-            headers=credentials_of(exchange),
+            headers=exchange.credentials,
         )
         if response.status == 404:
             return {}

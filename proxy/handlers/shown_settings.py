@@ -19,7 +19,6 @@ from proxy.protocol.index_settings import flat, matching, merge, nested, options
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
-from proxy.traffic.request_body import credentials_of
 from proxy.traffic.response_format import ResponseForm
 
 # What the backend calls the indices behind a data stream.
@@ -95,7 +94,7 @@ class ShownSettings:
         response = await self._backend.call(
             "GET",
             options_of(target.query).after(f"/{expression}/_settings/index.uuid"),
-            headers=credentials_of(exchange),
+            headers=exchange.credentials,
         )
         return set(response.data) if response.status == 200 else set()
 

@@ -12,6 +12,7 @@ from typing import Final, Generic, TypeVar
 from multidict import CIMultiDict
 
 from proxy.http.limits import REMEMBERED_BYTES, REMEMBERED_FIELDS, REMEMBERED_HEADS
+from proxy.http.memo import Memo
 
 _T = TypeVar("_T")
 
@@ -100,25 +101,21 @@ def _as_text(fields: Fields) -> Headers:
 
 class FieldsMemory(Generic[_T]):
     """What was made of header fields: clients send the same all day, and a backend's change with
-    the second. Only a few short fields, as a tuple, are remembered.
-
-    A key begins with them. Filled by whoever finds nothing; when full, it begins anew.
+    the second. Only a few short fields, as a tuple, are remembered. A key begins with them.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[Hashable, _T] = {}
-        self.get = self._kept.get
+        self._memo = Memo[Hashable, _T](REMEMBERED_HEADS)
+        self.get = self._memo.get
 
     def keep(self, key: tuple[Fields, *tuple[Hashable, ...]], value: _T) -> _T:
         """Remember `value`, if that is worth it, and return it."""
         fields = key[0]
-        if isinstance(fields, tuple) and len(fields) <= REMEMBERED_FIELDS:
-            if sum([len(name) + len(text) for name, text in fields]) > REMEMBERED_BYTES:
-                return value
-            if len(self._kept) >= REMEMBERED_HEADS:
-                self._kept.clear()
-            self._kept[key] = value
-        return value
+        if not isinstance(fields, tuple) or len(fields) > REMEMBERED_FIELDS:
+            return value
+        if sum([len(name) + len(text) for name, text in fields]) > REMEMBERED_BYTES:
+            return value
+        return self._memo.keep(key, value)
 
 
 _known: Final = FieldsMemory[Fields]()

@@ -11,6 +11,8 @@ VENDOR: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 
+# What both products write before a subtype of their own.
+_ANY_VENDOR: Final = re.compile(r"application/vnd\.(?:elasticsearch|opensearch)\+")
 _JSON_TYPES: Final = frozenset({"application/json", "text/json"})
 _NDJSON_TYPES: Final = frozenset({"application/x-ndjson", "application/x-jsonlines"})
 
@@ -22,8 +24,12 @@ def plain_media_type(value: str) -> str:
 
 def media_type(content_type: str) -> str:
     """Return ``type/subtype`` in lower case, in plain form, without parameters."""
-    plain = plain_media_type(content_type).partition(";")[0].strip().lower()
-    return plain.replace("application/vnd.opensearch+", "application/", 1)
+    return _ANY_VENDOR.sub("application/", content_type.partition(";")[0].strip().lower(), count=1)
+
+
+def is_vendor(value: str) -> bool:
+    """Whether a Content-Type or Accept value has a media type of Elasticsearch's own."""
+    return "vnd.elasticsearch+" in value.lower()
 
 
 def is_json(content_type: str) -> bool:

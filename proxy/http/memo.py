@@ -1,11 +1,13 @@
-"""Remembering what was found out about a request line: clients send the same few all day."""
+"""Remembering what was found out, within bounds: clients send the same few requests all day."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
+_K = TypeVar("_K", bound=Hashable)
 _T = TypeVar("_T")
 
 SIZE: Final = 4096
@@ -26,3 +28,31 @@ def remembered(function: Callable[[str, str], _T]) -> Callable[[str, str], _T]:
         return kept(first, second)
 
     return call
+
+
+class Memo(Generic[_K, _T]):
+    """Values by their keys, `size` at the most: the one that was kept longest ago goes first.
+
+    `get` is a dictionary's, and costs what that does. Filled by whoever finds nothing.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[_K, _T] = OrderedDict()
+        self.get = self._kept.get
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, key: _K, value: _T) -> _T:
+        """Remember a value, and return it."""
+        kept = self._kept
+        kept[key] = value
+        kept.move_to_end(key)
+        if len(kept) > self._size:
+            kept.popitem(last=False)
+        return value
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._kept.clear()

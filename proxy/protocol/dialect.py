@@ -39,6 +39,10 @@ class Translation:
     returns what Elasticsearch would have said, None where that is the same. `detail` takes a
     response and the path asked for, and names what has to be asked besides. `statuses` are those it
     is for.
+
+    `calls` are the methods and the shape of the path that tell it, `mark` what is in the path of
+    each and says that a look is worth it. With `whole` a response of which parts are left out
+    (``filter_path``) stays as it is.
     """
 
     elasticsearch: str
@@ -49,6 +53,9 @@ class Translation:
     response: Callable[[str, str], tuple[int, str]] | None = None
     detail: Callable[[str, str], str | None] | None = None
     statuses: frozenset[int] = frozenset({200})
+    mark: str = ""
+    calls: tuple[tuple[str, str], ...] = ()
+    whole: bool = False
 
     def needs(self, status: int, body: bytes, path: str) -> str | None:
         """The target that has to be asked before a response can be translated."""
@@ -86,7 +93,7 @@ def translation_of(method: str, raw_target: str, old: bool = False) -> Translati
         return _PITS.get(target.operation)
     path = _path(segments)
     for translation, methods, shape in _SHAPES:
-        is_whole = translation not in _WHOLE or not target.query.get("filter_path")
+        is_whole = not (translation.whole and target.query.get("filter_path"))
         if method in methods and is_whole and shape.fullmatch(path):
             return translation
     return HINTS if _hints(segments, target.query) else None
@@ -252,11 +259,14 @@ def _nodes_detail(text: str, path: str) -> str | None:
     return elastic_members.NODES
 
 
+# Nothing but the server's name.
+_ROOT: Final = r"^/?(?:\?|$)"
 OPEN_PIT: Final = Translation(
     elasticsearch="POST /{index}/_pit",
     opensearch="POST /{index}/_search/point_in_time",
     target=_open_target,
     response=_opened,
+    mark="_pit",
 )
 CLOSE_PIT: Final = Translation(
     elasticsearch="DELETE /_pit",
@@ -264,42 +274,57 @@ CLOSE_PIT: Final = Translation(
     target=_close_target,
     body=_close_body,
     response=_closed,
+    mark="_pit",
 )
 FIELD_CAPS: Final = Translation(
     elasticsearch="POST /{index}/_field_caps",
     opensearch="POST /{index}/_field_caps?fields=",
     body=_field_caps_body,
+    mark="_field_caps",
+    calls=(("GET POST", r"([^_/][^/]*/|_all/)?_field_caps"),),
 )
 TERM_VECTORS: Final = Translation(
     elasticsearch="POST /{index}/_termvectors/{id}",
     opensearch="POST /{index}/_termvectors/{id}",
     body=_term_vectors_body,
+    mark="termvectors",
+    calls=(
+        ("GET POST", r"[^_/]+/_termvectors(/.+)?"),
+        ("GET POST", r"([^_/]+/)?_mtermvectors"),
+    ),
 )
 RESOLVE: Final = Translation(
     elasticsearch="POST /_resolve/index/{name}",
     opensearch="GET /_resolve/index/{name}",
     method="GET",
     body=_nothing,
+    mark="_resolve",
+    calls=(("POST", r"_resolve/index/.+"),),
 )
 CAT_COUNT: Final = Translation(
     elasticsearch="POST /_cat/count/{index}",
     opensearch="GET /_cat/count/{index}",
     method="GET",
     body=_nothing,
+    mark="_cat/count",
+    calls=(("POST", r"_cat/count(/.+)?"),),
 )
 HINTS: Final = Translation(
     elasticsearch="{call}?{hint}",
     opensearch="{call}",
+    mark="|".join(("timeout=", *_USUAL)),
 )
 INFO: Final = Translation(
     elasticsearch="GET /",
     opensearch="GET /",
     response=lambda text, _: (200, elastic_members.info(text)),
+    mark=_ROOT,
 )
 INFO_FOR_7: Final = Translation(
     elasticsearch="GET /, of 7.x",
     opensearch="GET /",
     response=lambda text, _: (200, elastic_members.info_for_7(text)),
+    mark=_ROOT,
 )
 HEALTH: Final = Translation(
     elasticsearch="GET /_cluster/health/{index}",
@@ -308,29 +333,44 @@ HEALTH: Final = Translation(
     detail=_health_detail,
     # A health that was waited for in vain is told with the second.
     statuses=frozenset({200, 408}),
+    mark="_cluster/health",
+    calls=(("GET", r"_cluster/health(/.+)?"),),
+    whole=True,
 )
 SEARCH_SHARDS: Final = Translation(
     elasticsearch="GET /{index}/_search_shards",
     opensearch="GET /{index}/_search_shards",
     response=lambda text, detail: (200, elastic_members.search_shards(text, detail)),
     detail=_nodes_detail,
+    mark="_search_shards",
+    calls=(("GET POST", r"([^_/][^/]*/|_all/)?_search_shards"),),
+    whole=True,
 )
 SHARD_STORES: Final = Translation(
     elasticsearch="GET /{index}/_shard_stores",
     opensearch="GET /{index}/_shard_stores",
     response=lambda text, detail: (200, elastic_members.shard_stores(text, detail)),
     detail=_nodes_detail,
+    mark="_shard_stores",
+    calls=(("GET", r"([^_/][^/]*/|_all/)?_shard_stores"),),
+    whole=True,
 )
 ALLOCATION: Final = Translation(
     elasticsearch="GET /_cluster/allocation/explain",
     opensearch="GET /_cluster/allocation/explain",
     response=lambda text, detail: (200, elastic_members.allocation(text, detail)),
     detail=_nodes_detail,
+    mark="_cluster/allocation",
+    calls=(("GET POST", r"_cluster/allocation/explain"),),
+    whole=True,
 )
 DATA_STREAMS: Final = Translation(
     elasticsearch="GET /_data_stream/{name}",
     opensearch="GET /_data_stream/{name}",
     response=lambda text, _: (200, elastic_members.data_streams(text)),
+    mark="_data_stream",
+    calls=(("GET", r"_data_stream(/[^/_][^/]*)?"),),
+    whole=True,
 )
 TRANSLATIONS: Final = (
     OPEN_PIT,
@@ -348,25 +388,10 @@ TRANSLATIONS: Final = (
     DATA_STREAMS,
     HINTS,
 )
-# Of a response of which parts are left out, nothing is to be filled in.
-_WHOLE: Final = (HEALTH, SEARCH_SHARDS, SHARD_STORES, ALLOCATION, DATA_STREAMS)
 _PITS: Final = {Operation.OPEN_PIT: OPEN_PIT, Operation.CLOSE_PIT: CLOSE_PIT}
 _SHAPES: Final = tuple(
-    (translation, frozenset(methods.split()), re.compile(shape))
-    for translation, methods, shape in (
-        (FIELD_CAPS, "GET POST", r"([^_/][^/]*/|_all/)?_field_caps"),
-        (TERM_VECTORS, "GET POST", r"[^_/]+/_termvectors(/.+)?"),
-        (TERM_VECTORS, "GET POST", r"([^_/]+/)?_mtermvectors"),
-        (RESOLVE, "POST", r"_resolve/index/.+"),
-        (CAT_COUNT, "POST", r"_cat/count(/.+)?"),
-        (HEALTH, "GET", r"_cluster/health(/.+)?"),
-        (SEARCH_SHARDS, "GET POST", r"([^_/][^/]*/|_all/)?_search_shards"),
-        (SHARD_STORES, "GET", r"([^_/][^/]*/|_all/)?_shard_stores"),
-        (ALLOCATION, "GET POST", r"_cluster/allocation/explain"),
-        (DATA_STREAMS, "GET", r"_data_stream(/[^/_][^/]*)?"),
-    )
+    (each, frozenset(methods.split()), re.compile(shape))
+    for each in TRANSLATIONS
+    for methods, shape in each.calls
 )
-_MARKS: Final = re.compile(
-    r"_pit|_field_caps|termvectors|_resolve|_cat/count|_cluster/health|_cluster/allocation|"
-    r"_search_shards|_shard_stores|timeout=|_data_stream|^/?(?:\?|$)|" + "|".join(_USUAL)
-)
+_MARKS: Final = re.compile("|".join(dict.fromkeys(each.mark for each in TRANSLATIONS)))

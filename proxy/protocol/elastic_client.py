@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.http.headers import Headers
-from proxy.http.media_type import VENDOR, plain_media_type
+from proxy.http.media_type import VENDOR, is_vendor, plain_media_type
 
 PRODUCT_HEADER: Final = "X-Elastic-Product"
 PRODUCT: Final = "Elasticsearch"
@@ -23,7 +23,6 @@ CLIENT_META_HEADER: Final = "x-elastic-client-meta"
 
 _VERSION: Final = re.compile(r"[0-9]+", re.ASCII)
 _OLD: Final = re.compile(r"es=7\.", re.ASCII)
-_VENDOR_MARK: Final = "vnd.elasticsearch+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def elastic_client(headers: Mapping[str, str]) -> ElasticClient | None:
     """Return who sent a request with these headers, or None if it is no Elasticsearch client."""
     accept = headers.get("Accept", "")
     content_type = headers.get("Content-Type", "")
-    if _VENDOR_MARK not in accept.lower() and _VENDOR_MARK not in content_type.lower():
+    if not is_vendor(accept) and not is_vendor(content_type):
         meta = headers.get(CLIENT_META_HEADER)
         return None if meta is None else ElasticClient("", frozenset(), _is_old(meta))
     # What it accepts counts; what it sent is the second best sign of what it wants back.

@@ -8,7 +8,7 @@ Sources: the OpenSearch and Elasticsearch REST API specifications.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -101,6 +101,17 @@ def _row(
 
 
 _O = Operation
+
+
+def _async_rows(path: str) -> Iterator[Endpoint]:
+    """OpenSearch's asynchronous searches, wherever its plugin puts them."""
+    yield _row(_O.ASYNC_SEARCH, "POST", path, READ)
+    yield _row(_O.SAFE, "GET", f"{path}/stats", index="none")
+    yield _row(_O.SAFE, "GET", f"{path}/_nodes/{{node}}/stats", index="none")
+    yield _row(_O.ASYNC_RESULT, "GET", f"{path}/{{id}}", RESULT, index="none")
+    yield _row(_O.ASYNC_DELETE, "DELETE", f"{path}/{{id}}", index="none")
+
+
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.SEARCH, "GET POST", "_search", READ),
     _row(_O.MSEARCH, "GET POST", "_msearch", READ),
@@ -120,17 +131,9 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.ASYNC_RESULT, "GET", "_async_search/{id}", RESULT, index="none"),
     _row(_O.ASYNC_STATUS, "GET", "_async_search/status/{id}", index="none"),
     _row(_O.ASYNC_DELETE, "DELETE", "_async_search/{id}", index="none"),
-    _row(_O.ASYNC_SEARCH, "POST", "_plugins/_asynchronous_search", READ),
-    _row(_O.SAFE, "GET", "_plugins/_asynchronous_search/stats", index="none"),
-    _row(_O.SAFE, "GET", "_plugins/_asynchronous_search/_nodes/{node}/stats", index="none"),
-    _row(_O.ASYNC_RESULT, "GET", "_plugins/_asynchronous_search/{id}", RESULT, index="none"),
-    _row(_O.ASYNC_DELETE, "DELETE", "_plugins/_asynchronous_search/{id}", index="none"),
+    *_async_rows("_plugins/_asynchronous_search"),
     # The same before OpenSearch had its name
-    _row(_O.ASYNC_SEARCH, "POST", "_opendistro/_asynchronous_search", READ),
-    _row(_O.SAFE, "GET", "_opendistro/_asynchronous_search/stats", index="none"),
-    _row(_O.SAFE, "GET", "_opendistro/_asynchronous_search/_nodes/{node}/stats", index="none"),
-    _row(_O.ASYNC_RESULT, "GET", "_opendistro/_asynchronous_search/{id}", RESULT, index="none"),
-    _row(_O.ASYNC_DELETE, "DELETE", "_opendistro/_asynchronous_search/{id}", index="none"),
+    *_async_rows("_opendistro/_asynchronous_search"),
     _row(_O.COUNT, "GET POST", "_count", QUERY),
     _row(_O.EXPLAIN, "GET POST", "_explain/{id}", QUERY, RESULT, "required"),
     _row(_O.VALIDATE, "GET POST", "_validate/query", QUERY),
@@ -212,6 +215,8 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     _row(_O.NAMES_IN_BODY, "POST", "_cluster/reroute", index="none"),
     _row(_O.NAMES_IN_BODY, "POST", "_data_stream/_modify", index="none"),
 )
+SEARCHES: Final = frozenset(each.operation for each in ENDPOINTS if "query" in each.phases)
+"""What finds documents by a query, on which query pipelines can run."""
 
 SAFE_BELOW_INDEX: Final = frozenset(
     {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from proxy.http.memo import Memo
 from proxy.protocol.limits import REMEMBERED_IDS
 from proxy.protocol.resume_id import Cursors, Memory
 
@@ -16,19 +17,14 @@ class GivenIds:
 
     def __init__(self, cursors: Cursors, limit: int = REMEMBERED_IDS) -> None:
         self._cursors = cursors
-        self._limit = limit
-        self._memories: dict[bytes, Memory] = {}
+        self._memories = Memo[bytes, Memory](limit)
 
     def __bool__(self) -> bool:
-        return bool(self._memories)
+        return len(self._memories) > 0
 
     def keep(self, backend_id: str, memory: Memory) -> None:
         """Remember an id; the one longest unused goes where there are too many."""
-        key = _key(backend_id)
-        self._memories.pop(key, None)
-        self._memories[key] = memory
-        if len(self._memories) > self._limit:
-            del self._memories[next(iter(self._memories))]
+        self._memories.keep(_key(backend_id), memory)
 
     def find(self, backend_id: str) -> str | None:
         """The id a client has for the backend's; None where that is not known here."""

@@ -109,6 +109,12 @@ class Exchange:
         return self.length != 0
 
     @property
+    def credentials(self) -> Mapping[str, str]:
+        """The caller's own, for calls that are made on its behalf."""
+        value = self.headers.get("Authorization")
+        return {"Authorization": value} if value else {}
+
+    @property
     def request_id(self) -> str:
         """What the client calls this request, or a name made for it."""
         if not self._request_id:

@@ -8,22 +8,14 @@ from __future__ import annotations
 from typing import Final
 
 from proxy.http.encoding import BodyEncodingError
+from proxy.protocol.endpoints import SEARCHES
 from proxy.protocol.source_parameter import taken_out
 from proxy.protocol.target import Operation, Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.request_body import inflated
 
-TAKES_SOURCE: Final = frozenset(
+TAKES_SOURCE: Final = SEARCHES | frozenset(
     {
-        Operation.SEARCH,
-        Operation.MSEARCH,
-        Operation.SEARCH_TEMPLATE,
-        Operation.MSEARCH_TEMPLATE,
-        Operation.ASYNC_SEARCH,
-        Operation.COUNT,
-        Operation.EXPLAIN,
-        Operation.VALIDATE,
-        Operation.BY_QUERY,
         Operation.MGET,
         Operation.SCROLL,
         Operation.CLEAR_SCROLL,

@@ -19,6 +19,7 @@ from proxy.formats.convert import FormatError, format_of, to_json
 from proxy.http.encoding import split_lines
 from proxy.http.errors import ErrorResponse
 from proxy.http.limits import PARSE_INLINE
+from proxy.protocol.endpoints import SEARCHES
 from proxy.protocol.lenient_json import decoded
 from proxy.protocol.members import texts_beside, texts_under
 from proxy.protocol.store_guard import can_name_store, check_names, format_can_name_store
@@ -28,19 +29,6 @@ from proxy.traffic.request_body import UnreadableError, inflated
 from proxy.traffic.selection import Selector
 from proxy.traffic.templates import Templates
 
-_QUERIES: Final = frozenset(
-    {
-        Operation.SEARCH,
-        Operation.MSEARCH,
-        Operation.SEARCH_TEMPLATE,
-        Operation.MSEARCH_TEMPLATE,
-        Operation.ASYNC_SEARCH,
-        Operation.COUNT,
-        Operation.EXPLAIN,
-        Operation.VALIDATE,
-        Operation.BY_QUERY,
-    }
-)
 _IN_LINES: Final = frozenset({Operation.MSEARCH, Operation.MSEARCH_TEMPLATE})
 _TEMPLATES: Final = frozenset({Operation.SEARCH_TEMPLATE, Operation.MSEARCH_TEMPLATE})
 _A_TEMPLATE: Final = frozenset({"id", "source"})
@@ -63,7 +51,7 @@ class Lookups:
 
     def is_clear(self, exchange: Exchange, target: Target) -> bool:
         """Whether one look shows that nothing is looked up: no query, or one that cannot do it."""
-        if target.operation not in _QUERIES:
+        if target.operation not in SEARCHES:
             return True
         if exchange.length == 0:
             return True

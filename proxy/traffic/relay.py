@@ -117,9 +117,7 @@ class Relay:
 
     async def _detail(self, exchange: Exchange, target: str) -> bytes:
         """What a translation has to know besides, asked for as the client asks."""
-        headers = Headers({"Accept": "application/json"})
-        if authorization := exchange.headers.get("Authorization"):
-            headers["Authorization"] = authorization
+        headers = Headers({"Accept": "application/json", **exchange.credentials})
         request = UpstreamRequest(method="GET", target=target, headers=headers, retry=True)
         with await self._upstream.send(request) as response:
             return await response.read(TRANSLATED_MAX)

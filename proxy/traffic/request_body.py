@@ -182,5 +182,4 @@ def visible_headers(exchange: Exchange, names: frozenset[str]) -> dict[str, str]
 
 def credentials_of(exchange: Exchange) -> Mapping[str, str]:
     """The caller's own credentials, for calls made on its behalf."""
-    value = exchange.headers.get("Authorization")
-    return {"Authorization": value} if value else {}
+    return exchange.credentials

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 from aiohttp import web
 
@@ -26,14 +25,12 @@ from proxy.formats.yaml import YamlError
 from proxy.http.encoding import accepts_gzip, deflate
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Fields, Headers, encode
-from proxy.http.media_type import is_json
+from proxy.http.media_type import is_json, is_vendor
 from proxy.http.query_string import QueryString, is_true
 from proxy.server.exchange import Exchange
 from proxy.traffic.limits import FORMAT_INLINE, GZIP_MIN
 from proxy.traffic.relay import Relay
 from proxy.upstream.client import UpstreamResponse
-
-_VENDOR: Final = re.compile(r"vnd\.elasticsearch\+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +213,7 @@ def _json_accepted(headers: Headers) -> str:
     """The Accept value for JSON: the vendor's if one media type is, as Elasticsearch insists."""
     for name in ("Accept", "Content-Type"):
         value = headers.get(name, "")
-        if _VENDOR.search(value) and format_of(value) is not None:
+        if is_vendor(value) and format_of(value) is not None:
             return as_json_type(value)
     return "application/json"
 

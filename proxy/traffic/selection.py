@@ -13,6 +13,7 @@ from pipelines.registry import Registry
 from proxy.backend.resolver import Concrete, Resolver
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import NAMES_PIPELINES
+from proxy.http.memo import Memo
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.limits import REMEMBERED_SELECTIONS
@@ -54,7 +55,9 @@ class Selector:
         self._resolver = resolver
         self._on_conflict = on_conflict
         self.names = Names(registry)
-        self._known: dict[tuple[tuple[str, ...], str | None, tuple[Phase, ...]], _Known] = {}
+        self._known = Memo[tuple[tuple[str, ...], str | None, tuple[Phase, ...]], _Known](
+            REMEMBERED_SELECTIONS
+        )
         self.conflicts = 0
 
     @property
@@ -171,10 +174,9 @@ class Selector:
         selection = await self._selected(names, None, expand, phases)
         # What is warned of is counted, each time.
         if not selection.warnings and generation == self._registry.generation:
-            if len(self._known) >= REMEMBERED_SELECTIONS:
-                self._known.clear()
-            self._known[names, expand, phases] = _Known(
-                generation, targets, selection.query, selection.result
+            self._known.keep(
+                (names, expand, phases),
+                _Known(generation, targets, selection.query, selection.result),
             )
         return selection
 

@@ -8,7 +8,7 @@ from pipelines.jsontext.slices import member, with_member
 from proxy.backend.client import Backend, BackendRefusedError
 from proxy.protocol.lenient_json import as_json
 from proxy.server.exchange import Exchange
-from proxy.traffic.request_body import UnreadableError, credentials_of
+from proxy.traffic.request_body import UnreadableError
 
 _FLAGS: Final = ("explain", "profile")
 _TRUE: Final = ("true", '"true"')
@@ -26,7 +26,7 @@ class Templates:
         Raises `UnreadableError`, with the backend's reason where that cannot render it.
         """
         response = await self._backend.call(
-            "POST", "/_render/template", body, headers=credentials_of(exchange), retry=True
+            "POST", "/_render/template", body, headers=exchange.credentials, retry=True
         )
         try:
             response.require(200)

@@ -7,7 +7,6 @@ import io
 import sys
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from types import TracebackType
 from typing import Final, Self
 
 from aiohttp import ClientError, StreamReader
@@ -199,12 +198,7 @@ class UpstreamResponse:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.release()
 
     def _too_large(self, limit: int) -> UpstreamTooLarge:

@@ -105,24 +105,3 @@ def test_the_order_of_attaching_never_matters(entries: dict[str, str], name: str
         assert winner == entries[name]
     elif winner is not None:
         assert any(is_pattern(e) and value == winner for e, value in entries.items())
-
-
-@pytest.mark.parametrize(
-    ("setting", "value", "runs"),
-    [
-        (QUERY, "p", True),
-        (RESULT, "p", True),
-        ("index.search.default_pipeline", "p", True),
-        ("index.query.final_pipeline", "p", True),
-        ("index.result.final_pipeline", "p", True),
-        (QUERY, "_none", False),
-        ("index.document.default_pipeline", "p", False),
-        ("index.document.final_pipeline", "p", False),
-    ],
-)
-def test_what_runs_on_reads(setting: str, value: str, runs: bool) -> None:
-    """A default of either phase, OpenSearch's own setting, or a final one; by pattern too."""
-    for expression in ("logs-2024", "logs-*"):
-        held = Attachments({expression: {setting: value}})
-        assert held.runs_on_reads("logs-2024") is runs
-        assert not held.runs_on_reads("other")

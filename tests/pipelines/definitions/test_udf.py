@@ -17,7 +17,7 @@ from pipelines.definitions.udf import (
     UdfRegistry,
     UploadFormat,
     category_phase,
-    package_body,
+    package_json,
     package_of,
     read_package,
     source_headers,
@@ -296,7 +296,7 @@ def test_a_package_survives_the_store() -> None:
     """Text and binary files come back as they were."""
     files = {"a": "é".encode(), "b": b"\xff\x00"}
     package = Package(name="expander", version="1.2.0", source=SOURCE, files=files)
-    again = package_of("expander", package_body(package))
+    again = package_of("expander", orjson.loads(package_json(package)))
     assert again == package
     assert again.digest == package.digest
 

@@ -95,9 +95,8 @@ def test_it_does_not_run_as_root(cluster: EmbeddedCluster) -> None:
 
 
 def test_its_log_can_be_read_while_it_runs(cluster: EmbeddedCluster) -> None:
-    """File and last lines tell of the start."""
+    """It tells of the start."""
     assert "started" in cluster.log_path.read_text()
-    assert len(cluster.log_tail(3).splitlines()) == 3
 
 
 def test_waiting_is_bounded(cluster: EmbeddedCluster) -> None:
