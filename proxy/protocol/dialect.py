@@ -17,6 +17,7 @@ import orjson
 from proxy.http.errors import ErrorResponse
 from proxy.http.query_string import QueryString
 from proxy.protocol import elastic_members
+from proxy.protocol.dialect_hints import USUAL, hints, path_of
 from proxy.protocol.target import Operation, read_target
 
 Translated = tuple[int, bytes]
@@ -91,17 +92,12 @@ def translation_of(method: str, raw_target: str, old: bool = False) -> Translati
         return (INFO_FOR_7 if old else INFO) if method == "GET" else None
     if segments[-1] == "_pit":
         return _PITS.get(target.operation)
-    path = _path(segments)
+    path = path_of(segments)
     for translation, methods, shape in _SHAPES:
         is_whole = not (translation.whole and target.query.get("filter_path"))
         if method in methods and is_whole and shape.fullmatch(path):
             return translation
-    return HINTS if _hints(segments, target.query) else None
-
-
-def _path(segments: tuple[str, ...]) -> str:
-    # An expression such as <logs-{now/d}> is one segment.
-    return "/".join(segment.replace("/", "%2F") for segment in segments)
+    return HINTS if hints(segments, target.query) else None
 
 
 def translated_target(translation: Translation, raw_target: str) -> str:
@@ -109,49 +105,7 @@ def translated_target(translation: Translation, raw_target: str) -> str:
     path, _, raw = raw_target.partition("?")
     segments = read_target("GET", raw_target).segments
     query = QueryString(raw)
-    return translation.target(path.rstrip("/") or "/", query.without(_hints(segments, query)))
-
-
-# Hints: what OpenSearch does without being told, or needs not to know
-
-# Waits for a master node, in calls where OpenSearch takes no such limit.
-_WAITS: Final = (
-    (re.compile(r"_data_stream(/.*)?"), frozenset({"master_timeout", "timeout"})),
-    (
-        re.compile(
-            r"([^_/][^/]*/|_all/)?_search_shards|_cat/aliases(/.*)?|"
-            r"_cluster/(allocation/explain|voting_config_exclusions)"
-        ),
-        frozenset({"master_timeout"}),
-    ),
-)
-# Parameters with the value that asks for what OpenSearch does anyway.
-_USUAL: Final = {
-    "include_source_on_error": "true",
-    "require_data_stream": "false",
-    "include_empty_fields": "true",
-    "force_synthetic_source": "false",
-    "lazy": "false",
-    "include_remotes": "false",
-}
-
-
-def _hints(segments: tuple[str, ...], query: QueryString) -> frozenset[str]:
-    """The parameters of a call that OpenSearch would refuse and can do without."""
-    if not segments:
-        return frozenset()
-    names = query.names()
-    found = {name for name, value in _USUAL.items() if name in names and query.get(name) == value}
-    path = _path(segments)
-    for shape, waits in _WAITS:
-        if names & waits and shape.fullmatch(path):
-            found |= names & waits
-    # OpenSearch takes in every data stream that a name matches.
-    named = len(segments) > 1 and "*" not in path
-    expand = query.get("expand_wildcards")
-    if segments[0] == "_data_stream" and expand is not None and (named or expand == "all"):
-        found.add("expand_wildcards")
-    return frozenset(found)
+    return translation.target(path.rstrip("/") or "/", query.without(hints(segments, query)))
 
 
 # Points in time
@@ -312,7 +266,7 @@ CAT_COUNT: Final = Translation(
 HINTS: Final = Translation(
     elasticsearch="{call}?{hint}",
     opensearch="{call}",
-    mark="|".join(("timeout=", *_USUAL)),
+    mark="|".join(("timeout=", *USUAL)),
 )
 INFO: Final = Translation(
     elasticsearch="GET /",

@@ -183,6 +183,6 @@ class _Exposed(Collector):
 
 def _add_latency(family: SummaryMetricFamily, labels: list[str], latency: Latency) -> None:
     family.add_metric(labels, latency.count, latency.total_ms / 1000)
-    named = dict(zip(family._labelnames, labels, strict=True))
+    named = dict(zip(("pipeline", "stage"), labels, strict=False))
     for name, value in latency.quantiles().items():
         family.add_sample(family.name, {**named, "quantile": str(QUANTILES[name])}, value / 1000)
