@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -11,8 +11,7 @@ from pipelines.errors import StageError
 from pipelines.jsontext.json_text import repeats_key
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """`text` is what is forwarded (numbers of any size survive in it); `data` is for looking at.
 
     `changed` is true once any stage changed it, so that whoever made it knows whether the
@@ -44,6 +43,25 @@ class Payload:
         """A payload made from Python values. Raises `ValueError` as `parse` does."""
         _written(data)
         return cls(orjson.dumps(data).decode(), data)
+
+
+class Document(NamedTuple):
+    """One of a batch of documents: as it came, or as a stage left it.
+
+    `text` is its JSON on one line, `data` the same parsed, None if nobody did yet. `state` and
+    `metadata` are what the next stage is given. `log` holds the lines of the stage it comes from.
+    Once `rejected` (reason and status) or `dropped` it goes no further.
+    """
+
+    id: str | None
+    text: str
+    data: dict[str, Any] | None = None
+    changed: bool = False
+    state: Mapping[str, Any] = {}
+    metadata: Mapping[str, Any] = {}
+    log: Sequence[str] = ()
+    rejected: tuple[str, int] | None = None
+    dropped: bool = False
 
 
 def _written(data: dict[str, Any]) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
+from pipelines.compiler import Compiler, versions_of
 from pipelines.context import Phase
 from pipelines.definitions.attachment import (
     BACKENDS,
@@ -13,34 +13,18 @@ from pipelines.definitions.attachment import (
     FINALS,
     NONE,
     SEARCH_DEFAULT,
-    SETTINGS,
     Attachments,
     setting_phase,
 )
 from pipelines.definitions.fields import hint_to_make
-from pipelines.definitions.pipeline import PipelineDefinition, StageDefinition, read_pipeline
-from pipelines.definitions.reachable import check_input
+from pipelines.definitions.pipeline import PipelineDefinition
 from pipelines.definitions.udf import UdfRegistry
 from pipelines.errors import ConflictError, DefinitionError, MissingError, StageError
 from pipelines.execution.breaker import Breaker, BreakerFigure, BreakerRules
-from pipelines.execution.executor import CompiledPipeline
-from pipelines.execution.observe import ObservedStage, Stage
+from pipelines.execution.plan import CompiledPipeline
 from pipelines.execution.stats import PipelineStats, Stats
-from pipelines.stages import KINDS
-from pipelines.stages.python import PythonConfig, PythonStage
-from pipelines.wasm.pool import SandboxPool
 
 _DEFAULT_RULES = BreakerRules()
-
-
-class UnusableStage:
-    """Stands where a stored stage cannot be built: every run fails with the reason."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
-    async def run(self, payload: Any, context: Any) -> Any:
-        raise StageError("load", self.reason)
 
 
 class Registry:
@@ -51,12 +35,12 @@ class Registry:
     """
 
     def __init__(
-        self, pool: SandboxPool, stats: Stats, rules: BreakerRules = _DEFAULT_RULES
+        self, compiler: Compiler, stats: Stats, rules: BreakerRules = _DEFAULT_RULES
     ) -> None:
         self.udfs = UdfRegistry()
         self.attachments = Attachments({})
         self.statistics = stats
-        self._pool = pool
+        self.compiler = compiler
         self._rules = rules
         self._pipelines: dict[str, CompiledPipeline] = {}
         # Counts changes, so that what was worked out from pipelines and attachments can be kept.
@@ -66,57 +50,34 @@ class Registry:
 
     def read(self, value: object, *, name: str | None = None) -> PipelineDefinition:
         """Validate an upload against what is here (UDFs exist, categories fit)."""
-        definition = read_pipeline(value, KINDS, name=name)
-        for position, stage in enumerate(definition.stages):
-            path = f"stages[{position}].config"
-            self._check_udf(stage, definition.type, path)
-            if isinstance(stage.config, PythonConfig) and stage.config.input is not None:
-                check_input(stage.config.input, definition.type, path, first=position == 0)
-        return definition
+        return self.compiler.read(value, self.udfs, name=name)
 
     def holds(self, name: str, value: object) -> bool:
         """Whether `value` is the definition that a pipeline has already."""
         old = self._pipelines.get(name)
         return old is not None and old.definition.says(value)
 
-    def register(
-        self, definition: PipelineDefinition, *, revision: int = 1, create: bool = False
-    ) -> CompiledPipeline:
-        """Take a definition in, replacing the one of that name unless `create` is set."""
-        if create and definition.name in self._pipelines:
-            raise ConflictError(f"pipeline [{definition.name}] already exists")
-        self.check_type_change(definition)
-        compiled = self._guarded(definition, revision, self.udfs)
-        self._pipelines[definition.name] = compiled
-        self.generation += 1
-        return compiled
-
-    def compile(
-        self,
-        definition: PipelineDefinition,
-        revision: int = 0,
-        udfs: UdfRegistry | None = None,
-    ) -> CompiledPipeline:
-        """Build the stages of a definition; what cannot be built fails when it is run.
-
-        `udfs` are those of the registry unless given. It has no breaker: those are for what is
-        registered.
-        """
-        held = udfs or self.udfs
-        return CompiledPipeline(
-            definition,
-            revision,
-            tuple((stage, self._observed(stage, held)) for stage in definition.stages),
-        )
+    def compile(self, definition: PipelineDefinition) -> CompiledPipeline:
+        """A pipeline that is not registered; what cannot be built fails when it is run."""
+        return self.compiler.compile(definition, 0, self.udfs)
 
     def renewed(
         self, definition: PipelineDefinition, revision: int, udfs: UdfRegistry
     ) -> CompiledPipeline:
-        """A pipeline compiled for `change`: the one there is, if it would be the same again."""
+        """A pipeline compiled for `change`: the one there is, if it would be the same again.
+
+        One of which nothing changed but that it is compiled anew keeps its breaker.
+        """
         old = self._pipelines.get(definition.name)
         if old is not None and _is_current(old, definition, revision, udfs):
             return old
-        return self._guarded(definition, revision, udfs)
+        compiled = self.compiler.compile(definition, revision, udfs)
+        if not self._rules.timeouts:
+            return compiled
+        kept = old is not None and _version(old) == _version(compiled)
+        breaker = old.stages.breaker if old is not None and kept else None
+        stages = replace(compiled.stages, breaker=breaker or Breaker(definition.name, self._rules))
+        return replace(compiled, stages=stages)
 
     def get(self, name: str) -> CompiledPipeline:
         """A pipeline by name. Raises `MissingError`."""
@@ -151,21 +112,12 @@ class Registry:
                 " or delete it with ?force=true, which detaches it"
             )
 
-    def unregister(self, name: str, *, force: bool = False) -> None:
-        """Take a pipeline out, with its figures; refused while attached, unless forced."""
-        self.get(name)
-        if not force:
-            self.check_unused(name)
-        del self._pipelines[name]
-        self.generation += 1
-        self.statistics.forget(name)
-
     def breakers(self) -> dict[str, BreakerFigure]:
         """The state of each pipeline's breaker, by its name."""
         return {
-            name: pipeline.breaker.figure
+            name: pipeline.stages.breaker.figure
             for name, pipeline in self._pipelines.items()
-            if pipeline.breaker is not None
+            if pipeline.stages.breaker is not None
         }
 
     def stats(self, name: str) -> PipelineStats:
@@ -180,8 +132,8 @@ class Registry:
             pipeline.name
             for pipeline in self.all()
             if any(
-                config.udf_name == name and version in (None, config.udf_version)
-                for config in udfs_of(pipeline.definition)
+                each.name == name and version in (None, each.version)
+                for each in pipeline.definition.references("udf")
             )
         ]
 
@@ -189,16 +141,9 @@ class Registry:
         """The pipelines that use each UDF, by its name."""
         users: dict[str, list[str]] = {}
         for pipeline in self.all():
-            for name in {config.udf_name for config in udfs_of(pipeline.definition)}:
+            for name in {each.name for each in pipeline.definition.references("udf")}:
                 users.setdefault(name, []).append(pipeline.name)
         return users
-
-    def udf_changed(self, name: str) -> None:
-        """Compile again what uses a UDF, so that `latest` is the newest from the next run on."""
-        for user in self.udf_users(name):
-            old = self._pipelines[user]
-            self._pipelines[user] = self._guarded(old.definition, old.revision, self.udfs)
-        self.generation += 1
 
     # Attachments
 
@@ -218,25 +163,6 @@ class Registry:
         if wanted is not None and pipeline.definition.type != wanted:
             reason = f"[{value}] is a {pipeline.definition.type} pipeline, not a {wanted} pipeline"
             raise DefinitionError(setting, reason)
-
-    def associate(self, expression: str, settings: Mapping[str, str | None]) -> dict[str, str]:
-        """Attach (or, with None, detach) pipelines; gives the settings that now hold there."""
-        entry = dict(self.attachments.entries.get(expression, {}))
-        for setting, value in settings.items():
-            if setting not in SETTINGS:
-                raise DefinitionError(setting, f"unknown; known are {', '.join(SETTINGS)}")
-            if value is None:
-                entry.pop(setting, None)
-            else:
-                self.check_attachment(setting, value)
-                entry[setting] = value
-        self.set_attachment(expression, entry)
-        return entry
-
-    def set_attachment(self, expression: str, settings: Mapping[str, str]) -> None:
-        """Replace what is attached to an expression; empty settings remove it."""
-        self.attachments = Attachments({**self.attachments.entries, expression: settings})
-        self.generation += 1
 
     def for_index(
         self, name: str, phase: Phase, through: Iterable[str] = ()
@@ -295,59 +221,6 @@ class Registry:
             )
         self.generation += 1
 
-    def _guarded(
-        self, definition: PipelineDefinition, revision: int, udfs: UdfRegistry
-    ) -> CompiledPipeline:
-        """A compiled pipeline with a breaker: the one it had, if nothing of it changed."""
-        compiled = self.compile(definition, revision, udfs)
-        if not self._rules.timeouts:
-            return compiled
-        old = self._pipelines.get(definition.name)
-        kept = old is not None and _version(old) == _version(compiled)
-        breaker = old.breaker if old is not None and kept else Breaker(definition.name, self._rules)
-        return replace(compiled, breaker=breaker)
-
-    def _observed(self, stage: StageDefinition, udfs: UdfRegistry) -> ObservedStage | None:
-        if not stage.enabled:
-            return None
-        built = self._build(stage, udfs)
-        assert isinstance(stage.config, PythonConfig)
-        wanted = f"{stage.config.udf_name}@{stage.config.udf_version}"
-        return ObservedStage(
-            built,
-            name=stage.name,
-            udf=str(built.package) if isinstance(built, PythonStage) else wanted,
-            timeout_ms=stage.timeout_ms,
-            tries=stage.retries + 1,
-        )
-
-    def _build(self, stage: StageDefinition, udfs: UdfRegistry) -> Stage:
-        config = stage.config
-        assert isinstance(config, PythonConfig)
-        try:
-            found = udfs.get(config.udf_name, config.udf_version)
-        except MissingError as error:
-            return UnusableStage(str(error))
-        package = udfs.package(found)
-        if package is None:
-            reason = f"udf [{found.name}@{found.version}] cannot be read from the store"
-            return UnusableStage(reason)
-        return PythonStage(config, stage.timeout_ms, package, self._pool)
-
-    def _check_udf(self, stage: StageDefinition, phase: Phase, path: str) -> None:
-        config = stage.config
-        assert isinstance(config, PythonConfig)
-        try:
-            found = self.udfs.get(config.udf_name, config.udf_version)
-        except MissingError as error:
-            key = "udf_name" if config.udf_name not in self.udfs.names() else "udf_version"
-            raise DefinitionError(f"{path}.{key}", str(error)) from error
-        if found.category is not None and found.category != phase:
-            reason = (
-                f"udf [{found.name}] is made for {found.category} pipelines, this is a {phase} one"
-            )
-            raise DefinitionError(f"{path}.udf_name", reason)
-
     def check_type_change(self, definition: PipelineDefinition) -> None:
         old = self._pipelines.get(definition.name)
         if old is None or old.definition.type == definition.type:
@@ -359,11 +232,6 @@ class Registry:
             )
 
 
-def udfs_of(definition: PipelineDefinition) -> list[PythonConfig]:
-    """The configs of the stages that run a UDF."""
-    return [stage.config for stage in definition.stages if isinstance(stage.config, PythonConfig)]
-
-
 def _is_current(
     pipeline: CompiledPipeline, definition: PipelineDefinition, revision: int, udfs: UdfRegistry
 ) -> bool:
@@ -371,27 +239,10 @@ def _is_current(
     same = pipeline.definition is definition or pipeline.definition.source == definition.source
     if pipeline.revision != revision or not same:
         return False
-    for stage, built in pipeline.stages:
-        if built is None:
-            continue
-        config = stage.config
-        if not isinstance(built.stage, PythonStage) or not isinstance(config, PythonConfig):
-            return False
-        try:
-            found = udfs.get(config.udf_name, config.udf_version)
-        except MissingError:
-            return False
-        if found.digest != built.stage.package.digest:
-            return False
-    return True
+    now = tuple(versions_of(stage, udfs) for stage in definition.stages if stage.enabled)
+    return pipeline.built_of == now
 
 
 def _version(pipeline: CompiledPipeline) -> tuple[object, ...]:
     """What makes two compiled pipelines the same: the definition, its revision, its UDFs."""
-    packages = [
-        stage.stage.package.digest
-        if stage is not None and isinstance(stage.stage, PythonStage)
-        else None
-        for _, stage in pipeline.stages
-    ]
-    return (pipeline.definition, pipeline.revision, packages)
+    return (pipeline.definition, pipeline.revision, pipeline.built_of)

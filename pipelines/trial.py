@@ -7,17 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.compiler import Compiler
 from pipelines.definitions.fields import json_type
-from pipelines.definitions.pipeline import PipelineDefinition
+from pipelines.definitions.pipeline import PipelineDefinition, Reference
 from pipelines.definitions.udf import LATEST, UdfRegistry, UdfVersion, version_of
 from pipelines.errors import DefinitionError, MissingError
-from pipelines.execution.executor import CompiledPipeline
-from pipelines.execution.observe import ObservedStage
-from pipelines.execution.stats import Stats
-from pipelines.registry import Registry, udfs_of
-from pipelines.stages.python import PythonConfig, PythonStage
+from pipelines.execution.plan import CompiledPipeline
 from pipelines.wasm import Package
-from pipelines.wasm.pool import SandboxPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,60 +52,51 @@ class TrialUdfs(UdfRegistry):
 
 
 class Trial:
-    """What one trial compiles. Its sandboxes are those of `pool`, which serves no traffic."""
+    """What one trial compiles with `compiler`, whose sandboxes serve no traffic."""
 
-    def __init__(self, stored: Registry, pool: SandboxPool, given: Mapping[str, GivenUdf]) -> None:
+    def __init__(
+        self, stored: UdfRegistry, compiler: Compiler, given: Mapping[str, GivenUdf]
+    ) -> None:
         self._given = given
-        self._registry = Registry(pool, Stats())
-        self._registry.udfs = TrialUdfs(stored.udfs, given)
+        self._compiler = compiler
+        self._udfs = TrialUdfs(stored, given)
 
     def read(self, value: Any, path: str, name: str) -> PipelineDefinition:
         """A definition that came with the call. Raises `DefinitionError` with the place in it."""
         try:
             if not isinstance(value, dict):
                 raise DefinitionError("", f"must be an object, not {json_type(value)}")
-            return self._registry.read({"name": name, **value})
+            return self._compiler.read({"name": name, **value}, self._udfs)
         except DefinitionError as error:
             place = f"{path}.{error.path}" if error.path else path
             raise DefinitionError(place, error.reason) from error
 
     def uses_given(self, definition: PipelineDefinition) -> bool:
         """Whether a stage of it names a UDF that was given."""
-        return any(map(self._serves, udfs_of(definition)))
+        return any(map(self._serves, definition.references("udf")))
 
     def needed(self, definition: PipelineDefinition) -> list[UdfVersion]:
         """The stored UDF versions it runs, whose packages `compile` has to find."""
         found: list[UdfVersion] = []
-        for config in udfs_of(definition):
+        for reference in definition.references("udf"):
             # One that is missing makes a stage that fails, and says so.
             with suppress(MissingError):
-                if not self._serves(config):
-                    found.append(self._registry.udfs.get(config.udf_name, config.udf_version))
+                if not self._serves(reference):
+                    found.append(self._udfs.get(reference.name, reference.version))
         return found
 
     def compile(self, definition: PipelineDefinition, revision: int) -> CompiledPipeline:
         """Its stages, ready to run in the sandboxes of the trial."""
-        return self._registry.compile(definition, revision)
+        return self._compiler.compile(definition, revision, self._udfs)
 
     def check_used(self, pipelines: Iterable[CompiledPipeline]) -> None:
         """Raises `DefinitionError` for a UDF that was given and runs in none of these."""
-        run = {
-            package.digest
-            for pipeline in pipelines
-            for _, stage in pipeline.stages
-            if (package := package_of_stage(stage)) is not None
-        }
+        run = {digest for p in pipelines for digests in p.built_of for digest in digests}
         for name, given in self._given.items():
             if given.package.digest not in run:
                 reason = "no stage that is enabled runs it; see its udf_name and udf_version"
                 raise DefinitionError(f"udfs.{name}", reason)
 
-    def _serves(self, config: PythonConfig) -> bool:
-        given = self._given.get(config.udf_name)
-        return given is not None and given.serves(config.udf_version)
-
-
-def package_of_stage(stage: ObservedStage | None) -> Package | None:
-    """The UDF version a stage runs; None for one that runs none."""
-    inner = None if stage is None else stage.stage
-    return inner.package if isinstance(inner, PythonStage) else None
+    def _serves(self, reference: Reference) -> bool:
+        given = self._given.get(reference.name)
+        return given is not None and given.serves(reference.version)

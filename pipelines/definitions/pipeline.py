@@ -10,7 +10,14 @@ from typing import Any, Literal, Protocol
 import orjson
 
 from pipelines.context import PHASES, Phase
-from pipelines.definitions.fields import NAME, NAME_RULE, VERSION, VERSION_RULE, Fields
+from pipelines.definitions.fields import (
+    NAME,
+    NAME_RULE,
+    VERSION,
+    VERSION_RULE,
+    Fields,
+    json_type,
+)
 from pipelines.definitions.limits import (
     PIPELINE_TIMEOUT_MAX_MS,
     PIPELINE_TIMEOUT_MS,
@@ -51,14 +58,38 @@ _PIPELINE_KEYS = (
 _STAGE_KEYS = ("name", "type", "enabled", "timeout_ms", "on_failure", "retries", "config")
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a stage runs or reads that has a name of its own: `what` is "udf", "pipeline", ..."""
+
+    what: str
+    name: str
+    version: str
+
+
 class StageConfig(Protocol):
     """What a kind of stage reads from `config`; each kind has a frozen class of its own."""
 
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """What the stage refers to, the stages in it included."""
+
+
+class StageReader(Protocol):
+    """Reads the stages inside a stage; `phase` is the type of the pipeline."""
+
+    @property
+    def phase(self) -> Phase: ...
+
+    def stages(self, value: object, path: str) -> tuple[StageDefinition, ...]:
+        """An array of stages at `path`. Raises `DefinitionError`."""
+
 
 class StageKind(Protocol):
-    """A kind of stage: a module in `pipelines.stages` with a reader for its `config`."""
+    """What reading needs of a kind of stage."""
 
-    def read_config(self, value: object, path: str, phase: Phase) -> StageConfig: ...
+    def read_config(self, value: object, path: str, reader: StageReader) -> StageConfig:
+        """The `config` at `path`. Raises `DefinitionError` with the path of the first fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +132,15 @@ class PipelineDefinition:
     def label(self) -> str:
         """``name@version``, the form used in headers, warnings and logs."""
         return f"{self.name}@{self.version}"
+
+    def references(self, what: str) -> list[Reference]:
+        """What its stages refer to of one sort, in their order."""
+        return [
+            reference
+            for stage in self.stages
+            for reference in stage.config.references
+            if reference.what == what
+        ]
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -145,7 +185,7 @@ def read_pipeline(
             minimum=1,
             maximum=PIPELINE_TIMEOUT_MAX_MS,
         ),
-        stages=_read_stages(fields.array("stages"), kinds, phase),
+        stages=_Reader(kinds, phase).stages(fields.array("stages"), "stages"),
         applies_to=_read_applies_to(fields, phase),
         on_update=_read_on_update(fields, phase),
         dead_letter_index=_read_dead_letter_index(fields, on_error),
@@ -180,44 +220,50 @@ def _read_dead_letter_index(fields: Fields, on_error: OnError) -> str | None:
     return index
 
 
-def _read_stages(
-    values: list[Any], kinds: Mapping[str, StageKind], phase: Phase
-) -> tuple[StageDefinition, ...]:
-    if not 1 <= len(values) <= STAGES_MAX:
-        raise DefinitionError("stages", f"has {len(values)} stages; 1 to {STAGES_MAX} are allowed")
-    stages: list[StageDefinition] = []
-    for position, value in enumerate(values):
-        stage = _read_stage(value, f"stages[{position}]", kinds, phase)
-        if any(stage.name == other.name for other in stages):
-            reason = f"[{stage.name}] is the name of an earlier stage"
-            raise DefinitionError(f"stages[{position}].name", reason)
-        stages.append(stage)
-    return tuple(stages)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads stages, and those inside them, of a pipeline of type `phase`."""
 
+    kinds: Mapping[str, StageKind]
+    phase: Phase
 
-def _read_stage(
-    value: object, path: str, kinds: Mapping[str, StageKind], phase: Phase
-) -> StageDefinition:
-    fields = Fields(value, path, _STAGE_KEYS)
-    name = fields.name("name")
-    kind = fields.string("type", choices=tuple(kinds))
-    on_failure: OnFailure = fields.string(  # type: ignore[assignment]
-        "on_failure", default="abort", choices=("continue", "abort", "retry")
-    )
-    retries = fields.integer(
-        "retries", default=1 if on_failure == "retry" else 0, minimum=0, maximum=RETRIES_MAX
-    )
-    if (on_failure == "retry") != (retries > 0):
-        reason = "goes with on_failure [retry], which needs at least 1"
-        raise DefinitionError(fields.path("retries"), reason)
-    return StageDefinition(
-        name=name,
-        type=kind,
-        enabled=fields.boolean("enabled", default=True),
-        timeout_ms=fields.integer(
-            "timeout_ms", default=STAGE_TIMEOUT_MS, minimum=1, maximum=STAGE_TIMEOUT_MAX_MS
-        ),
-        on_failure=on_failure,
-        retries=retries,
-        config=kinds[kind].read_config(fields.object("config"), fields.path("config"), phase),
-    )
+    def stages(self, value: object, path: str) -> tuple[StageDefinition, ...]:
+        if not isinstance(value, list):
+            raise DefinitionError(path, f"must be an array, not {json_type(value)}")
+        if not 1 <= len(value) <= STAGES_MAX:
+            reason = f"has {len(value)} stages; 1 to {STAGES_MAX} are allowed"
+            raise DefinitionError(path, reason)
+        stages: list[StageDefinition] = []
+        for position, each in enumerate(value):
+            stage = self._stage(each, f"{path}[{position}]")
+            if any(stage.name == other.name for other in stages):
+                reason = f"[{stage.name}] is the name of an earlier stage"
+                raise DefinitionError(f"{path}[{position}].name", reason)
+            stages.append(stage)
+        return tuple(stages)
+
+    def _stage(self, value: object, path: str) -> StageDefinition:
+        fields = Fields(value, path, _STAGE_KEYS)
+        name = fields.name("name")
+        kind = fields.string("type", choices=tuple(self.kinds))
+        on_failure: OnFailure = fields.string(  # type: ignore[assignment]
+            "on_failure", default="abort", choices=("continue", "abort", "retry")
+        )
+        retries = fields.integer(
+            "retries", default=1 if on_failure == "retry" else 0, minimum=0, maximum=RETRIES_MAX
+        )
+        if (on_failure == "retry") != (retries > 0):
+            reason = "goes with on_failure [retry], which needs at least 1"
+            raise DefinitionError(fields.path("retries"), reason)
+        config = self.kinds[kind].read_config(fields.object("config"), fields.path("config"), self)
+        return StageDefinition(
+            name=name,
+            type=kind,
+            enabled=fields.boolean("enabled", default=True),
+            timeout_ms=fields.integer(
+                "timeout_ms", default=STAGE_TIMEOUT_MS, minimum=1, maximum=STAGE_TIMEOUT_MAX_MS
+            ),
+            on_failure=on_failure,
+            retries=retries,
+            config=config,
+        )

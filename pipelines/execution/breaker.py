@@ -15,7 +15,7 @@ from typing import Final, Literal
 import structlog
 
 from pipelines.errors import StageError
-from pipelines.execution.observe import StageReport
+from pipelines.execution.scope import StageReport
 
 _log = structlog.get_logger("pipelines.execution.breaker")
 

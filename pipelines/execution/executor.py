@@ -1,73 +1,59 @@
-"""Run a compiled pipeline on a payload: stages in order, deadline, failure policies, outcome."""
+"""Runs the pipelines of one phase of a request: outcome, failure policies, figures, log."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from pipelines.context import Context
-from pipelines.definitions.pipeline import PipelineDefinition, StageDefinition
-from pipelines.errors import (
-    DroppedError,
-    PipelineError,
-    RejectedError,
-    StageError,
-    StageTimeoutError,
-)
-from pipelines.execution.breaker import Breaker, Ending, ending_of
-from pipelines.execution.observe import ObservedStage, StageReport
+from pipelines.errors import DroppedError, RejectedError, StageError, StageTimeoutError
+from pipelines.execution.plan import CompiledPipeline
 from pipelines.execution.run_logs import RunLogs
-from pipelines.execution.stats import Outcome, Stats
+from pipelines.execution.run_stages import run_stages
+from pipelines.execution.scope import Scope, StageReport
+from pipelines.execution.stats import Outcome, PipelineStats, Stats
 from pipelines.payload import Payload, check_input
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledPipeline:
-    """A definition with its stages ready to run; a disabled stage has no `ObservedStage`.
-
-    A `final` one fails closed: a run that is not done ends the request, whatever the definition
-    says of errors. Without a `breaker` it always runs.
-    """
-
-    definition: PipelineDefinition
-    revision: int
-    stages: tuple[tuple[StageDefinition, ObservedStage | None], ...]
-    final: bool = False
-    breaker: Breaker | None = None
-
-    @property
-    def name(self) -> str:
-        return self.definition.name
-
-    @property
-    def label(self) -> str:
-        """``name@version#revision``, as headers and warnings show it."""
-        return f"{self.definition.label}#{self.revision}"
-
-    @property
-    def may_be_left_out(self) -> bool:
-        """Whether a request goes on without what this pipeline would have done."""
-        return self.definition.on_error in ("continue", "pass") and not self.final
-
-
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Run:
     """What one run came to.
 
     `payload` is what the request goes on with: the result when `done`, what the surviving stages
-    made when `degraded` by a stage that may fail, the original when the whole run degraded.
-    `error` says why it failed, degraded, was rejected or dropped. The outcome of one that is `held`
-    is not counted yet.
+    made when `degraded` by a stage that may fail, the original when the whole run degraded. So are
+    `state` and `metadata`. `error` says why it failed, degraded, was rejected or dropped. The
+    outcome of one that is `held` is not counted yet.
     """
 
     pipeline: CompiledPipeline
     outcome: Outcome
     payload: Payload
-    took_ms: float
+    state: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    stages: list[StageReport]
+    took_ms: float = 0.0
     error: StageError | RejectedError | DroppedError | None = None
-    stages: list[StageReport] = field(default_factory=list)
     held: bool = False
+
+    @property
+    def turned_off(self) -> bool:
+        """Whether it ended before it began, as its pipeline is turned off."""
+        return isinstance(self.error, StageError) and self.error.kind == "breaker"
+
+
+class Journal(Protocol):
+    """What the runs of one request have in common: whoever asked for them keeps it."""
+
+    state: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+
+    def ended(self, run: Run) -> None:
+        """Take a run down, with the state and metadata that it left.
+
+        Raises what the request ends with, where it does not go on.
+        """
 
 
 class Executor:
@@ -79,53 +65,65 @@ class Executor:
 
     async def run(
         self,
-        pipeline: CompiledPipeline,
+        pipelines: Iterable[CompiledPipeline],
         payload: Payload,
         context: Context,
+        journal: Journal,
         *,
         trace: bool = False,
         hold: bool = False,
-    ) -> Run:
-        """Run every enabled stage in order; never raises for what a UDF did.
+    ) -> Payload:
+        """Run pipelines of one phase one after the other; returns what the request goes on with.
 
-        With `hold`, the outcome of a run that changed its payload is counted by `settle` or
-        `refuse`, once the backend has been asked.
-
-        The deadline of `context` is the caller's; the pipeline's own timeout shortens it. State
-        and metadata written by a run that is thrown away are taken back.
+        `journal` is told how each ended; nothing but what it raises is raised. With `hold`, the
+        outcome of a run that changed its payload is counted by `settle` or `refuse`, once the
+        backend has been asked.
         """
-        definition = pipeline.definition
-        stats = self.stats.pipeline(pipeline.name)
-        started = time.monotonic()
-        context.pipeline = pipeline.name
-        context.deadline = min(context.deadline, started + definition.timeout_ms / 1000)
-        state, metadata = dict(context.state), dict(context.metadata)
-        run = Run(pipeline=pipeline, outcome="done", payload=payload, took_ms=0.0)
-        try:
-            check_input(definition.type, payload)
-            await self._run_guarded(run, context, trace)
-        except StageError as error:
-            error.pipeline = pipeline.name
-            # With its traceback, whose frames hold the run, each would be left to the collector.
-            run.error = error.with_traceback(None)
-            run.outcome = "degraded" if pipeline.may_be_left_out else "failed"
-            run.payload = payload
-            context.state, context.metadata = state, metadata
-        except RejectedError as error:
-            run.error, run.outcome = error.with_traceback(None), "rejected"
-        except DroppedError as error:
-            run.error, run.outcome = error.with_traceback(None), "dropped"
-        run.took_ms = (time.monotonic() - started) * 1000
-        run.held = hold and run.payload is not payload and run.outcome in ("done", "degraded")
-        stats.outcomes[run.outcome] += not run.held
-        if _turned_off(run):
-            # It took no time, which would say nothing of how long runs take.
-            stats.turned_off += 1
-            return run
-        stats.latency.add(run.took_ms)
-        stats.timeouts += isinstance(run.error, StageTimeoutError)
-        _write_log(self._logs, run, context)
-        return run
+        for pipeline in pipelines:
+            began = time.monotonic()
+            scope = Scope(
+                context,
+                pipeline.name,
+                self.stats.pipeline(pipeline.name),
+                journal.state,
+                journal.metadata,
+                strict=pipeline.final,
+                trace=trace,
+            )
+            error: StageError | RejectedError | DroppedError | None = None
+            outcome: Outcome = "done"
+            result = payload
+            try:
+                check_input(context.phase, payload)
+                result = await run_stages(pipeline.stages, payload, scope)
+                if (error := scope.degraded) is not None:
+                    outcome = "degraded"
+            except StageError as failure:
+                outcome = "degraded" if pipeline.may_be_left_out else "failed"
+                error, error.pipeline = failure, pipeline.name
+                # What a run that is thrown away wrote is taken back.
+                scope.state, scope.metadata = journal.state, journal.metadata
+            except RejectedError as rejection:
+                outcome, error = "rejected", rejection
+            except DroppedError as drop:
+                outcome, error = "dropped", drop
+            took_ms = (time.monotonic() - began) * 1000
+            run = Run(
+                pipeline,
+                outcome,
+                result,
+                scope.state,
+                scope.metadata,
+                scope.reports,
+                took_ms,
+                # With its traceback, whose frames hold the run, it would be left to the collector.
+                error and error.with_traceback(None),
+                hold and result is not payload and outcome in ("done", "degraded"),
+            )
+            self._count(run, scope.stats, context)
+            journal.ended(run)
+            payload = result
+        return payload
 
     def settle(self, run: Run) -> None:
         """Count a run that was held as what it came to."""
@@ -148,106 +146,18 @@ class Executor:
         run.outcome = "degraded" if left_out else "failed"
         stats.refused += 1
         self.settle(run)
-        log_failure(self._logs, run, error, context)
+        self._logs.of_run(run.pipeline, run.outcome, error, context)
 
-    async def _run_guarded(self, run: Run, context: Context, trace: bool) -> None:
-        """Run the stages unless the breaker is open; it gets to know how they ended."""
-        breaker = run.pipeline.breaker
-        if breaker is None:
-            await self._run_stages(run, context, trace)
+    def _count(self, run: Run, stats: PipelineStats, context: Context) -> None:
+        stats.outcomes[run.outcome] += not run.held
+        if run.error is not None and run.turned_off:
+            # It took no time, which would say nothing of how long runs take.
+            stats.turned_off += 1
             return
-        era = breaker.enter()
-        ending: Ending = "unknown"
-        try:
-            await self._run_stages(run, context, trace)
-            ending = ending_of(run.stages, None)
-        except PipelineError as error:
-            ending = ending_of(run.stages, error)
-            raise
-        finally:
-            breaker.leave(era, ending)
-
-    async def _run_stages(self, run: Run, context: Context, trace: bool) -> None:
-        stats = self.stats.pipeline(run.pipeline.name)
-        for stage_definition, stage in run.pipeline.stages:
-            stage_stats = stats.stage(stage_definition.name)
-            if stage is None:
-                stage_stats.outcomes["skipped"] += 1
-                run.stages.append(StageReport(name=stage_definition.name, outcome="skipped"))
-                continue
-            if context.remaining() <= 0:
-                timeout = run.pipeline.definition.timeout_ms
-                late = StageTimeoutError(f"the pipeline passed its {timeout} ms")
-                late.stage = stage_definition.name
-                raise late
-            run.payload, report, verdict = await stage.run(
-                run.payload, context, stage_stats, trace=trace
-            )
-            run.stages.append(report)
-            if verdict is not None:
-                raise verdict
-            if report.error is not None:
-                if stage_definition.on_failure != "continue" or run.pipeline.final:
-                    raise report.error
-                run.outcome, run.error = "degraded", report.error
-
-
-def _turned_off(run: Run) -> bool:
-    """Whether a run ended before it began, as its pipeline is turned off."""
-    return isinstance(run.error, StageError) and run.error.kind == "breaker"
-
-
-def log_lines(
-    logs: RunLogs,
-    pipeline: CompiledPipeline,
-    stage: str,
-    lines: Sequence[str],
-    *,
-    udf: str,
-    id: str,
-    request_id: str,
-) -> None:
-    """Write what a UDF logged in one run."""
-    logs.lines(
-        pipeline.name,
-        lines,
-        id=id,
-        request_id=request_id or None,
-        version=pipeline.definition.version,
-        revision=pipeline.revision,
-        stage=stage,
-        udf=udf or None,
-    )
-
-
-def _write_log(logs: RunLogs, run: Run, context: Context) -> None:
-    """One line for a run that was not done, and what its UDFs logged."""
-    for report in run.stages:
-        log_lines(
-            logs,
-            run.pipeline,
-            report.name,
-            report.log,
-            udf=report.udf,
-            id=context.id,
-            request_id=context.request_id,
-        )
-    if isinstance(run.error, StageError):
-        log_failure(logs, run, run.error, context)
-
-
-def log_failure(logs: RunLogs, run: Run, error: StageError, context: Context) -> None:
-    """One line for a run that came to `error`."""
-    pipeline = run.pipeline
-    udfs = {stage.name: stage.udf for _, stage in pipeline.stages if stage is not None}
-    logs.ended(
-        pipeline.name,
-        run.outcome,
-        error,
-        id=context.id,
-        request_id=context.request_id or None,
-        version=pipeline.definition.version,
-        revision=pipeline.revision,
-        udf=udfs.get(error.stage),
-        index=context.index,
-    )
+        stats.latency.add(run.took_ms)
+        for report in run.stages:
+            if report.log:
+                self._logs.of_stage(run.pipeline, report.name, report.label, report.log, context)
+        if isinstance(run.error, StageError):
+            stats.timeouts += isinstance(run.error, StageTimeoutError)
+            self._logs.of_run(run.pipeline, run.outcome, run.error, context)

@@ -1,132 +1,106 @@
-"""The one wrapper that times, counts and logs a stage; stages never do it themselves."""
+"""One stage in one run, as it is seen from outside: timed, counted, reported, tried again.
+
+Stages never do it themselves.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
 
-from pipelines.context import Context
 from pipelines.errors import DroppedError, RejectedError, StageError, StageTimeoutError
-from pipelines.execution.stats import StageOutcome, StageStats
-from pipelines.payload import Payload
-from pipelines.wasm import Document
+from pipelines.execution.plan import Step
+from pipelines.execution.scope import Scope, StageReport
+from pipelines.payload import Document, Payload
+
+Ending = StageError | RejectedError | DroppedError
 
 
-class Stage(Protocol):
-    """What every stage, container and pipeline looks like to its caller."""
+class Observed:
+    """The tries of one stage, which share one budget of time. `own` is the stage's scope.
 
-    async def run(self, payload: Payload, context: Context) -> Payload: ...
-
-
-@runtime_checkable
-class BatchStage(Stage, Protocol):
-    """A stage that can also take documents in batches; of any other, each is run by itself."""
-
-    @property
-    def room(self) -> int:
-        """How many documents a batch may have now; 0 for no batches."""
-
-    async def run_batch(
-        self, documents: Sequence[Document], context: Context
-    ) -> list[Document | None]:
-        """Each document as the stage leaves it, None for one that has to be run by itself.
-
-        Raises `StageError` where that is all of them.
-        """
-
-
-@dataclass(slots=True, kw_only=True)
-class StageReport:
-    """What one stage did in one run. `before` and `after` are kept for traced runs only.
-
-    `udf` is the name and version of what it ran.
+    A batch has one try at a stage, and what it comes to is counted at its end.
     """
 
-    name: str
-    outcome: StageOutcome
-    udf: str = ""
-    took_ms: float = 0.0
-    tries: int = 0
-    error: StageError | None = None
-    log: list[str] = field(default_factory=list)
-    changed: bool = False
-    before: dict[str, Any] | None = None
-    after: dict[str, Any] | None = None
+    __slots__ = ("_began", "_budget_ms", "_ended", "_report", "_scope", "_step", "own")
 
+    def __init__(self, step: Step, scope: Scope) -> None:
+        """Raises `StageTimeoutError` where the time of `scope` is over."""
+        now = time.monotonic()
+        if now >= scope.deadline:
+            late = StageTimeoutError(f"the pipeline passed its {scope.timeout_ms} ms")
+            late.stage = step.name
+            raise late
+        self.own = scope.fork(step.name)
+        self.own.budget_ms = min(step.timeout_ms, int((scope.deadline - now) * 1000))
+        self._began = now
+        self._step = step
+        self._scope = scope
+        self._report = StageReport(step.name, "failure", step.label)
+        self._ended: RejectedError | DroppedError | None = None
 
-class ObservedStage:
-    """A stage with its name, its tries and its figures. `udf` is ``name@version`` of its code."""
+    def begin(self) -> None:
+        """Another try. Raises `StageTimeoutError` where no time is left for it."""
+        self._report.tries += 1
+        if self.own.budget_ms < 1:
+            raise StageTimeoutError("no time was left to run this stage")
 
-    def __init__(
-        self, stage: Stage, *, name: str, timeout_ms: int, tries: int, udf: str = ""
-    ) -> None:
-        self.name = name
-        self.udf = udf
-        self.stage = stage
-        self._timeout_ms = timeout_ms
-        self._tries = tries
+    def failed(self, error: Ending) -> bool:
+        """A try ended with `error`; whether there is to be another."""
+        step, scope, report = self._step, self._scope, self._report
+        error.stage, error.pipeline = step.name, scope.pipeline
+        # With its traceback, whose frames hold the run, each would be left to the collector.
+        error.with_traceback(None)
+        if not isinstance(error, StageError):
+            report.outcome = "rejected" if isinstance(error, RejectedError) else "dropped"
+            report.error, self._ended = None, error
+            return False
+        report.error = error
+        scope.stats.stage(step.name).errors[error.kind] += 1
+        if isinstance(error, StageTimeoutError) or report.tries >= step.tries:
+            return False
+        now = time.monotonic()
+        left_ms = int(step.timeout_ms - (now - self._began - self.own.waited) * 1000)
+        self.own.budget_ms = min(left_ms, int((scope.deadline - now) * 1000))
+        return left_ms >= 1
 
-    @property
-    def room(self) -> int:
-        """How many documents a batch may have now; 0 where each has to be run by itself."""
-        return self.stage.room if isinstance(self.stage, BatchStage) else 0
+    def close(self, before: Payload, after: Payload | None) -> Payload:
+        """The payload to go on with; `after` is what the stage returned, None if it did not.
 
-    async def run_batch(
-        self, documents: Sequence[Document], context: Context
-    ) -> list[Document | None]:
-        """One try at a batch, where there is `room`. It is counted by who knows its end."""
-        assert isinstance(self.stage, BatchStage)
-        context.stage = self.name
-        context.stage_budget_ms = self._timeout_ms
-        return await self.stage.run_batch(documents, context)
-
-    async def run(
-        self, payload: Payload, context: Context, stats: StageStats, *, trace: bool
-    ) -> tuple[Payload, StageReport, RejectedError | DroppedError | None]:
-        """Run the stage, again if it fails and has tries left, within one budget of time.
-
-        Returns the payload to go on with (the input, unless it succeeded), the report, and the
-        UDF's own decision to stop if it made one.
+        Raises what ends the run.
         """
-        report = StageReport(name=self.name, outcome="failure", udf=self.udf)
-        context.stage = self.name
-        context.stage_budget_ms = self._timeout_ms
-        context.stage_waited = 0.0
-        first_line = len(context.log)
-        verdict: RejectedError | DroppedError | None = None
-        result = payload
-        started = time.perf_counter()
-        for attempt in range(self._tries):
-            report.tries = attempt + 1
-            try:
-                result = await self.stage.run(payload, context)
-                report.outcome, report.error = "success", None
-                report.changed = result is not payload
-            except StageError as error:
-                error.stage = self.name
-                error.pipeline = context.pipeline
-                report.error = error
-                stats.errors[error.kind] += 1
-            except RejectedError as error:
-                report.outcome, report.error, verdict = "rejected", None, error
-            except DroppedError as error:
-                report.outcome, report.error, verdict = "dropped", None, error
-            if report.outcome != "failure" or isinstance(report.error, StageTimeoutError):
-                break
-            spent_ms = (time.perf_counter() - started - context.stage_waited) * 1000
-            context.stage_budget_ms = int(self._timeout_ms - spent_ms)
-            if context.stage_budget_ms < 1:
-                break
-        report.took_ms = (time.perf_counter() - started) * 1000
-        report.log = context.log[first_line:]
+        scope, report = self._scope, self._report
+        report.took_ms = (time.monotonic() - self._began) * 1000
+        report.log = self.own.log
+        if after is not None:
+            report.outcome, report.error, report.changed = "success", None, after is not before
+        stats = scope.stats.stage(report.name)
         stats.latency.add(report.took_ms)
         stats.outcomes[report.outcome] += 1
         stats.retries += report.tries - 1
-        if verdict is not None:
-            verdict.stage = self.name
-            verdict.pipeline = context.pipeline
-        if trace:
-            report.before, report.after = payload.data, result.data
-        return result, report, verdict
+        scope.reports.append(report)
+        if scope.trace:
+            report.before, report.after = before.data, (after or before).data
+        if report.error is not None:
+            if scope.strict or not self._step.may_fail:
+                raise report.error
+            scope.degraded = report.error
+            return before
+        scope.adopt(self.own)
+        if self._ended is not None:
+            raise self._ended
+        return before if after is None else after
+
+    def close_batch(self, documents: list[Document | None]) -> list[Document]:
+        """The documents of a batch that go on."""
+        assert self._scope.course is not None
+        took_ms = (time.monotonic() - self._began) * 1000
+        return self._scope.course.passed(self._step.name, self._step.label, took_ms, documents)
+
+
+def skip(step: Step, scope: Scope) -> None:
+    """Report a stage that is disabled."""
+    if scope.course is not None:
+        scope.course.skip(step.name)
+        return
+    scope.stats.stage(step.name).outcomes["skipped"] += 1
+    scope.reports.append(StageReport(step.name, "skipped"))

@@ -12,8 +12,10 @@ from typing import Final
 
 import structlog
 
+from pipelines.context import Context
 from pipelines.errors import StageError
 from pipelines.execution.log_limit import LogLimit
+from pipelines.execution.plan import CompiledPipeline
 from pipelines.execution.stats import OUTCOMES, Outcome, Stats
 
 _log = structlog.get_logger("pipelines.execution.executor")
@@ -34,34 +36,56 @@ class RunLogs:
         self._stats = stats
         self._limit = limit or LogLimit()
 
-    def lines(self, pipeline: str, lines: Sequence[str], **fields: object) -> None:
-        """What a UDF logged in one run; `fields` say which."""
+    def of_stage(
+        self,
+        pipeline: CompiledPipeline,
+        stage: str,
+        label: str,
+        lines: Sequence[str],
+        context: Context,
+    ) -> None:
+        """What a stage logged in one run; `label` names what it ran."""
         if not lines or not _log.is_enabled_for(logging.INFO):
             return
-        key = f"udf {pipeline}"
+        key = f"udf {pipeline.name}"
         for number, line in enumerate(lines):
             if not self._limit.admit(key, len(line) + _FRAME_BYTES):
                 # Looking at each of thousands would take its time.
                 rest = len(lines) - number
                 self._limit.leave_out(key, rest - 1)
-                self._stats.pipeline(pipeline).left_out += rest
+                self._stats.pipeline(pipeline.name).left_out += rest
                 return
-            _log.info(UDF_LINE, pipeline=pipeline, message=line, **fields)
+            _log.info(
+                UDF_LINE,
+                pipeline=pipeline.name,
+                message=line,
+                **_fields(pipeline, context),
+                stage=stage,
+                udf=label or None,
+            )
 
-    def ended(self, pipeline: str, outcome: Outcome, error: StageError, **fields: object) -> None:
-        """A run that was not done; `fields` say which."""
+    def of_run(
+        self,
+        pipeline: CompiledPipeline,
+        outcome: Outcome,
+        error: StageError,
+        context: Context,
+    ) -> None:
+        """One line for a run that was not done."""
         size = len(error.reason) + len(error.detail or "") + _FRAME_BYTES
-        if not self._limit.admit(f"run {pipeline}", size):
-            self._stats.pipeline(pipeline).left_out += 1
+        if not self._limit.admit(f"run {pipeline.name}", size):
+            self._stats.pipeline(pipeline.name).left_out += 1
             return
         _log.warning(
             RUN_LINES[outcome],
-            pipeline=pipeline,
+            pipeline=pipeline.name,
             stage=error.stage,
             kind=error.kind,
             reason=error.reason,
             detail=error.detail or None,
-            **fields,
+            **_fields(pipeline, context),
+            udf=pipeline.stages.label_of(error.stage),
+            index=context.index,
         )
 
     def report(self) -> None:
@@ -74,8 +98,18 @@ class RunLogs:
 class NoLogs(RunLogs):
     """For runs that are tried: what there is to say of them is in their response."""
 
-    def lines(self, pipeline: str, lines: Sequence[str], **fields: object) -> None:
+    def of_stage(self, *given: object, **named: object) -> None:
         pass
 
-    def ended(self, pipeline: str, outcome: Outcome, error: StageError, **fields: object) -> None:
+    def of_run(self, *given: object, **named: object) -> None:
         pass
+
+
+def _fields(pipeline: CompiledPipeline, context: Context) -> dict[str, object]:
+    """What every line says of its run."""
+    return {
+        "id": context.id,
+        "request_id": context.request_id or None,
+        "version": pipeline.definition.version,
+        "revision": pipeline.revision,
+    }

@@ -17,8 +17,9 @@ are not worked out. Raises `ValueError`, and `RecursionError` where it is nested
 # A text in this form has a 0 for every digit and a space for all but digits and points.
 _SHAPE = bytes(0x30 if c in b"0123456789" else 0x2E if c == 0x2E else 0x20 for c in range(256))
 _LONG_NUMBER = b" " + b"0" * 19
-# How orjson writes floats from 1e16 on.
-_ROUNDED = re.compile(rb"[0-9]e\+?[0-9]").search
+# How orjson writes floats from 1e16 on; not with the digit before it, which takes ten times as
+# long to find nothing.
+_EXPONENTS = re.compile(rb"e\+?[1-9]").finditer
 _SHOWN = 100
 _BREAKS = str.maketrans("\r\n", "  ")
 
@@ -146,7 +147,7 @@ def may_be_rounded(written: bytes) -> bool:
     """Whether what orjson read and wrote again can hold a whole number of more than 64 bits, which
     it reads as a float.
     """
-    return _ROUNDED(written) is not None
+    return any(written[at.start() - 1 : at.start()].isdigit() for at in _EXPONENTS(written))
 
 
 def fits_orjson(text: str) -> bool:

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Any, Literal
 
 import orjson
 
-from pipelines.context import Context, Phase
+from pipelines.context import Phase
 from pipelines.definitions.fields import NAME, NAME_RULE, Fields, json_type
-from pipelines.errors import DefinitionError, DroppedError, RejectedError, StageTimeoutError
+from pipelines.definitions.pipeline import Reference, StageReader
+from pipelines.definitions.reachable import check_input
+from pipelines.errors import (
+    DefinitionError,
+    DroppedError,
+    MissingError,
+    RejectedError,
+    StageError,
+    StageTimeoutError,
+)
+from pipelines.execution.scope import Scope
 from pipelines.jsontext.projection import PATHS_MAX, Projection, check_declared
-from pipelines.payload import Payload
+from pipelines.payload import Document, Payload
+from pipelines.stages.kind import Place, Resources
 from pipelines.wasm import (
     MEMORY_MAX_MB,
     MEMORY_MB,
     MEMORY_MIN_MB,
     Batch,
     Call,
-    Document,
     Limits,
     Package,
+    UdfUse,
     parameters_text,
 )
 from pipelines.wasm.pool import SandboxPool
@@ -61,20 +72,24 @@ class PythonConfig:
     output_bytes: int
     log_bytes: int
 
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        return (Reference("udf", self.udf_name, self.udf_version),)
+
 
 _KEYS = tuple(each.name for each in dataclass_fields(PythonConfig))
 
 
 class PythonKind:
-    """Reads the `config` of python stages."""
+    """Reads, checks and builds python stages."""
 
-    def read_config(self, value: object, path: str, phase: Phase) -> PythonConfig:
+    def read_config(self, value: object, path: str, reader: StageReader) -> PythonConfig:
         fields = Fields(value, path, _KEYS)
         config = PythonConfig(
             udf_name=fields.string("udf_name", pattern=NAME, rule=NAME_RULE),
             udf_version=fields.string("udf_version", default="latest", longest=64),
             parameters=fields.object("parameters", default={}),
-            input=_read_input(fields, phase),
+            input=_read_input(fields, reader.phase),
             isolation=fields.string(  # type: ignore[arg-type]
                 "isolation", default="pooled", choices=("pooled", "request")
             ),
@@ -96,6 +111,46 @@ class PythonKind:
         except TypeError as error:
             raise DefinitionError(fields.path("parameters"), str(error)) from error
         return config
+
+    def check(self, config: PythonConfig, place: Place, resources: Resources) -> None:
+        """The UDF is there and made for this type of pipeline; its input can match something."""
+        udfs, path = resources.udfs, place.path
+        try:
+            found = udfs.get(config.udf_name, config.udf_version)
+        except MissingError as error:
+            key = "udf_name" if config.udf_name not in udfs.names() else "udf_version"
+            raise DefinitionError(f"{path}.{key}", str(error)) from error
+        if found.category is not None and found.category != place.phase:
+            reason = (
+                f"udf [{found.name}] is made for {found.category} pipelines, "
+                f"this is a {place.phase} one"
+            )
+            raise DefinitionError(f"{path}.udf_name", reason)
+        if config.input is not None:
+            check_input(config.input, place.phase, path, first=place.first)
+
+    async def inspect(
+        self, config: PythonConfig, place: Place, resources: Resources, seen: set[object]
+    ) -> None:
+        """It loads with the stage's parameters and has a function for the pipeline's type."""
+        package = resources.package(config.udf_name, config.udf_version)
+        key = (package.digest, parameters_text(config.parameters), config.memory_mb)
+        if key in seen:
+            return
+        try:
+            entries = await resources.pool.inspect(
+                package, config.parameters, memory_mb=config.memory_mb, phase=place.phase
+            )
+        except StageError as error:
+            raise DefinitionError(f"{place.path}.parameters", error.reason) from error
+        if not entries & {"udf_main", place.phase}:
+            reason = f"udf [{package}] defines neither udf_main() nor {place.phase}()"
+            raise DefinitionError(f"{place.path}.udf_name", reason)
+        seen.add(key)
+
+    def build(self, config: PythonConfig, timeout_ms: int, resources: Resources) -> PythonStage:
+        package = resources.package(config.udf_name, config.udf_version)
+        return PythonStage(config, timeout_ms, package, resources.pool)
 
 
 def _read_input(fields: Fields, phase: Phase) -> Projection | None:
@@ -128,18 +183,16 @@ class PythonStage:
     def __init__(
         self, config: PythonConfig, timeout_ms: int, package: Package, pool: SandboxPool
     ) -> None:
-        self.package = package
-        self._config = config
-        self._timeout_ms = timeout_ms
-        self._pool = pool
-        self._params = parameters_text(config.parameters)
-        self._most = Limits(
+        limits = Limits(
             timeout_ms=timeout_ms,
             memory_mb=config.memory_mb,
             input_bytes=config.input_bytes,
             output_bytes=config.output_bytes,
             log_bytes=config.log_bytes,
         )
+        self._use = UdfUse(package, parameters_text(config.parameters), limits, config.isolation)
+        self._projection = config.input
+        self._pool = pool
         # Seconds a document takes of its thread's processor time, and when that was seen.
         self._pace = (_FIRST_PACE, 0.0)
 
@@ -147,31 +200,24 @@ class PythonStage:
     def room(self) -> int:
         """As many documents as are done in about `BATCH_SECONDS`; few at first."""
         pace, seen = self._pace
-        if self._config.isolation != "pooled":
+        if self._use.is_fresh:
             return 0
         if time.monotonic() - seen > PACE_SECONDS:
             pace = _FIRST_PACE
         room = min(BATCH_DOCUMENTS, int(BATCH_SECONDS / max(pace, 1e-6)))
         return room if room > 1 else 0
 
-    async def run_batch(
-        self, documents: Sequence[Document], context: Context
-    ) -> list[Document | None]:
+    async def run_batch(self, documents: Sequence[Document], scope: Scope) -> list[Document | None]:
         """One call for all. It has at most `BATCH_MS` of the stage's time."""
-        left = context.remaining()
-        budget_ms = self._budget_ms(context, left)
         batch = Batch(
-            documents=documents,
-            context=_surroundings(context, budget_ms),
-            projection=self._config.input,
+            documents=documents, context=_surroundings(scope), projection=self._projection
         )
         try:
             ends, pace = await self._pool.run_batch(
-                self.package,
-                self._params,
+                self._use,
                 batch,
-                self._limits(min(budget_ms, BATCH_MS)),
-                run_timeout=left,
+                min(scope.budget_ms, BATCH_MS),
+                run_timeout=scope.deadline - time.monotonic(),
             )
         except StageTimeoutError:
             # It may be one document or all; the fewer go together, the less is lost.
@@ -180,62 +226,51 @@ class PythonStage:
         self._pace = pace, time.monotonic()
         return ends
 
-    async def run(self, payload: Payload, context: Context) -> Payload:
+    async def run(self, payload: Payload, scope: Scope) -> Payload:
         """One try. Raises `StageError`, `RejectedError` or `DroppedError`."""
-        left = context.remaining()
-        budget_ms = self._budget_ms(context, left)
+        context = scope.context
+        surroundings = _surroundings(scope)
+        # What is not there takes no reading.
+        if context.document_id is not None:
+            surroundings["id"] = context.document_id
+        if scope.state:
+            surroundings["state"] = scope.state
+        if scope.metadata:
+            surroundings["metadata"] = scope.metadata
         reply = await self._pool.run(
-            self.package,
-            self._params,
-            self._call(payload, context, budget_ms),
-            self._limits(budget_ms),
-            isolation=self._config.isolation,
-            on_log=context.log.append,
-            on_wait=context.waited,
-            run_timeout=left,
+            self._use,
+            Call(
+                context.phase,
+                payload.text,
+                context.request,
+                surroundings,
+                self._projection,
+                payload.data,
+            ),
+            scope.budget_ms,
+            log=scope.log,
+            on_wait=scope.add_wait,
+            run_timeout=scope.deadline - time.monotonic(),
         )
-        context.state = reply.state
-        context.metadata.update(reply.metadata)
+        scope.state = reply.state
+        if reply.metadata:
+            scope.metadata = {**scope.metadata, **reply.metadata}
         if reply.rejected is not None:
             raise RejectedError(*reply.rejected)
         if reply.dropped:
             raise DroppedError
-        if not reply.changed:
-            return payload
-        return Payload(reply.payload, reply.data, changed=True)
-
-    def _call(self, payload: Payload, context: Context, budget_ms: int) -> Call:
-        return Call(
-            phase=context.phase,
-            payload=payload.text,
-            data=payload.data,
-            projection=self._config.input,
-            request=context.request,
-            context=_surroundings(context, budget_ms)
-            | {
-                "id": context.document_id,
-                "state": context.state,
-                "metadata": context.metadata,
-            },
-        )
-
-    def _budget_ms(self, context: Context, left: float) -> int:
-        budget_ms = min(self._timeout_ms, context.stage_budget_ms, int(left * 1000))
-        if budget_ms < 1:
-            raise StageTimeoutError("no time was left to run this stage")
-        return budget_ms
-
-    def _limits(self, budget_ms: int) -> Limits:
-        most = self._most
-        return most if budget_ms == most.timeout_ms else replace(most, timeout_ms=budget_ms)
+        return Payload(reply.payload, reply.data, True) if reply.changed else payload
 
 
-def _surroundings(context: Context, budget_ms: int) -> dict[str, object]:
+def _surroundings(scope: Scope) -> dict[str, object]:
     """What a UDF may know of its run, as far as it is the same for all documents of a batch."""
-    return {
+    context = scope.context
+    surroundings = {
         "index": context.index,
-        "pipeline": context.pipeline,
-        "stage": context.stage,
-        "headers": context.headers,
-        "deadline_ms": budget_ms,
+        "pipeline": scope.pipeline,
+        "stage": scope.stage,
+        "deadline_ms": scope.budget_ms,
     }
+    if context.headers:
+        surroundings["headers"] = context.headers
+    return surroundings

@@ -5,7 +5,7 @@ with one UDF loaded. The `SandboxPool` of `pool` keeps sandboxes warm and runs a
 the event loop, giving a `Reply` or raising `StageError`. Only this package imports wasmtime.
 """
 
-from pipelines.wasm.batch import Batch, Document
+from pipelines.wasm.batch import Batch
 from pipelines.wasm.call import (
     MEMORY_MAX_MB,
     MEMORY_MB,
@@ -16,6 +16,7 @@ from pipelines.wasm.call import (
     Package,
     Phase,
     Reply,
+    UdfUse,
     parameters_text,
 )
 from pipelines.wasm.component.build import BuildError, Progress, build
@@ -28,7 +29,6 @@ __all__ = [
     "Batch",
     "BuildError",
     "Call",
-    "Document",
     "Isolation",
     "Limits",
     "Package",
@@ -36,6 +36,7 @@ __all__ = [
     "Progress",
     "Reply",
     "Runtime",
+    "UdfUse",
     "build",
     "parameters_text",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -16,6 +16,7 @@ from pipelines.errors import StageError
 from pipelines.jsontext.graft import graft, is_plain
 from pipelines.jsontext.json_text import fits_orjson, may_be_rounded, repeats_key
 from pipelines.jsontext.projection import Projection
+from pipelines.payload import Document
 from pipelines.wasm import codec as reply
 from pipelines.wasm.call import Limits
 from pipelines.wasm.log import RunLog
@@ -23,25 +24,6 @@ from pipelines.wasm.log import RunLog
 RESPONSE_CHARS: Final = 8 * 1024 * 1024
 """What the documents of a batch may come to together; the rest is run one by one."""
 _MOST_CHAR_BYTES: Final = 4
-
-
-class Document(NamedTuple):
-    """A document on its way through stages: before one, or as one left it.
-
-    `text` is its JSON on one line, `data` the same parsed, None if nobody did yet. `state` and
-    `metadata` are what the next stage is given. `log` holds the lines of the stage it comes from.
-    Once `rejected` (reason and status) or `dropped` it goes no further.
-    """
-
-    id: str | None
-    text: str
-    data: dict[str, Any] | None = None
-    changed: bool = False
-    state: Mapping[str, Any] = {}
-    metadata: Mapping[str, Any] = {}
-    log: Sequence[str] = ()
-    rejected: tuple[str, int] | None = None
-    dropped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,31 @@ class Package:
         return f"{self.name}@{self.version}"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class UdfUse:
+    """A UDF version as a stage uses it: what is known of its runs before there is any.
+
+    `params` are the stage's parameters as `parameters_text` writes them. Uses with equal keys share
+    sandboxes; with isolation "request" every run has a new one.
+    """
+
+    package: Package
+    params: bytes
+    limits: Limits
+    isolation: Isolation = "pooled"
+    key: Key = field(init=False)
+
+    def __post_init__(self) -> None:
+        key = (self.package.digest, self.params, self.limits.memory_mb, self.is_fresh)
+        object.__setattr__(self, "key", key)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether every run needs a new sandbox."""
+        return self.isolation == "request"
+
+
+@dataclass(slots=True)
 class Call:
     """One run: `payload` and `request` are the JSON text of objects, `context` holds plain values.
 
@@ -70,12 +94,12 @@ class Call:
     phase: Phase
     payload: str
     request: str | None = None
-    context: dict[str, object] = field(default_factory=dict)
+    context: Mapping[str, object] = field(default_factory=dict)
     projection: Projection | None = None
     data: dict[str, Any] | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Reply:
     """How a run ended well.
 

@@ -10,8 +10,8 @@ import orjson
 
 from pipelines.errors import StageError
 from pipelines.jsontext.edits import edited, read_edits
-from pipelines.jsontext.graft import graft, loses_nothing
-from pipelines.jsontext.json_text import fits_orjson, parse, same, write
+from pipelines.jsontext.graft import graft, is_plain, loses_nothing
+from pipelines.jsontext.json_text import fits_orjson, may_be_rounded, parse, same, write
 from pipelines.jsontext.projection import Projection, hits_of
 from pipelines.jsontext.reorder import reordered
 from pipelines.wasm.call import Call, Limits, Reply
@@ -32,6 +32,9 @@ class Ending(NamedTuple):
     metadata: dict[str, Any]
     rejected: tuple[str, int] | None
     dropped: bool
+
+
+_WELL = Ending({}, {}, None, False)
 
 
 def byte_length(text: str) -> int:
@@ -104,19 +107,21 @@ def read(
         data = read_payload(text, limits.output_bytes)
         text, changed = _whole(text, call.payload, before, data)
     return Reply(
-        payload=text,
-        data=data,
-        changed=changed,
-        metadata=ending.metadata,
-        state=ending.state,
-        log=log,
-        dropped=ending.dropped,
-        rejected=ending.rejected,
+        text,
+        data,
+        changed,
+        ending.metadata,
+        ending.state,
+        log,
+        ending.dropped,
+        ending.rejected,
     )
 
 
 def read_ending(header: dict[str, Any]) -> Ending:
     """What a header without error tells. Raises `StageError` of kind "invalid_result"."""
+    if not header:
+        return _WELL
     return Ending(
         _object(header, "state"),
         _object(header, "metadata"),
@@ -131,15 +136,18 @@ def _whole(
     """The text to go on with for what a UDF made of a whole payload, and whether it differs."""
     if old_text == new_text:
         return old_text, False
-    written = _written(old, "its input")
-    changed = written != _written(new, "its result")
-    if not changed and not (fits_orjson(old_text) and fits_orjson(new_text)):
-        changed = not same(parse(old_text), parse(new_text))
+    before, after = _written(old, "its input"), _written(new, "its result")
+    exact = not may_be_rounded(after)
+    if before == after and (exact or same(parse(old_text), parse(new_text))):
+        return old_text, False
+    if exact and is_plain(old_text, before):
+        # What did not change is written as it was.
+        return after.decode(), True
     if "\n" in new_text or "\r" in new_text:
         new_text = write(parse(new_text))
-    if changed and not loses_nothing(old_text, old, written):
+    if not loses_nothing(old_text, old, before):
         new_text = graft(old_text, new_text)
-    return new_text, changed
+    return new_text, True
 
 
 def _declared(

@@ -43,13 +43,14 @@ class Ticker:
         """The deadline for a run of that long: one tick more, since the next may be near."""
         return math.ceil(milliseconds / (TICK_SECONDS * 1000)) + 1
 
-    def __enter__(self) -> None:
+    def start(self) -> None:
+        """A run begins: it ticks until `stop` was called as often."""
         with self._lock:
             self._running += 1
             if not self._awake.is_set():
                 self._awake.set()
 
-    def __exit__(self, *exc: object) -> None:
+    def stop(self) -> None:
         with self._lock:
             self._running -= 1
 

@@ -7,7 +7,9 @@ are used where they are found as expected, and the public call otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ctypes import Structure, byref, c_char_p, c_size_t, c_void_p, sizeof, string_at
+from functools import partial
 from typing import Any, Protocol
 
 from wasmtime import Store
@@ -15,17 +17,28 @@ from wasmtime.component import Func, String
 
 
 class TextCall(Protocol):
-    """An exported function. Raises `WasmtimeError` when it traps, `TooLongError` above `most`."""
+    """An exported function, called in three steps; for one thread at a time.
 
-    def __call__(self, *texts: str, most: int) -> str: ...
+    They are apart so that nothing of ours stands between who calls and the sandbox.
+    """
+
+    enter: Callable[[], Any]
+    """Run it: what it gives is for `take`."""
+
+    def give(self, *texts: str) -> None:
+        """The texts that it takes."""
+
+    def take(self, ended: Any, most: int) -> str:
+        """What it returned. Raises `WasmtimeError` if it trapped, `TooLongError` above `most`."""
 
 
 class TooLongError(Exception):
-    """A response of so many bytes was left where it was: taking it over would take its time."""
+    """An answer of so many bytes was left where it was: taking it over would take its time."""
 
-    def __init__(self, size: int) -> None:
-        super().__init__(f"an answer of {size} bytes")
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(f"an answer of {size} bytes, {most} are taken")
         self.size = size
+        self.most = most
 
 
 _NEEDED = (
@@ -38,7 +51,7 @@ _NEEDED = (
 
 
 class _Text(Structure):
-    """A text as the C functions see it: what is given belongs to Python, a response to them."""
+    """A text as the C functions see it: what is given belongs to Python, an answer to them."""
 
     _fields_ = (("size", c_size_t), ("data", c_void_p))
 
@@ -65,7 +78,7 @@ PRIVATE = _private()
 
 
 def text_call(store: Store, function: Func) -> TextCall:
-    """`function` of `store`, to be called with as many texts as it takes, on one thread at a time.
+    """`function` of `store`, to be called with as many texts as it takes while the store is open.
 
     Raises TypeError for a function that takes or gives anything but text.
     """
@@ -74,51 +87,64 @@ def text_call(store: Store, function: Func) -> TextCall:
     if not all(isinstance(each, String) for each in [*parameters, kind.result]):
         raise TypeError("an exported function takes or gives something else than text")
     if PRIVATE is None:
-        return _public(store, function)
-    return _below(store, function, len(parameters), *PRIVATE)
+        return _Public(store, function)
+    return _Below(store, function, len(parameters), *PRIVATE)
 
 
-def _public(store: Store, function: Func) -> TextCall:
-    def call(*texts: str, most: int) -> str:
-        response = str(function(store, *texts))
-        if len(response) > most:
-            raise TooLongError(len(response))
-        return response
+class _Public:
+    def __init__(self, store: Store, function: Func) -> None:
+        self._store = store
+        self._function = function
+        self.enter: Callable[[], Any] = lambda: None
 
-    return call
+    def give(self, *texts: str) -> None:
+        self.enter = partial(self._function, self._store, *texts)
+
+    def take(self, ended: Any, most: int) -> str:
+        text = str(ended)
+        if len(text) > most:
+            raise TooLongError(len(text), most)
+        return text
 
 
-def _below(store: Store, function: Func, count: int, ffi: Any, enter: Any) -> TextCall:
-    value = ffi.wasmtime_component_val_t
-    given, result = (value * count)(), value()
-    for each in given:
-        each.kind = ffi.WASMTIME_COMPONENT_STRING
-    texts = [_Given.from_buffer(each, value.of.offset) for each in given]
-    response = _Text.from_buffer(result, value.of.offset)
-    function_ref, result_ref, string_ref = (
-        byref(function._func),
-        byref(result),
-        byref(result.of.string),
-    )
-    run, free = ffi.wasmtime_component_func_call, ffi.wasm_byte_vec_delete
+class _Below:
+    def __init__(self, store: Store, function: Func, count: int, ffi: Any, check: Any) -> None:
+        value = ffi.wasmtime_component_val_t
+        given, result = (value * count)(), value()
+        for each in given:
+            each.kind = ffi.WASMTIME_COMPONENT_STRING
+        self._count = count
+        self._given = [_Given.from_buffer(each, value.of.offset) for each in given]
+        self._returned = _Text.from_buffer(result, value.of.offset)
+        self._free = partial(ffi.wasm_byte_vec_delete, byref(result.of.string))
+        self._check = check
+        self.enter: Callable[[], Any] = partial(
+            ffi.wasmtime_component_func_call,
+            byref(function._func),
+            store._context(),
+            given,
+            count,
+            byref(result),
+            1,
+        )
 
-    def call(*given_texts: str, most: int) -> str:
-        if len(given_texts) != count:
-            raise TypeError(f"{count} texts are taken, {len(given_texts)} were given")
-        for text, argument in zip(texts, given_texts, strict=True):
-            raw = argument.encode()
-            text.size, text.data = len(raw), raw
-        failure = run(function_ref, store._context(), given, count, result_ref, 1)
-        for text in texts:
+    def give(self, *texts: str) -> None:
+        if len(texts) != self._count:
+            raise TypeError(f"{self._count} texts are taken, {len(texts)} were given")
+        for each, text in zip(self._given, texts, strict=False):
+            each.data = raw = text.encode()
+            each.size = len(raw)
+
+    def take(self, ended: Any, most: int) -> str:
+        for each in self._given:
             # It held on to the bytes.
-            text.data = None
-        if failure:
-            enter(lambda: failure)
+            each.data = None
+        if ended:
+            self._check(lambda: ended)
+        size = self._returned.size
         try:
-            if response.size > most:
-                raise TooLongError(response.size)
-            return string_at(response.data, response.size).decode() if response.size else ""
+            if size > most:
+                raise TooLongError(size, most)
+            return string_at(self._returned.data, size).decode() if size else ""
         finally:
-            free(string_ref)
-
-    return call
+            self._free()

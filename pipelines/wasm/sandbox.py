@@ -10,14 +10,15 @@ from wasmtime import Store, WasmtimeError
 
 from pipelines.errors import StageError, StageTimeoutError
 from pipelines.jsontext.pieces import dump_file, joined
-from pipelines.wasm import codec as reply
-from pipelines.wasm import traps
-from pipelines.wasm.batch import Batch, Document, Prepared
+from pipelines.payload import Document
+from pipelines.wasm import codec
+from pipelines.wasm.batch import Batch, Prepared
 from pipelines.wasm.bytecode import BYTES
 from pipelines.wasm.call import Call, Limits, Package, Reply
 from pipelines.wasm.codec import HEADER_BYTES
-from pipelines.wasm.engine import TICK_SECONDS, Runtime
-from pipelines.wasm.fast_call import TextCall, TooLongError, text_call
+from pipelines.wasm.engine import Runtime
+from pipelines.wasm.entered import Entered, host_deadline, out_of_memory, overran
+from pipelines.wasm.fast_call import TextCall, text_call
 from pipelines.wasm.log import RunLog
 
 # the fault of the UDF's own code; the interpreter around it is as sound as before
@@ -54,9 +55,9 @@ class Sandbox:
         self.made = time.monotonic()
         self._runtime = runtime
         self._memory_mb = memory_mb
-        # What was set last: the clock's ticks then, and how many more it gives.
-        self._deadline = (-1, 0)
         self._store = Store(runtime.engine)
+        self._entered = Entered(runtime, self._store, memory_mb)
+        self._runs: TextCall | None = None
         try:
             self._start(timeout_ms)
             self.entries, self.faults = self._loaded(params, timeout_ms, log)
@@ -70,20 +71,21 @@ class Sandbox:
         `timeout_ms` goes before that of `limits`. Raises `StageError` of any kind but
         "unavailable", and `StageTimeoutError` when the time is over.
         """
-        self._require(call.phase)
+        entry = self._require(call.phase)
+        if timeout_ms is None:
+            timeout_ms = limits.timeout_ms
         try:
             given, before = _checked_input(call, limits)
             self.runs += 1
-            if timeout_ms is None:
-                timeout_ms = limits.timeout_ms
-            most = HEADER_BYTES + limits.output_bytes
-            text = _encode(call, given, limits)
-            response = self._enter(self._run, log, timeout_ms, text, most=most)
-            header, text = reply.split(response, "invalid_result")
-            if failure := reply.guest_error(header):
+            entry.give(_encode(call, given, limits))
+            with self._entered.within(log, timeout_ms):
+                text = entry.take(entry.enter(), HEADER_BYTES + limits.output_bytes)
+            header, text = codec.split(text, "invalid_result")
+            if header and (failure := codec.guest_error(header)):
                 raise self._failure(*failure)
-            return reply.read(header, text, call, before, limits, tuple(log.lines))
+            return codec.read(header, text, call, before, limits, tuple(log.lines))
         except StageTimeoutError as error:
+            self.alive = False
             hint = "make it do less or raise the stage's timeout_ms"
             reason = self._named(f"{error.reason}; {hint}")
             raise StageTimeoutError(reason, overran=error.overran) from error
@@ -93,20 +95,21 @@ class Sandbox:
             named = StageError(error.kind, self._named(error.reason), detail=error.detail)
             raise named from error
 
-    def run_batch(self, batch: Batch, limits: Limits) -> list[Document | None]:
-        """One run a document in one call, which has `limits.timeout_ms` as a whole.
+    def run_batch(self, batch: Batch, limits: Limits, timeout_ms: int) -> list[Document | None]:
+        """One run a document in one call, which has `timeout_ms` as a whole.
 
         Gives each document as it came out, None for one that is to be run by itself. Raises what
         `run` does where that is all of them.
         """
-        self._require("document")
+        entry = self._require("document")
         try:
             prepared = Prepared(batch, limits)
             self.runs += 1
-            text, most = prepared.text(), HEADER_BYTES + prepared.most_bytes
-            response = self._enter(self._run, RunLog(0), limits.timeout_ms, text, most=most)
-            header, lines = reply.split(response, "invalid_result")
-            if failure := reply.guest_error(header):
+            entry.give(prepared.text())
+            with self._entered.within(RunLog(0), timeout_ms):
+                text = entry.take(entry.enter(), HEADER_BYTES + prepared.most_bytes)
+            header, lines = codec.split(text, "invalid_result")
+            if failure := codec.guest_error(header):
                 raise self._failure(*failure)
             self.alive = "memory" not in header
             return prepared.read(lines)
@@ -118,20 +121,22 @@ class Sandbox:
     def close(self) -> None:
         """Frees the instance and its memory."""
         self.alive = False
+        # Nothing may call into a store that is closed.
+        self._runs = None
         self._store.close()
 
     def _start(self, timeout_ms: int) -> None:
         runtime = self._runtime
         self._store.set_limits(memory_size=self._memory_mb * 1024 * 1024)
         self._store.set_epoch_deadline(runtime.ticker.ticks(timeout_ms))
-        runtime.line.deadline = _deadline(timeout_ms)
+        runtime.line.deadline = host_deadline(timeout_ms)
         try:
             instance = runtime.linker.instantiate(self._store, runtime.component)
         except WasmtimeError as error:
             reason = f"the interpreter does not fit in {self._memory_mb} MB; raise memory_mb"
             raise StageError("memory", self._named(reason)) from error
         self._instance = instance
-        self._run = self._export("run")
+        self._runs = self._export("run")
 
     def _loaded(
         self, params: bytes, timeout_ms: int, log: RunLog
@@ -143,10 +148,10 @@ class Sandbox:
             header = self._asked("load", log, left, setup)
         except StageError as error:
             # the limit as it was set: what compiling left of it would tell the reader nothing
-            why = _overran(timeout_ms) if error.overran else error.reason
+            why = overran(timeout_ms) if error.overran else error.reason
             reason = self._named(f"cannot be loaded: {why}")
             raise StageError("load", reason, detail=error.detail, overran=error.overran) from error
-        return reply.read_entries(header)
+        return codec.read_entries(header)
 
     def _code(self, timeout_ms: int, log: RunLog) -> str:
         """The UDF's code, compiled here if it was not before: nothing of it has run here yet."""
@@ -162,10 +167,12 @@ class Sandbox:
         self, name: str, log: RunLog, timeout_ms: int, given: str, *, most: int = HEADER_BYTES
     ) -> dict[str, Any]:
         """The header, of `most` bytes, of what an export answers to the source and `given`."""
-        source = self.package.source
-        response = self._enter(self._export(name), log, timeout_ms, source, given, most=most + 1)
-        header, _ = reply.split(response, "load", most)
-        if failure := reply.guest_error(header):
+        entry = self._export(name)
+        entry.give(self.package.source, given)
+        with self._entered.within(log, timeout_ms):
+            text = entry.take(entry.enter(), most + 1)
+        header, _ = codec.split(text, "load", most)
+        if failure := codec.guest_error(header):
             raise self._failure(*failure)
         return header
 
@@ -179,49 +186,19 @@ class Sandbox:
         if reported:
             raise StageError("load", self._named(reported))
 
-    def _require(self, phase: str) -> None:
+    def _require(self, phase: str) -> TextCall:
+        """The way in, for a run of this phase."""
         if phase not in self.entries and "udf_main" not in self.entries:
             raise StageError(
                 "load", f"UDF [{self.package}] defines neither {phase}() nor udf_main()"
             )
-
-    def _enter(
-        self, function: TextCall, log: RunLog, timeout_ms: int, *arguments: str, most: int
-    ) -> str:
-        """Calls into the instance, which answers with `most` bytes at most.
-
-        Whatever stops it comes out as a `StageError`.
-        """
-        line, ticker = self._runtime.line, self._runtime.ticker
-        line.log, line.deadline = log, _deadline(timeout_ms)
-        try:
-            with ticker:
-                deadline = (ticker.ticked, ticker.ticks(timeout_ms))
-                if deadline != self._deadline:
-                    self._store.set_epoch_deadline(deadline[1])
-                    self._deadline = deadline
-                return function(*arguments, most=most)
-        except TooLongError as error:
-            reason = f"its answer has {error.size} bytes, its limits leave {most}"
-            raise StageError("output_too_large", reason) from error
-        except WasmtimeError as error:
-            self.alive = False
-            trap = traps.explain(error)
-            if trap.interrupted:
-                raise StageTimeoutError(_overran(timeout_ms), overran=True) from error
-            if trap.exhausted:
-                raise self._failure("memory", "", "") from error
-            raise StageError("trap", f"the sandbox was stopped: {trap.reason}") from error
-        finally:
-            line.log = None
+        if self._runs is None:
+            raise StageError("unavailable", self._named("its sandbox is closed"))
+        return self._runs
 
     def _failure(self, kind: str, reason: str, traceback: str) -> StageError:
         if kind == "memory":
-            reason = (
-                f"it ran out of memory, its limit is {self._memory_mb} MB; "
-                "make it hold less at once or raise the stage's memory_mb "
-                "(for the check of an upload: # @udf: memory_mb=128)"
-            )
+            return out_of_memory(self._memory_mb, traceback)
         return StageError(kind, reason, detail=traceback)
 
     def _named(self, reason: str) -> str:
@@ -234,15 +211,6 @@ class Sandbox:
         return text_call(self._store, found)
 
 
-def _deadline(timeout_ms: int) -> float:
-    """Until when the host's functions serve; a tick later than the engine's own, which says more"""
-    return time.monotonic() + timeout_ms / 1000 + 2 * TICK_SECONDS
-
-
-def _overran(timeout_ms: int) -> str:
-    return f"it ran longer than its {timeout_ms} ms"
-
-
 def _checked_input(call: Call, limits: Limits) -> tuple[str, dict[str, Any]]:
     """The text of what the UDF is given, and the whole payload parsed."""
     given, payload = call.payload, call.data
@@ -250,7 +218,7 @@ def _checked_input(call: Call, limits: Limits) -> tuple[str, dict[str, Any]]:
         if call.projection is not None:
             payload = _object(call.payload) if payload is None else payload
             given = call.projection.text(call.payload, payload)
-        size = reply.byte_length(given) + reply.byte_length(call.request or "")
+        size = codec.byte_length(given) + codec.byte_length(call.request or "")
         if size > limits.input_bytes:
             raise StageError(
                 "input_too_large",

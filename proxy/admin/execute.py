@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import quote
 
 from aiohttp import web
 
+from pipelines.compiler import Compiler
 from pipelines.context import Context, Phase
 from pipelines.definitions.pipeline import PipelineDefinition
 from pipelines.errors import DefinitionError
-from pipelines.execution.executor import CompiledPipeline, Executor, Run
+from pipelines.execution.executor import Executor, Run
+from pipelines.execution.plan import CompiledPipeline
 from pipelines.execution.run_logs import NoLogs
 from pipelines.execution.stats import Stats
 from pipelines.payload import Payload
@@ -27,7 +29,7 @@ from proxy.admin.validation import validation
 from proxy.backend.client import Backend
 from proxy.config.execute_settings import ExecuteSettings
 from proxy.control.definitions import Definitions
-from proxy.control.inspection import Inspector
+from proxy.control.inspection import check_package
 from proxy.http.errors import ErrorResponse
 from proxy.protocol.reserved import INDEX
 from proxy.protocol.store_guard import check_body, check_names
@@ -58,6 +60,10 @@ class _Plan:
         return (*self.query, *self.document, *self.result)
 
 
+class _EndedError(Exception):
+    """A run did not let the request that is tried go on."""
+
+
 @dataclass(slots=True)
 class _Attempt:
     """The runs on one input, with what passes from one to the next."""
@@ -67,9 +73,9 @@ class _Attempt:
     trace: bool
     deadline: float
     id: str = field(default_factory=new_id)
-    runs: list[tuple[Run, dict[str, Any]]] = field(default_factory=list)
-    state: dict[str, Any] = field(default_factory=dict)
-    metadata: dict[str, Any] = field(default_factory=dict)
+    runs: list[tuple[Run, Mapping[str, Any]]] = field(default_factory=list)
+    state: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     async def through(
         self,
@@ -79,24 +85,25 @@ class _Attempt:
         request: str | None = None,
     ) -> Payload | None:
         """The payload after these; None where one of them ended the request."""
-        for pipeline in pipelines:
-            context = Context(
-                id=self.id,
-                phase=phase,
-                index=self.plan.body.index,
-                document_id=self.plan.body.id if phase == "document" else None,
-                request=request,
-                state=self.state,
-                metadata=self.metadata,
-                deadline=self.deadline,
-            )
-            run = await self.executor.run(pipeline, payload, context, trace=self.trace)
-            self.state, self.metadata = context.state, context.metadata
-            self.runs.append((run, dict(context.metadata)))
-            if run.outcome in _ENDED:
-                return None
-            payload = run.payload
-        return payload
+        context = Context(
+            id=self.id,
+            phase=phase,
+            index=self.plan.body.index,
+            document_id=self.plan.body.id if phase == "document" else None,
+            request=request,
+            deadline=self.deadline,
+        )
+        try:
+            return await self.executor.run(pipelines, payload, context, self, trace=self.trace)
+        except _EndedError:
+            return None
+
+    def ended(self, run: Run) -> None:
+        """The journal's part: keep the run, and stop behind one that ended the request."""
+        self.state, self.metadata = run.state, run.metadata
+        self.runs.append((run, run.metadata))
+        if run.outcome in _ENDED:
+            raise _EndedError
 
 
 class ExecuteCalls:
@@ -118,7 +125,7 @@ class ExecuteCalls:
         self._selector = selector
         self._pool = pool
         self._limits = limits
-        self._inspector = Inspector(pool)
+        self._compiler = Compiler(pool, definitions.registry.compiler.kinds)
 
     async def stored(self, call: AdminCall) -> web.StreamResponse:
         """``POST /_pipeline/{name}/_execute``."""
@@ -157,10 +164,10 @@ class ExecuteCalls:
         """What compiles the pipelines of a call, its UDFs checked as at an upload."""
         for name, given in body.udfs.items():
             try:
-                await self._inspector.check_package(given.package)
+                await check_package(self._pool, given.package)
             except DefinitionError as error:
                 raise DefinitionError(f"udfs.{name}.{error.path}", error.reason) from error
-        return Trial(self._definitions.registry, self._pool, body.udfs)
+        return Trial(self._definitions.registry.udfs, self._compiler, body.udfs)
 
     async def _stored(
         self, trial: Trial, pipelines: Iterable[CompiledPipeline]
@@ -172,7 +179,8 @@ class ExecuteCalls:
             if trial.uses_given(pipeline.definition):
                 again = await self._compiled(trial, pipeline.definition, pipeline.revision)
             # It runs although the breaker is open, and tells it nothing.
-            tried.append(replace(again, final=pipeline.final, breaker=None))
+            stages = replace(again.stages, breaker=None)
+            tried.append(replace(again, final=pipeline.final, stages=stages))
         return tuple(tried)
 
     async def _compiled(

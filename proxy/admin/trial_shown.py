@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import jsonpatch
@@ -11,15 +12,15 @@ import orjson
 
 from pipelines.errors import DroppedError, RejectedError, StageError
 from pipelines.execution.executor import Run
-from pipelines.execution.observe import ObservedStage, StageReport
+from pipelines.execution.plan import Step
+from pipelines.execution.scope import StageReport
 from pipelines.payload import Payload
-from pipelines.trial import package_of_stage
 
 _ENDED = ("failed", "rejected", "dropped")
 
 
 def shown_run(
-    run: Run, metadata: dict[str, Any], *, verbose: bool, given: Collection[str]
+    run: Run, metadata: Mapping[str, Any], *, verbose: bool, given: AbstractSet[str]
 ) -> dict[str, Any]:
     """One run of one pipeline. What is nested stands as text: it may be as deep as traffic is.
 
@@ -44,9 +45,9 @@ def shown_run(
         shown["error"] = shown_error(run.error)
     if run.outcome in _ENDED:
         del shown["output"]
-    built = {each.name: stage for each, stage in pipeline.stages}
+    steps = {step.name: step for step in pipeline.stages.steps}
     shown["stages"] = [
-        {**_shown_stage(each, verbose=verbose), **_udf(built[each.name], given)}
+        {**_shown_stage(each, verbose=verbose), **_udf(steps[each.name], given)}
         for each in run.stages
     ]
     return shown
@@ -73,12 +74,11 @@ def text_of(payload: Payload) -> orjson.Fragment:
     return orjson.Fragment(payload.text.encode())
 
 
-def _udf(stage: ObservedStage | None, given: Collection[str]) -> dict[str, Any]:
+def _udf(step: Step, given: AbstractSet[str]) -> dict[str, Any]:
     """The UDF version that a stage ran, and whether it came with the call."""
-    package = package_of_stage(stage)
-    if package is None:
+    if not any(step.built_of):
         return {}
-    return {"udf": str(package), "udf_given": package.digest in given}
+    return {"udf": step.label, "udf_given": not given.isdisjoint(step.built_of)}
 
 
 def _shown_stage(report: StageReport, *, verbose: bool) -> dict[str, Any]:

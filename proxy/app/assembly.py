@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
 
+from pipelines.compiler import Compiler
 from pipelines.execution.batch import Batches
 from pipelines.execution.breaker import BreakerRules
 from pipelines.execution.executor import Executor
@@ -15,6 +16,8 @@ from pipelines.execution.log_limit import LogLimit
 from pipelines.execution.run_logs import RunLogs
 from pipelines.execution.stats import Stats
 from pipelines.registry import Registry
+from pipelines.stages import KINDS
+from pipelines.stages.kind import Kind
 from pipelines.wasm import Runtime
 from pipelines.wasm.pool import SandboxPool
 from proxy.admin import Admin
@@ -55,12 +58,14 @@ async def open_proxy(
     place: Place | None = None,
     *,
     store: Callable[[Backend], Store] = ClusterStore,
+    kinds: Mapping[str, Kind] = KINDS,
 ) -> AsyncIterator[ProxyServer]:
     """A proxy that serves until the context ends. Raises `ListenError`.
 
     The definitions are read once before it listens; a backend that cannot be reached yet does not
     keep it from starting (see ``/_querymill/readyz``). `place` is where it stands among workers,
-    `store` makes what keeps its definitions, given the proxy's own way to the backend.
+    `store` makes what keeps its definitions, given the proxy's own way to the backend; `kinds` are
+    the stages that pipelines can have.
     """
     place = place or Place()
     async with AsyncExitStack() as stack:
@@ -108,7 +113,7 @@ async def open_proxy(
         authorization = settings.backend_authorization or ""
         backend, own = Backend(upstream, authorization), Backend(reserved, authorization)
         rules = BreakerRules(timeouts=settings.breaker_timeouts, rest=settings.breaker_rest)
-        registry = Registry(pool, stats, rules)
+        registry = Registry(Compiler(pool, kinds), stats, rules)
         definitions = Definitions(
             registry,
             store(own),

@@ -13,11 +13,11 @@ import orjson
 from pipelines.definitions.pipeline import PipelineDefinition
 from pipelines.definitions.udf import LATEST, UdfVersion, missing_udf, package_json, version_of
 from pipelines.errors import ConflictError, DefinitionError, MissingError
-from pipelines.registry import Registry, udfs_of
+from pipelines.registry import Registry
 from pipelines.wasm import Package
 from pipelines.wasm.pool import SandboxPool
 from proxy.control.followed import Followed
-from proxy.control.inspection import Inspected, Inspector
+from proxy.control.inspection import check_package
 from proxy.control.limits import LARGE
 from proxy.control.reading import Reading
 from proxy.store.errors import StoreConflict, StoreFull
@@ -51,7 +51,7 @@ class Definitions(Followed):
         """
         super().__init__(registry, store, refresh=refresh)
         self.max_bytes = max_bytes
-        self._inspector = Inspector(pool)
+        self._pool = pool
         self._changed = changed
 
     # Pipelines
@@ -66,7 +66,7 @@ class Definitions(Followed):
         if_revision: int | None = None,
     ) -> Written:
         """Validate, store and put in force a pipeline; one that is there already is a noop."""
-        inspected: Inspected = set()
+        inspected: set[object] = set()
         if not self.registry.holds(name, value):
             try:
                 await self._checked(name, value, inspected)
@@ -109,20 +109,22 @@ class Definitions(Followed):
                 await self._attach(expression, self._merged(expression, kept), credentials)
             await self._delete([entry], credentials)
 
-    async def _checked(self, name: str, value: object, inspected: Inspected) -> PipelineDefinition:
+    async def _checked(
+        self, name: str, value: object, inspected: set[object]
+    ) -> PipelineDefinition:
         """The definition, after whatever can be found out about it before it runs."""
         large = isinstance(value, dict) and len(orjson.dumps(value)) > LARGE
         read = self.registry.read
         definition = (
             await asyncio.to_thread(read, value, name=name) if large else read(value, name=name)
         )
-        found = {
-            (config.udf_name, config.udf_version): await self.package(
-                self.registry.udfs.get(config.udf_name, config.udf_version)
-            )
-            for config in udfs_of(definition)
-        }
-        await self._inspector.check_stages(definition, found, inspected)
+        # Packages are known as long as somebody holds them.
+        held = [
+            await self.package(self.registry.udfs.get(each.name, each.version))
+            for each in definition.references("udf")
+        ]
+        await self.registry.compiler.inspect(definition, self.registry.udfs, inspected)
+        del held
         return definition
 
     # UDFs
@@ -131,14 +133,14 @@ class Definitions(Followed):
         """Store a UDF version; False if that very version was there already."""
         new = self.registry.udfs.check(package)
         if new:
-            await self._inspector.check_package(package)
+            await check_package(self._pool, package)
         found, body = await asyncio.to_thread(lambda: (version_of(package), package_json(package)))
         async with self._writing:
             await self._catch_up()
             if not self.registry.udfs.check(package):
                 return False
             if not new:
-                await self._inspector.check_package(package)
+                await check_package(self._pool, package)
             name = f"{package.name}@{package.version}"
             # One that cannot be read makes room for one that can.
             old = self.mirror.find("udf", name)

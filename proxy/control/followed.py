@@ -9,8 +9,8 @@ import structlog
 from pipelines.definitions.pipeline import PipelineDefinition
 from pipelines.definitions.udf import UdfVersion
 from pipelines.errors import MissingError
-from pipelines.execution.executor import CompiledPipeline
-from pipelines.registry import Registry, udfs_of
+from pipelines.execution.plan import CompiledPipeline
+from pipelines.registry import Registry
 from pipelines.wasm import Package
 from proxy.control.mirror import Mirror
 from proxy.control.reading import Reading, packages
@@ -115,8 +115,8 @@ class Followed:
     async def compile(self, definition: PipelineDefinition) -> CompiledPipeline:
         """A pipeline that is not stored, ready to run."""
         held = [
-            await self.package(self.registry.udfs.get(config.udf_name, config.udf_version))
-            for config in udfs_of(definition)
+            await self.package(self.registry.udfs.get(each.name, each.version))
+            for each in definition.references("udf")
         ]
         compiled = self.registry.compile(definition)
         del held

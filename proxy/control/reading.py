@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -14,9 +15,8 @@ from pipelines.definitions.attachment import FINALS, SETTINGS
 from pipelines.definitions.pipeline import PipelineDefinition, read_pipeline
 from pipelines.definitions.udf import UdfRegistry, UdfVersion, package_of, version_of
 from pipelines.errors import DefinitionError, MissingError
-from pipelines.execution.executor import CompiledPipeline
-from pipelines.registry import Registry, udfs_of
-from pipelines.stages import KINDS
+from pipelines.execution.plan import CompiledPipeline
+from pipelines.registry import Registry
 from pipelines.wasm import Package
 from proxy.control.limits import LARGE, TURN_SECONDS
 from proxy.store.records import Entry
@@ -37,6 +37,7 @@ class Reading:
         self.faults: dict[str, str] = {}
         self.secret: bytes | None = None
         self._registry = registry
+        self._kinds = registry.compiler.kinds
         self._store = store
         self._udfs: UdfRegistry = registry.udfs.copy()
         self._definitions: dict[str, tuple[PipelineDefinition, int] | None] = {}
@@ -117,9 +118,10 @@ class Reading:
             raise DefinitionError("body", "is no object")
         if entry.kind == "pipeline":
             if large:
-                definition = await asyncio.to_thread(read_pipeline, value, KINDS, name=entry.name)
+                read = partial(read_pipeline, value, self._kinds, name=entry.name)
+                definition = await asyncio.to_thread(read)
             else:
-                definition = read_pipeline(value, KINDS, name=entry.name)
+                definition = read_pipeline(value, self._kinds, name=entry.name)
             self._definitions[entry.name] = (definition, entry.revision)
         elif entry.kind == "attachment":
             self._attachments[entry.name] = _attachment(value)
@@ -177,9 +179,9 @@ class Reading:
         """Read the packages that these pipelines run and nobody holds yet."""
         wanted: dict[str, Entry] = {}
         for definition in definitions:
-            for config in udfs_of(definition):
+            for each in definition.references("udf"):
                 try:
-                    found = self._udfs.get(config.udf_name, config.udf_version)
+                    found = self._udfs.get(each.name, each.version)
                 except MissingError:
                     continue
                 entry = known.get(f"udf:{found.name}@{found.version}")

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from pipelines.context import Context
 from pipelines.errors import DroppedError, RejectedError
 from pipelines.execution.batch import Batches, BatchRun
-from pipelines.wasm import Document
+from pipelines.payload import Document
 from proxy.handlers.document import item_error, noop
 from proxy.http.errors import ErrorResponse
 from proxy.protocol.bulk_body import BulkItem
@@ -52,19 +53,16 @@ class BulkBatches:
         at_once = AT_ONCE if len(places) >= SHARED_DOCUMENTS else 1
         share = -(-len(places) // at_once)
 
+        context = Context(
+            id="", phase="document", index=index, request_id=runs.request_id, headers=headers
+        )
+
         async def work() -> None:
             while waiting and (room := self._batches.room(chosen)):
                 taken, documents = self._fill(items, waiting, min(room, share), left)
                 if not taken:
                     continue
-                run = await self._batches.run(
-                    chosen,
-                    documents,
-                    index=index,
-                    headers=headers,
-                    new_id=new_id,
-                    request_id=runs.request_id,
-                )
+                run = await self._batches.run(chosen, documents, context, new_id)
                 _settle(items, taken, run, index, left)
                 for pipeline, took_ms in run.took_ms:
                     runs.add(pipeline, took_ms)

@@ -11,7 +11,8 @@ import orjson
 from aiohttp import web
 
 from pipelines.errors import PipelineError
-from pipelines.execution.executor import CompiledPipeline, Executor
+from pipelines.execution.executor import Executor
+from pipelines.execution.plan import CompiledPipeline
 from pipelines.jsontext.json_text import write
 from pipelines.jsontext.slices import Slice, elements, member, members, replaced
 from proxy.http.errors import ErrorResponse

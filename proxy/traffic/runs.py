@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Final, Self
 
 import orjson
 
 from pipelines.context import Context, Phase
 from pipelines.errors import DroppedError, PipelineError, RejectedError, StageError
-from pipelines.execution.executor import CompiledPipeline, Executor, Run
+from pipelines.execution.executor import Executor, Run
+from pipelines.execution.plan import CompiledPipeline
 from pipelines.payload import Payload
 from proxy.http.errors import ErrorResponse
 from proxy.http.warnings import Warnings
@@ -53,14 +54,14 @@ class Runs:
         self.id = new_id()
         self.request_id = request_id
         self.warnings = Warnings(warnings)
-        self.state: dict[str, Any] = {}
-        self.metadata: dict[str, Any] = {}
+        self.state: Mapping[str, Any] = {}
+        self.metadata: Mapping[str, Any] = {}
         # By the pipeline's label; runs themselves hold the documents of all items.
         self._took_ms: dict[str, float] = {}
         # Query runs that changed the request, which the backend has yet to take, and what state and
         # metadata were before them; those whose request it refused.
         self._held: list[Run] = []
-        self._before: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+        self._before: tuple[Mapping[str, Any], Mapping[str, Any]] = {}, {}
         self._taken_back: list[Run] = []
         self._executor = executor
         self._index = index
@@ -87,7 +88,7 @@ class Runs:
             warnings=warnings,
         )
 
-    async def run(
+    def run(
         self,
         pipelines: Iterable[CompiledPipeline],
         phase: Phase,
@@ -95,33 +96,34 @@ class Runs:
         *,
         request: str | None = None,
         document_id: str | None = None,
-    ) -> Payload:
+    ) -> Awaitable[Payload]:
         """Run pipelines of one phase one after the other.
 
         Query runs that changed the request are counted once `Attempt.respond` or `accepted` has
         been called. Raises `ErrorResponse` where one failed or rejected, `DroppedError` where one
         dropped.
         """
+        context = self._context(phase, request, document_id)
         hold = phase == "query"
-        for pipeline in pipelines:
-            context = self._context(phase, request, document_id)
-            before = (self.state, dict(self.metadata)) if hold else self._before
-            run = await self._executor.run(pipeline, payload, context, trace=self._trace, hold=hold)
-            if run.held:
-                self._before = self._before if self._held else before
-                self._held.append(run)
-            self.add(pipeline, run.took_ms)
-            if run.outcome == "degraded":
-                self.warnings.add(_degraded(run))
-            if run.outcome in ("failed", "rejected", "dropped"):
-                assert run.error is not None
-                error = response_of(run.error, self.id)
-                if run.outcome == "failed" and isinstance(error, ErrorResponse):
-                    raise RunFailedError(error, run)
-                raise error
-            self.state, self.metadata = context.state, context.metadata
-            payload = run.payload
-        return payload
+        # Nothing of this stands between who waits and the executor.
+        return self._executor.run(pipelines, payload, context, self, trace=self._trace, hold=hold)
+
+    def ended(self, run: Run) -> None:
+        """The journal's part: what the executor tells of each run."""
+        if run.held:
+            if not self._held:
+                self._before = self.state, self.metadata
+            self._held.append(run)
+        self.add(run.pipeline, run.took_ms)
+        if run.outcome == "degraded":
+            self.warnings.add(_degraded(run))
+        elif run.outcome != "done":
+            assert run.error is not None
+            error = response_of(run.error, self.id)
+            if run.outcome == "failed" and isinstance(error, ErrorResponse):
+                raise RunFailedError(error, run)
+            raise error
+        self.state, self.metadata = run.state, run.metadata
 
     def _context(self, phase: Phase, request: str | None, document_id: str | None) -> Context:
         return Context(
@@ -132,8 +134,6 @@ class Runs:
             headers=self._headers,
             request=request,
             document_id=document_id,
-            state=self.state,
-            metadata=self.metadata,
         )
 
     # What the backend says to a request that query pipelines changed

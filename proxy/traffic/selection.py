@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from pipelines.context import Phase
 from pipelines.definitions.attachment import DEFAULTS, FINALS, NONE, SEARCH_DEFAULT
-from pipelines.execution.executor import CompiledPipeline
+from pipelines.execution.plan import CompiledPipeline
 from pipelines.registry import Registry
 from proxy.backend.resolver import Concrete, Resolver
 from proxy.http.errors import ErrorResponse

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from pipelines.context import Context, Phase
-from pipelines.execution.executor import CompiledPipeline, Executor, Run
+from pipelines.execution.executor import Executor, Run
+from pipelines.execution.plan import CompiledPipeline
 from pipelines.execution.stats import Stats
 from pipelines.payload import Payload
 from pipelines.registry import Registry

@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.context import PHASES, Phase
 from pipelines.errors import ConflictError, DefinitionError, MissingError, StageError
-from pipelines.execution.executor import CompiledPipeline
+from pipelines.execution.plan import CompiledPipeline
 from tests.pipelines.conftest import RAISES, SAME, Core, stage
 
 QUERY = "index.query.default_pipeline"

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.definitions.pipeline import read_pipeline
 from pipelines.definitions.udf import UdfRegistry, UdfVersion, version_of
 from pipelines.errors import StageError
-from pipelines.execution.executor import CompiledPipeline
+from pipelines.execution.plan import CompiledPipeline
 from pipelines.stages import KINDS
 from pipelines.wasm import Package
 from tests.pipelines.conftest import RAISES, SAME, Core, stage

@@ -13,7 +13,7 @@ from pipelines.wasm.pool.memory import private_bytes
 from pipelines.wasm.sandbox import Sandbox
 
 # After this share of a sandbox's runs or time another is made to take its place.
-_AGEING: Final = 0.9
+AGEING: Final = 0.9
 
 
 class IdleSandboxes:
@@ -54,7 +54,11 @@ class IdleSandboxes:
         """The warmest idle sandbox of `key`, if there is one."""
         with self._lock:
             same = self._by_key.get(key)
-            return self._remove(same[-1]) if same else None
+            if not same:
+                return None
+            sandbox = same.pop()
+            del self._idle[sandbox]
+            return sandbox
 
     def take(self, key: Key, make: Callable[[], Sandbox]) -> Sandbox:
         """The warmest idle sandbox of `key`, or a new one from `make`."""
@@ -140,7 +144,7 @@ class IdleSandboxes:
         """Have an idle sandbox of `key` that will last, if there is room without closing any."""
         with self._lock:
             same = self._by_key.get(key, ())
-            lasting = any(not self.is_ageing(each) for each in same)
+            lasting = any(self.age(each) < AGEING for each in same)
             if lasting or self._closed or self._live >= self._max_live:
                 return
         made = self.make(make)
@@ -152,24 +156,26 @@ class IdleSandboxes:
             self._live -= 1
         made.close()
 
-    def is_ageing(self, sandbox: Sandbox) -> bool:
-        """Whether it will soon be spent, so that another should be made."""
-        return self._spent(sandbox, _AGEING)
-
-    def is_spent(self, sandbox: Sandbox) -> bool:
-        """Whether `put` closes it."""
-        return self._spent(sandbox)
+    def age(self, sandbox: Sandbox) -> float:
+        """The share of its runs or its time that it has used up; from 1 on `put` closes it."""
+        seconds = time.monotonic() - sandbox.made
+        return max(sandbox.runs / self._recycle_runs, seconds / self._recycle_seconds)
 
     def put(self, key: Key, sandbox: Sandbox, *, keep: bool) -> None:
         """Takes a sandbox back, and closes it if it is spent or there is no room."""
+        now = time.monotonic()
         with self._lock:
-            old = self._spent(sandbox)
+            old = self.age(sandbox) >= 1
+            if keep and sandbox.alive and not old and not self._closed:
+                same = self._by_key.setdefault(key, [])
+                if len(same) < self._max_idle:
+                    same.append(sandbox)
+                    self._idle[sandbox] = key, now
+                    return
             self._counts["trapped"] += not sandbox.alive
             self._counts["recycled"] += keep and sandbox.alive and old
-            if keep and sandbox.alive and not old and self._has_room(key):
-                self._add(key, sandbox)
-                return
             self._live -= 1
+            self._forget(key)
         sandbox.close()
 
     def close(self) -> None:
@@ -195,11 +201,14 @@ class IdleSandboxes:
 
     def _remove(self, sandbox: Sandbox) -> Sandbox:
         key, _ = self._idle.pop(sandbox)
-        same = self._by_key[key]
-        same.remove(sandbox)
-        if not same:
-            del self._by_key[key]
+        self._by_key[key].remove(sandbox)
+        self._forget(key)
         return sandbox
+
+    def _forget(self, key: Key) -> None:
+        """Hold no empty list for a UDF that is not run any more."""
+        if not self._by_key.get(key, True):
+            del self._by_key[key]
 
     def _oldest(self, seconds: float) -> Sandbox | None:
         """The one idle for longest, if it is that long."""
@@ -217,11 +226,3 @@ class IdleSandboxes:
         self._live -= 1
         self._counts["evicted"] += 1
         return self._remove(next(iter(self._idle)))
-
-    def _spent(self, sandbox: Sandbox, share: float = 1.0) -> bool:
-        age = time.monotonic() - sandbox.made
-        runs, seconds = self._recycle_runs * share, self._recycle_seconds * share
-        return sandbox.runs >= runs or age >= seconds
-
-    def _has_room(self, key: Key) -> bool:
-        return not self._closed and len(self._by_key.get(key, ())) < self._max_idle

@@ -52,20 +52,42 @@ class Paces:
         self._runaways: OrderedDict[Key, tuple[int, bool]] = OrderedDict()
         # by key: sound loads still to be seen
         self._doubtful: OrderedDict[Key, int] = OrderedDict()
+        # by key: runs whose processor time is still to be looked at
+        self._watched: OrderedDict[Key, int] = OrderedDict()
 
     def is_quick(self, key: Key) -> bool:
         """Whether its next run may be on the event loop's thread."""
         return (known := self._known.get(key)) is not None and known[0] >= known[1]
 
+    def is_watched(self, key: Key) -> bool:
+        """Whether the processor time of its next run has to be known."""
+        return key in self._watched
+
+    def watch(self, key: Key) -> None:
+        """A run took long by the clock on the wall, which says nothing of the UDF on a busy
+        machine: have the processor time of the next ones looked at, which takes a system call.
+        """
+        self._watched[key] = PROOF
+        if len(self._watched) > _REMEMBERED:
+            self._watched.popitem(last=False)
+
+    def ended(self, key: Key, seconds: float, worked: float | None) -> None:
+        """A run ended by itself: after so long by the wall, and so much processor time if known."""
+        if self._runaways:
+            self._runaways.pop(key, None)
+        if worked is None and seconds > QUICK_SECONDS:
+            self.watch(key)
+            self._begin(key)
+            return
+        if worked is not None and (left := self._watched.pop(key, 0)) > 1:
+            self._watched[key] = left - 1
+        self.ran(key, seconds if worked is None else worked)
+
     def ran(self, key: Key, seconds: float) -> None:
         """A run ended by itself after so much processor time."""
         if self._runaways:
             self._runaways.pop(key, None)
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = [self._packages.get(key[0], 0), PROOF]
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
+        known = self._known.get(key) or self._begin(key)
         quick, needed = known
         if seconds <= QUICK_SECONDS:
             known[0] = min(quick + 1, needed + SPARE)
@@ -77,6 +99,13 @@ class Paces:
             self._known.move_to_end(key)
             if not known[0]:
                 self._of_package(key[0], 0)
+
+    def _begin(self, key: Key) -> list[int]:
+        """What is known of a UDF, from its first run on."""
+        known = self._known.setdefault(key, [self._packages.get(key[0], 0), PROOF])
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return known
 
     def is_new(self, key: Key) -> bool:
         """Whether no run of it has ended by itself yet."""

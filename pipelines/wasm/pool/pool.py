@@ -5,27 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from pipelines.errors import StageError, StageTimeoutError
-from pipelines.wasm.batch import Batch, Document
+from pipelines.payload import Document
+from pipelines.wasm.batch import Batch
 from pipelines.wasm.call import (
     MEMORY_MB,
     Call,
-    Isolation,
     Key,
-    Limits,
     Package,
     Phase,
     Reply,
+    UdfUse,
     parameters_text,
 )
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.log import RunLog
-from pipelines.wasm.pool.idle import IdleSandboxes
+from pipelines.wasm.pool.idle import AGEING, IdleSandboxes
 from pipelines.wasm.pool.idle_priority import has_low_priority
 from pipelines.wasm.pool.inline import INLINE_MS, SLICE_SECONDS, Paces, is_small
 from pipelines.wasm.pool.prewarm import Prewarmer
@@ -94,68 +93,71 @@ class SandboxPool:
 
     async def run(
         self,
-        package: Package,
-        params: Mapping[str, object] | bytes,
+        use: UdfUse,
         call: Call,
-        limits: Limits,
+        timeout_ms: int | None = None,
         *,
-        isolation: Isolation = "pooled",
-        on_log: Callable[[str], None] | None = None,
+        log: list[str] | None = None,
         on_wait: Callable[[float], None] | None = None,
         run_timeout: float | None = None,
     ) -> Reply:
-        """Runs `package` on `call` in a warm sandbox, or with isolation "request" in a new one.
+        """Runs a UDF on `call` in a warm sandbox, or with isolation "request" in a new one.
 
-        `params` are those of the stage, or what `parameters_text` makes of them.
         `run_timeout` (seconds) bounds the wait for a free thread, and with a moment's grace the
-        whole; `limits.timeout_ms` counts once there is one and the UDF is loaded. `on_log` gets the
-        log's lines on this event loop, however the run ends; `on_wait`, on some thread, the seconds
-        until there was a sandbox. Raises `StageError`, `StageTimeoutError`.
+        whole; `timeout_ms` (that of the limits unless given) counts once there is one and the UDF
+        is loaded. `log` gets the lines that the UDF logs, however the run ends; `on_wait`, on some
+        thread, the seconds until there was a sandbox. Raises `StageError`, `StageTimeoutError`.
         """
-        text = params if isinstance(params, bytes) else parameters_text(params)
-        key = (package.digest, text, limits.memory_mb, isolation == "request")
-        log = RunLog(limits.log_bytes)
+        key, limits = use.key, use.limits
+        if timeout_ms is None:
+            timeout_ms = limits.timeout_ms
+        written = RunLog(limits.log_bytes)
         try:
-            if self._paces.is_quick(key) and is_small(call):
+            if self._paces.is_quick(key) and is_small(call) and not self._closed:
                 if self._spent > SLICE_SECONDS:
                     # The documents of a bulk come one after the other: others get their turn.
                     await asyncio.sleep(0)
-                reply, limits = self._run_here(key, call, limits, log)
-                if reply is not None:
-                    return reply
-            return await self._run_there(key, package, call, limits, log, run_timeout, on_wait)
+                if (sandbox := self._idle.take_idle(key)) is not None:
+                    began = time.perf_counter()
+                    worked = time.thread_time() if self._paces.is_watched(key) else None
+                    try:
+                        short = min(INLINE_MS, timeout_ms)
+                        reply = sandbox.run(call, limits, written, short)
+                        self._paces.ended(key, time.perf_counter() - began, _since(worked))
+                        return reply
+                    except StageTimeoutError:
+                        self._was_late(key, worked)
+                        timeout_ms -= int((time.perf_counter() - began) * 1000)
+                        if timeout_ms < 1:
+                            raise
+                        written.clear()
+                    finally:
+                        self._took_here(time.perf_counter() - began)
+                        self._put(key, sandbox)
+            return await self._run_there(use, call, timeout_ms, written, run_timeout, on_wait)
         finally:
-            if on_log is not None and log.lines:
-                for line in tuple(log.lines):
-                    on_log(line)
+            if log is not None and written.lines:
+                log.extend(written.lines)
             self._prewarmer.sweep_later()
-            if key[3]:
-                fresh = partial(self._make, key, package, RunLog(0))
-                self._prewarmer.ran(key, fresh)
+            if use.is_fresh:
+                self._prewarmer.ran(key, partial(self._make, key, use.package, RunLog(0)))
 
     async def run_batch(
-        self,
-        package: Package,
-        params: bytes,
-        batch: Batch,
-        limits: Limits,
-        *,
-        run_timeout: float,
+        self, use: UdfUse, batch: Batch, timeout_ms: int, *, run_timeout: float
     ) -> tuple[list[Document | None], float]:
-        """Runs `package` on documents in one call, in a warm sandbox and one of the pool's threads.
+        """Runs a UDF on documents in one call, in a warm sandbox and one of the pool's threads.
 
-        Gives each document as it came out, None for one that is to be run by itself, and the
-        seconds a document took. Times are as for `run`, those of `limits` for all documents
+        Returns each document as it came out, None for one that is to be run by itself, and the
+        seconds a document took. Times are as for `run`, those of `timeout_ms` for all documents
         together. Raises `StageError` where all have to be run by themselves.
         """
-        key = (package.digest, params, limits.memory_mb, False)
-        make = partial(self._make, key, package, RunLog(limits.log_bytes))
-        work = partial(self._run_batch, key, make, batch, limits)
+        work = partial(self._run_batch, use, batch, timeout_ms)
         try:
             async with asyncio.timeout(run_timeout + GRACE_SECONDS):
-                return await self._in_thread(package, work, run_timeout, key, long=True)
+                return await self._in_thread(use.package, work, run_timeout, use.key, long=True)
         except TimeoutError as error:
-            raise StageTimeoutError(f"UDF [{package}]: no time was left for a batch") from error
+            reason = f"UDF [{use.package}]: no time was left for a batch"
+            raise StageTimeoutError(reason) from error
 
     async def inspect(
         self,
@@ -190,25 +192,23 @@ class SandboxPool:
 
     async def _run_there(
         self,
-        key: Key,
-        package: Package,
+        use: UdfUse,
         call: Call,
-        limits: Limits,
+        timeout_ms: int,
         log: RunLog,
         run_timeout: float | None,
         on_wait: Callable[[float], None] | None,
     ) -> Reply:
         """The reply of a run on one of the threads."""
-        make = partial(self._make, key, package, log)
         waits = (time.perf_counter(), on_wait)
-        work = partial(self._run, key, make, call, limits, log, waits)
+        work = partial(self._run, use, call, timeout_ms, log, waits)
         last = None if run_timeout is None else run_timeout + GRACE_SECONDS
         try:
             async with asyncio.timeout(last):
-                return await self._in_thread(package, work, run_timeout, key)
+                return await self._in_thread(use.package, work, run_timeout, use.key)
         except TimeoutError as error:
             raise StageTimeoutError(
-                f"UDF [{package}]: the pipeline's time was over after waiting for a sandbox; "
+                f"UDF [{use.package}]: the pipeline's time was over after waiting for a sandbox; "
                 "add workers, or raise the pipeline's timeout_ms"
             ) from error
 
@@ -280,94 +280,83 @@ class SandboxPool:
             )
         return work()
 
-    def _run_here(
-        self, key: Key, call: Call, limits: Limits, log: RunLog
-    ) -> tuple[Reply | None, Limits]:
-        """The reply of a quick UDF, run on this thread; or None, and the limits it has left."""
-        if self._closed:
-            return None, limits
-        sandbox = self._idle.take_idle(key)
-        if sandbox is None:
-            return None, limits
-        short = min(INLINE_MS, limits.timeout_ms)
-        started, worked = time.perf_counter(), time.thread_time()
-        try:
-            reply = sandbox.run(call, limits, log, short)
-            self._paces.ran(key, time.thread_time() - worked)
-            return reply, limits
-        except StageTimeoutError:
+    def _was_late(self, key: Key, worked: float | None) -> None:
+        """A run here passed its short deadline. `worked`: its processor time when it began."""
+        if worked is None:
+            self._paces.watch(key)
+        else:
             self._paces.was_slow(key, time.thread_time() - worked)
-            left = limits.timeout_ms - int((time.perf_counter() - started) * 1000)
-            if left < 1:
-                raise
-            log.clear()
-            return None, replace(limits, timeout_ms=left)
-        finally:
-            if not self._spent:
-                asyncio.get_running_loop().call_soon(self._turned)
-            self._spent += time.perf_counter() - started
-            self._put(key, sandbox)
+
+    def _took_here(self, seconds: float) -> None:
+        """A run held the event loop for so long."""
+        if not self._spent:
+            asyncio.get_running_loop().call_soon(self._turned)
+        self._spent += seconds
 
     def _turned(self) -> None:
         self._spent = 0.0
 
     def _run(
         self,
-        key: Key,
-        make: Callable[[], Sandbox],
+        use: UdfUse,
         call: Call,
-        limits: Limits,
+        timeout_ms: int,
         log: RunLog,
         waits: tuple[float, Callable[[float], None] | None],
     ) -> Reply:
         """On a thread; `waits`: since when the caller waits, and who is to know how long it did."""
+        key = use.key
         # Not by the clock alone: it counts the waiting for a processor and the interpreter.
-        began, worked = time.perf_counter(), time.thread_time()
+        starts = (time.perf_counter(), time.thread_time()) if has_low_priority() else None
         try:
-            sandbox = self._idle.take(key, make)
+            sandbox = self._idle.take(key, partial(self._make, key, use.package, log))
             asked, on_wait = waits
+            ready = time.perf_counter()
             if on_wait is not None:
-                on_wait(time.perf_counter() - asked)
-            ready = time.thread_time()
+                on_wait(ready - asked)
+            worked = time.thread_time() if self._paces.is_watched(key) else None
             try:
-                reply = sandbox.run(call, limits, log)
+                reply = sandbox.run(call, use.limits, log, timeout_ms)
             finally:
-                self._idle.put(key, sandbox, keep=not key[3])
+                self._idle.put(key, sandbox, keep=not use.is_fresh)
                 self._renew(key, sandbox)
         except StageError as error:
             if error.overran:
-                share = (time.thread_time() - worked) / (time.perf_counter() - began)
-                starved = has_low_priority() and share < FAIR_SHARE
-                self._paces.timed_out(key, starved=starved)
+                self._paces.timed_out(key, starved=_is_starved(starts))
             raise
-        self._paces.ran(key, time.thread_time() - ready)
+        self._paces.ended(key, time.perf_counter() - ready, _since(worked))
         return reply
 
     def _run_batch(
-        self, key: Key, make: Callable[[], Sandbox], batch: Batch, limits: Limits
+        self, use: UdfUse, batch: Batch, timeout_ms: int
     ) -> tuple[list[Document | None], float]:
+        key = use.key
+        make = partial(self._make, key, use.package, RunLog(use.limits.log_bytes))
         sandbox = self._idle.take(key, make)
         worked = time.thread_time()
         try:
-            ends = sandbox.run_batch(batch, limits)
+            ends = sandbox.run_batch(batch, use.limits, timeout_ms)
         finally:
             self._idle.put(key, sandbox, keep=True)
             self._renew(key, sandbox)
+        # How many go together next time follows from it.
         seconds = (time.thread_time() - worked) / len(batch.documents)
         self._paces.ran(key, seconds)
         return ends, seconds
 
     def _put(self, key: Key, sandbox: Sandbox) -> None:
         """Take a sandbox back on the event loop's thread, where closing one takes too long."""
-        if key[3] or not sandbox.alive or self._idle.is_spent(sandbox):
+        age = self._idle.age(sandbox)
+        if key[3] or not sandbox.alive or age >= 1:
             self._prewarmer.discard(key, sandbox)
             return
         self._idle.put(key, sandbox, keep=True)
-        self._renew(key, sandbox)
+        if age >= AGEING:
+            self._renew(key, sandbox)
 
     def _renew(self, key: Key, sandbox: Sandbox) -> None:
         """Have another sandbox made ahead where one will soon be used up. On any thread."""
-        if sandbox.alive and not key[3] and self._idle.is_ageing(sandbox):
+        if sandbox.alive and not key[3] and self._idle.age(sandbox) >= AGEING:
             make = partial(self._make, key, sandbox.package, RunLog(0))
             self._prewarmer.renew(key, make)
 
@@ -398,3 +387,16 @@ class SandboxPool:
             raise
         self._paces.loaded(key)
         return sandbox
+
+
+def _since(worked: float | None) -> float | None:
+    """The processor time of this thread since it was `worked`, if that was looked at."""
+    return None if worked is None else time.thread_time() - worked
+
+
+def _is_starved(starts: tuple[float, float] | None) -> bool:
+    """Whether a thread that gave way to others was kept from its work since `starts`."""
+    if starts is None:
+        return False
+    began, worked = starts
+    return (time.thread_time() - worked) / (time.perf_counter() - began) < FAIR_SHARE

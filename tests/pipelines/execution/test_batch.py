@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from pipelines.errors import DroppedError, RejectedError
 from pipelines.execution.batch import Batches, BatchRun
 from pipelines.execution.breaker import BreakerRules
-from pipelines.execution.executor import CompiledPipeline
+from pipelines.execution.plan import CompiledPipeline
 from pipelines.payload import Payload
 from pipelines.registry import Registry
 from pipelines.stages.python import BATCH_DOCUMENTS, FIRST_DOCUMENTS

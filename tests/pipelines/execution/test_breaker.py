@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 
 from pipelines.errors import RejectedError, StageError, StageTimeoutError
 from pipelines.execution.breaker import LONGEST_REST, Breaker, BreakerRules, Ending, ending_of
-from pipelines.execution.executor import CompiledPipeline, Run
+from pipelines.execution.executor import Run
 from pipelines.execution.observe import StageReport
+from pipelines.execution.plan import CompiledPipeline
 from pipelines.registry import Registry
 from pipelines.wasm import Runtime
 from tests.pipelines.conftest import RAISES, SAME, SPINS, Core, open_core, stage
