@@ -14,7 +14,7 @@ from bench.figures import StageKind, StageSample, percentile
 from bench.plan import Plan
 from bench.timing import timed_async
 from pipelines.jsontext.projection import Projection
-from pipelines.wasm import Call, Limits, Package, Phase, Runtime
+from pipelines.wasm import Call, Limits, Package, Phase, Runtime, UdfUse, parameters_text
 from pipelines.wasm.pool import SandboxPool
 
 # Generous, so that a busy machine lengthens a run and does not end it.
@@ -145,7 +145,8 @@ async def _round(pool: SandboxPool, native: Child, plan: Plan, number: int) -> l
 
 async def _run(pool: SandboxPool, work: Work, call: Call, *, fresh: bool = False) -> object:
     isolation: Final = "request" if fresh else "pooled"
-    return await pool.run(work.package, work.params, call, _LIMITS, isolation=isolation)
+    use = UdfUse(work.package, parameters_text(work.params), _LIMITS, isolation)
+    return await pool.run(use, call)
 
 
 def _sample(

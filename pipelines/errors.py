@@ -43,6 +43,15 @@ class MissingError(PipelineError):
         self.name = name
 
 
+class UnreadError(MissingError):
+    """It is stored, and cannot be read."""
+
+    def __init__(self, what: str, name: str) -> None:
+        PipelineError.__init__(self, f"{what} [{name}] cannot be read from the store")
+        self.what = what
+        self.name = name
+
+
 class ConflictError(PipelineError):
     """The call collides with what is stored: a taken name, another revision, a pipeline in use."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from pipelines.compiler import Compiler, versions_of
+from pipelines.compiler import NOT_THERE, Compiler, versions_of
 from pipelines.context import Phase
 from pipelines.definitions.attachment import (
     BACKENDS,
@@ -238,6 +238,9 @@ def _is_current(
     """Whether a compiled pipeline would be compiled the same again."""
     same = pipeline.definition is definition or pipeline.definition.source == definition.source
     if pipeline.revision != revision or not same:
+        return False
+    if any(NOT_THERE in versions for versions in pipeline.built_of):
+        # It says what is missing, which may be something else by now.
         return False
     now = tuple(versions_of(stage, udfs) for stage in definition.stages if stage.enabled)
     return pipeline.built_of == now

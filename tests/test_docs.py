@@ -12,6 +12,7 @@ from typing import Any, get_args
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipelines.compiler import Compiler
 from pipelines.definitions.attachment import SETTINGS as ATTACHMENTS
 from pipelines.definitions.pipeline import OnError, OnFailure, read_pipeline
 from pipelines.definitions.udf import category_phase, read_package, source_headers
@@ -21,7 +22,7 @@ from pipelines.execution.stats import OUTCOMES, STAGE_OUTCOMES, Stats
 from pipelines.jsontext.projection import Projection
 from pipelines.registry import Registry
 from pipelines.stages import KINDS
-from pipelines.wasm import Call, Limits, Phase, Runtime
+from pipelines.wasm import Call, Limits, Phase, Runtime, UdfUse, parameters_text
 from pipelines.wasm.pool import SandboxPool
 from proxy.admin import Route
 from proxy.admin.routes import admin_routes
@@ -87,7 +88,7 @@ def routes(pool: SandboxPool) -> tuple[Route, ...]:
         ["http://127.0.0.1:1"], connect_timeout=1.0, idle_timeout=1.0, connections=1
     )
     backend = Backend(upstream)
-    registry = Registry(pool, Stats())
+    registry = Registry(Compiler(pool), Stats())
     definitions = Definitions(registry, ClusterStore(backend), pool, refresh=1.0, max_bytes=1)
     selector = Selector(registry, Resolver(backend, ttl=1.0), "off")
     limits = ExecuteSettings()
@@ -275,7 +276,8 @@ async def test_udfs_of_the_guide_do_what_it_says(case: list[Block], pool: Sandbo
     declared = Projection(paths, of_hits=phase == "result") if paths else None
     payload = json.dumps(given["input"])
     call = Call(phase=phase, payload=payload, request="{}", context={}, projection=declared)
-    reply = await pool.run(package, params, call, Limits(timeout_ms=20_000))
+    use = UdfUse(package, parameters_text(params), Limits(timeout_ms=20_000))
+    reply = await pool.run(use, call)
     assert reply.data == given["output"]
 
 

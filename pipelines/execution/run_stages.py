@@ -43,6 +43,7 @@ async def run_stages(stages: Stages, payload: Any, scope: Scope) -> Any:
             observed = Observed(step, scope)
             if course is not None:
                 assert step.batch is not None
+                observed.begin()
                 documents = await step.batch.run_batch(payload, observed.own)
                 payload = observed.close_batch(documents)
                 continue

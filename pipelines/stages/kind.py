@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from pipelines.context import Phase
 from pipelines.definitions.pipeline import StageKind
 from pipelines.definitions.udf import UdfRegistry
-from pipelines.errors import MissingError
+from pipelines.errors import UnreadError
 from pipelines.execution.stage import Stage
 from pipelines.wasm import Package
 from pipelines.wasm.pool import SandboxPool
@@ -35,7 +35,7 @@ class Resources:
         found = self.udfs.get(name, version)
         package = self.udfs.package(found)
         if package is None:
-            raise MissingError("udf", f"{name}@{found.version}", "it cannot be read from the store")
+            raise UnreadError("udf", f"{name}@{found.version}")
         return package
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from pipelines.definitions.udf import read_package
 from pipelines.jsontext.projection import Projection
-from pipelines.wasm import Call, Limits, Package, Reply
+from pipelines.wasm import Call, Limits, Package, Reply, UdfUse, parameters_text
 from pipelines.wasm.call import Phase
 from pipelines.wasm.pool import SandboxPool
 
@@ -86,7 +86,8 @@ class Example:
         )
         # generous: what is tested is what it answers, on a machine that may be busy
         limits = Limits(timeout_ms=20_000)
-        return await self.pool.run(self.package, {**self.parameters, **params}, call, limits)
+        given = parameters_text({**self.parameters, **params})
+        return await self.pool.run(UdfUse(self.package, given, limits), call)
 
     async def rewritten(self, clause: Mapping[str, Any], **params: Any) -> Any:
         """What a query clause becomes."""

@@ -81,6 +81,18 @@ async def test_null_detaches(proxy: Client, index_name: str) -> None:
     assert "query" not in shown[index_name]["settings"]["index"]
 
 
+async def test_settings_are_attached_one_by_one(proxy: Client, index_name: str) -> None:
+    """One that is attached leaves the others as they are, and so does one that is detached."""
+    await prepared(proxy, index_name)
+    for settings in ({"query": "one"}, {"result": "marks"}, {"document": None}):
+        await proxy.attach(index_name, **settings)
+    response = await proxy.get(f"/{index_name}/_search")
+    assert (len(response.ids), response.data["marked"]) == (1, True)
+    await proxy.attach(index_name, query=None)
+    response = await proxy.get(f"/{index_name}/_search")
+    assert (len(response.ids), response.data["marked"]) == (5, True)
+
+
 async def test_a_mixed_body_is_applied_whole_or_not_at_all(
     proxy: Client, direct: Client, index_name: str
 ) -> None:
@@ -98,7 +110,10 @@ async def test_a_mixed_body_is_applied_whole_or_not_at_all(
 
 
 async def test_what_cannot_be_attached_is_refused(proxy: Client, index_name: str) -> None:
-    """Unknown names, wrong types and odd values are a 400 that names the setting."""
+    """Unknown names, wrong types and odd values are a 400 that names the setting.
+
+    Nothing that came along with them is attached.
+    """
     await prepared(proxy, index_name)
     for value, reason in [
         ("nothing", "pipeline [nothing] does not exist"),
@@ -110,6 +125,9 @@ async def test_what_cannot_be_attached_is_refused(proxy: Client, index_name: str
         assert response.status == 400
         assert response.error["reason"] == f"{KEY}: {reason}"
         assert response.error["path"] == KEY
+    both = {KEY: "one", "index.result.default_pipeline": "one"}
+    response = await proxy.put(f"/{index_name}/_settings", both)
+    assert (response.status, response.error["path"]) == (400, "index.result.default_pipeline")
     missing = await proxy.put("/no-such-index/_settings", {KEY: "one"})
     assert missing.status == 404
     assert missing.error["type"] == "index_not_found_exception"

@@ -10,6 +10,7 @@ import aiohttp
 import orjson
 import pytest
 
+from pipelines.compiler import Compiler
 from pipelines.definitions.udf import read_package
 from pipelines.errors import ConflictError
 from pipelines.execution.stats import Stats
@@ -98,7 +99,11 @@ async def host(cluster: EmbeddedCluster, runtime: Runtime) -> AsyncIterator[Host
         backend = RecordingBackend(upstream)
         backend.sizes = []
         definitions = Definitions(
-            Registry(pool, Stats()), ClusterStore(backend), pool, refresh=1.0, max_bytes=2**30
+            Registry(Compiler(pool), Stats()),
+            ClusterStore(backend),
+            pool,
+            refresh=1.0,
+            max_bytes=2**30,
         )
         await definitions.look()
         yield Host(definitions, backend)

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from pipelines.compiler import Compiler
 from pipelines.context import Context, Phase
+from pipelines.definitions.pipeline import PipelineDefinition
+from pipelines.execution.breaker import BreakerRules
 from pipelines.execution.executor import Executor, Run
 from pipelines.execution.plan import CompiledPipeline
 from pipelines.execution.stats import Stats
@@ -75,16 +78,30 @@ def stage(udf: str, name: str | None = None, **options: Any) -> dict[str, Any]:
 
 
 @dataclass
+class Told:
+    """The journal of one request that goes on whatever its runs come to."""
+
+    state: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+
+    def ended(self, run: Run) -> None:
+        self.state, self.metadata = run.state, run.metadata
+        self.runs.append(run)
+
+
+@dataclass
 class Core:
     """A registry and an executor that share one pool and its statistics."""
 
     pool: SandboxPool
     stats: Stats = field(default_factory=Stats)
+    rules: BreakerRules = field(default_factory=BreakerRules)
     registry: Registry = field(init=False)
     executor: Executor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.registry = Registry(self.pool, self.stats)
+        self.registry = Registry(Compiler(self.pool), self.stats, self.rules)
         self.executor = Executor(self.stats)
         self._ids = itertools.count(1)
 
@@ -97,7 +114,7 @@ class Core:
     def pipeline(
         self, *stages: str | dict[str, Any], name: str = "p", type: Phase = "query", **options: Any
     ) -> CompiledPipeline:
-        """Register a pipeline; a stage is a UDF's name or what `stage` makes."""
+        """Put a pipeline in force; a stage is a UDF's name or what `stage` makes."""
         definition = {
             "name": name,
             "type": type,
@@ -105,7 +122,41 @@ class Core:
             "stages": [stage(each) if isinstance(each, str) else each for each in stages],
             **options,
         }
-        return self.registry.register(self.registry.read(definition))
+        return self.put(self.registry.read(definition))
+
+    def put(self, definition: PipelineDefinition, revision: int = 1) -> CompiledPipeline:
+        """Put a definition in force, as the store does."""
+        registry = self.registry
+        registry.check_type_change(definition)
+        compiled = registry.renewed(definition, revision, registry.udfs)
+        registry.change(registry.udfs, {definition.name: compiled}, {})
+        return compiled
+
+    def remove(self, name: str) -> None:
+        """Take a pipeline out."""
+        self.registry.change(self.registry.udfs, {name: None}, {})
+
+    def reread(self) -> None:
+        """Compile what is not what it would be now, as after a change of a UDF."""
+        registry = self.registry
+        renewed = {
+            each.name: registry.renewed(each.definition, each.revision, registry.udfs)
+            for each in registry.all()
+        }
+        registry.change(registry.udfs, renewed, {})
+
+    def attach(self, expression: str, settings: Mapping[str, str | None]) -> None:
+        """What is attached to an expression from now on, None for nothing; checked before."""
+        for setting, value in settings.items():
+            if value is not None:
+                self.registry.check_attachment(setting, value)
+        held = self.registry.attachments.entries.get(expression, {})
+        self.store_attachment(expression, {**held, **settings})
+
+    def store_attachment(self, expression: str, settings: Mapping[str, str | None]) -> None:
+        """The same as it comes from the store, where nobody checks it."""
+        entry = {setting: value for setting, value in settings.items() if value is not None}
+        self.registry.change(self.registry.udfs, {}, {expression: entry or None})
 
     def context(self, phase: Phase = "query", **known: Any) -> Context:
         return Context(id=f"run-{next(self._ids)}", phase=phase, index="products", **known)
@@ -117,20 +168,30 @@ class Core:
         context: Context | None = None,
         *,
         trace: bool = False,
+        state: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Run:
-        """Run a pipeline on a payload, ``{}`` unless given, in a context of its own type."""
+        """Run a pipeline on a payload, ``{}`` unless given, in a context of its own type.
+
+        `state` and `metadata` are what runs before it left.
+        """
         payload = data if isinstance(data, Payload) else Payload.of(dict(data or {}))
-        return await self.executor.run(
-            pipeline, payload, context or self.context(pipeline.definition.type), trace=trace
-        )
+        told = Told(state or {}, metadata or {})
+        known = context or self.context(pipeline.definition.type)
+        gone_on = await self.executor.run([pipeline], payload, known, told, trace=trace)
+        (run,) = told.runs
+        assert gone_on is run.payload
+        return run
 
 
 @asynccontextmanager
-async def open_core(runtime: Runtime, **options: Any) -> AsyncIterator[Core]:
+async def open_core(
+    runtime: Runtime, rules: BreakerRules | None = None, **options: Any
+) -> AsyncIterator[Core]:
     """A core whose pool is made with `options` and closed with the block."""
     pool = SandboxPool(runtime, **{"load_timeout_ms": STAGE_MS, **options})
     try:
-        yield Core(pool)
+        yield Core(pool, rules=rules or BreakerRules())
     finally:
         await pool.close()
 

@@ -12,6 +12,7 @@ from tests.pipelines.conftest import RAISES, SAME, Core, stage
 QUERY = "index.query.default_pipeline"
 RESULT = "index.result.default_pipeline"
 SEARCH = "index.search.default_pipeline"
+FINAL = "index.query.final_pipeline"
 
 
 def versioned(number: str) -> str:
@@ -40,7 +41,7 @@ def test_registered_is_found_by_name(core: Core) -> None:
     first = core.pipeline("same", version="1.0.0")
     assert core.registry.get("p") is first
     definition = core.registry.read({**first.definition.source, "version": "2.0.0"})
-    second = core.registry.register(definition, revision=2)
+    second = core.put(definition, revision=2)
     assert core.registry.get("p") is core.registry.find("p") is second
     assert (second.definition.label, second.revision) == ("p@2.0.0", 2)
 
@@ -50,16 +51,6 @@ def test_a_name_nobody_registered_is_missing(core: Core) -> None:
     with pytest.raises(MissingError, match=r"pipeline \[p\] does not exist; create it with PUT"):
         core.registry.get("p")
     assert core.registry.find("p") is None
-
-
-def test_create_refuses_a_taken_name(core: Core) -> None:
-    """The pipeline that has it stays."""
-    first = core.pipeline("same")
-    with pytest.raises(ConflictError, match=r"pipeline \[p\] already exists"):
-        core.registry.register(first.definition, create=True)
-    assert core.registry.get("p") is first
-    other = core.registry.read({**first.definition.source, "name": "q"})
-    assert core.registry.register(other, create=True).name == "q"
 
 
 def test_all_are_listed_by_name_and_by_type(core: Core) -> None:
@@ -107,36 +98,35 @@ def test_an_attached_pipeline_keeps_its_type(core: Core) -> None:
     """Until it is detached; any other change is welcome."""
     core.udf("any", "def udf_main(): return {}")
     core.pipeline("any")
-    core.registry.associate("i", {QUERY: "p"})
+    core.attach("i", {QUERY: "p"})
     core.pipeline("any", version="2.0.0")
     with pytest.raises(ConflictError, match="attached as a query pipeline and cannot become a res"):
         core.pipeline("any", type="result")
-    core.registry.associate("i", {QUERY: None})
+    core.attach("i", {QUERY: None})
     assert core.pipeline("any", type="result").definition.type == "result"
 
 
-def test_unregistered_is_gone_with_its_figures(core: Core) -> None:
+def test_one_that_was_taken_out_is_gone_with_its_figures(core: Core) -> None:
     """Another of that name begins with nothing counted."""
     core.pipeline("same")
     core.registry.stats("p").outcomes["done"] += 1
-    core.registry.unregister("p")
+    core.remove("p")
     assert core.registry.find("p") is None
-    for call in (core.registry.unregister, core.registry.stats):
-        with pytest.raises(MissingError):
-            call("p")
+    with pytest.raises(MissingError):
+        core.registry.stats("p")
     core.pipeline("same")
     assert core.registry.stats("p").as_dict()["count"] == 0
 
 
-def test_an_attached_pipeline_is_unregistered_only_by_force(core: Core) -> None:
-    """The refusal names where it is attached; afterwards nothing runs there."""
+def test_an_attached_pipeline_is_in_use(core: Core) -> None:
+    """The refusal names where it is attached; once it is taken out all the same nothing runs."""
     core.pipeline("same")
-    core.registry.associate("b-*", {QUERY: "p"})
-    core.registry.associate("a", {SEARCH: "p"})
+    core.registry.check_unused("p")
+    core.attach("b-*", {QUERY: "p"})
+    core.attach("a", {SEARCH: "p"})
     with pytest.raises(ConflictError, match=r"pipeline \[p\] is attached to a, b-\*; detach"):
-        core.registry.unregister("p")
-    assert core.registry.find("p") is not None
-    core.registry.unregister("p", force=True)
+        core.registry.check_unused("p")
+    core.remove("p")
     assert (found(core, "a"), found(core, "b-1")) == (None, None)
 
 
@@ -155,7 +145,7 @@ async def test_a_new_version_is_picked_up_where_the_latest_is_asked_for(core: Co
         run = await core.run(core.registry.get("pinned"))
         assert run.payload.data == {"version": "1"}
         core.udf("u", versioned("2"), "2")
-        core.registry.udf_changed("u")
+        core.reread()
     assert core.registry.stats("latest").as_dict()["count"] == 2
     assert core.registry.get("other") is others
 
@@ -165,7 +155,7 @@ async def test_a_stage_whose_udf_is_gone_fails_with_the_reason(core: Core) -> No
     core.udf("u", versioned("1"))
     core.pipeline("same", stage("u", on_failure="continue"))
     core.registry.udfs.remove("u", ["1.0.0"])
-    core.registry.udf_changed("u")
+    core.reread()
     run = await core.run(core.registry.get("p"), {"size": 1})
     assert (run.outcome, run.payload.data) == ("degraded", {"size": 1})
     assert isinstance(run.error, StageError)
@@ -187,51 +177,56 @@ def test_the_users_of_a_udf(core: Core) -> None:
 # Attachments
 
 
-def test_associating_and_detaching(core: Core) -> None:
-    """Settings are added one by one, None takes one away, and the last takes the entry along."""
+def test_attaching_and_detaching(core: Core) -> None:
+    """What is attached to an expression is in force at once; nothing attached is no entry."""
     core.udf("any", "def udf_main(): return {}")
     core.pipeline("any", name="q")
     core.pipeline("any", name="r", type="result")
-    assert core.registry.associate("i", {QUERY: "q"}) == {QUERY: "q"}
-    assert core.registry.associate("i", {RESULT: "r"}) == {QUERY: "q", RESULT: "r"}
+    core.attach("i", {QUERY: "q", RESULT: "r"})
     assert (found(core, "i"), found(core, "i", "result")) == ("q", "r")
     assert found(core, "i", "document") is None
-    assert core.registry.associate("i", {QUERY: None, SEARCH: None}) == {RESULT: "r"}
+    core.attach("i", {QUERY: None})
     assert (found(core, "i"), found(core, "i", "result")) == (None, "r")
-    core.registry.associate("i", {RESULT: None})
+    core.attach("i", {RESULT: None})
     assert not core.registry.attachments
 
 
 @pytest.mark.parametrize(
-    ("settings", "path", "reason"),
+    ("setting", "value", "reason"),
     [
-        ({RESULT: "p"}, RESULT, "[p] is a query pipeline, not a result pipeline"),
-        ({QUERY: "nobody"}, QUERY, "pipeline [nobody] does not exist"),
-        ({SEARCH: "nobody"}, SEARCH, "pipeline [nobody] does not exist"),
-        ({"index.query.pipeline": "p"}, "index.query.pipeline", "unknown; known are index.query."),
+        (RESULT, "p", "[p] is a query pipeline, not a result pipeline"),
+        (QUERY, "nobody", "pipeline [nobody] does not exist"),
+        (SEARCH, "nobody", "pipeline [nobody] does not exist"),
+        (FINAL, "_none", "[_none] is for defaults; a final pipeline always runs"),
+        (QUERY, "p", None),
+        (SEARCH, "p", None),
+        (SEARCH, "_backend", None),
+        (RESULT, "_none", None),
     ],
 )
 def test_what_cannot_be_attached_is_refused(
-    core: Core, settings: dict[str, str], path: str, reason: str
+    core: Core, setting: str, value: str, reason: str | None
 ) -> None:
-    """With the setting at fault; nothing that came along with it is attached."""
+    """With the setting at fault."""
     core.pipeline("same")
+    if reason is None:
+        core.registry.check_attachment(setting, value)
+        return
     with pytest.raises(DefinitionError) as caught:
-        core.registry.associate("i", {QUERY: "p", **settings})
-    assert caught.value.path == path
+        core.registry.check_attachment(setting, value)
+    assert caught.value.path == setting
     assert caught.value.reason.startswith(reason)
-    assert not core.registry.attachments
 
 
 def test_the_most_specific_attachment_is_in_force(core: Core) -> None:
     """The index's own, then the pattern with most letters; `_none` is a choice like any other."""
     for name in ("all", "logs", "errors", "own"):
         core.pipeline("same", name=name)
-    core.registry.associate("*", {QUERY: "all"})
-    core.registry.associate("logs-*", {QUERY: "logs"})
-    core.registry.associate("logs-error-*", {QUERY: "errors"})
-    core.registry.associate("logs-error-1", {QUERY: "own"})
-    core.registry.associate("logs-quiet", {QUERY: "_none"})
+    core.attach("*", {QUERY: "all"})
+    core.attach("logs-*", {QUERY: "logs"})
+    core.attach("logs-error-*", {QUERY: "errors"})
+    core.attach("logs-error-1", {QUERY: "own"})
+    core.attach("logs-quiet", {QUERY: "_none"})
     assert [
         found(core, index)
         for index in ("products", "logs-1", "logs-error-2", "logs-error-1", "logs-quiet")
@@ -243,28 +238,25 @@ def test_the_backends_own_setting_takes_a_pipeline_of_any_type(core: Core) -> No
     core.udf("any", "def udf_main(): return {}")
     for phase in PHASES:
         core.pipeline("any", name=f"my-{phase}", type=phase)
-        core.registry.associate(phase, {SEARCH: f"my-{phase}"})
+        core.attach(phase, {SEARCH: f"my-{phase}"})
         for other in PHASES:
             assert found(core, phase, other) == (f"my-{phase}" if other == phase else None)
-    core.registry.associate("query", {QUERY: "_none"})
+    core.attach("query", {QUERY: "_none"})
     assert found(core, "query") is None
 
 
 def test_an_attachment_of_the_wrong_type_is_not_in_force(core: Core) -> None:
     """As it can be found in the store when two proxies wrote at once."""
-    core.registry.set_attachment("i", {RESULT: "p"})
+    core.store_attachment("i", {RESULT: "p"})
     core.pipeline("same")
     assert found(core, "i", "result") is None
-
-
-FINAL = "index.query.final_pipeline"
 
 
 async def test_a_final_pipeline_fails_closed(core: Core) -> None:
     """Whatever its definition says of errors; the same pipeline as a default goes on."""
     core.udf("bad", RAISES)
     core.pipeline(stage("bad", on_failure="continue"), on_error="continue")
-    core.registry.associate("i", {QUERY: "p", FINAL: "p"})
+    core.attach("i", {QUERY: "p", FINAL: "p"})
     default = core.registry.for_index("i", "query")
     (final,) = core.registry.finals_for("i", "query")
     assert default is not None
@@ -275,8 +267,8 @@ async def test_a_final_pipeline_fails_closed(core: Core) -> None:
 def test_a_final_pipeline_that_is_not_there_stops_everything(core: Core) -> None:
     """No request gets past it for that reason, and it cannot be switched off with `_none`."""
     with pytest.raises(DefinitionError):
-        core.registry.associate("i", {FINAL: "_none"})
-    core.registry.set_attachment("i", {FINAL: "gone"})
+        core.attach("i", {FINAL: "_none"})
+    core.store_attachment("i", {FINAL: "gone"})
     with pytest.raises(StageError, match=r"the final pipeline \[gone\] of \[i\]"):
         core.registry.finals_for("i", "query")
     assert core.registry.finals_for("other", "query") == []

@@ -159,6 +159,8 @@ class IdleSandboxes:
     def age(self, sandbox: Sandbox) -> float:
         """The share of its runs or its time that it has used up; from 1 on `put` closes it."""
         seconds = time.monotonic() - sandbox.made
+        if seconds >= self._recycle_seconds:
+            return 1.0
         return max(sandbox.runs / self._recycle_runs, seconds / self._recycle_seconds)
 
     def put(self, key: Key, sandbox: Sandbox, *, keep: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import cycle
 from typing import Any
 
@@ -12,10 +13,9 @@ from pipelines.errors import DroppedError, RejectedError
 from pipelines.execution.batch import Batches, BatchRun
 from pipelines.execution.breaker import BreakerRules
 from pipelines.execution.plan import CompiledPipeline
-from pipelines.payload import Payload
-from pipelines.registry import Registry
+from pipelines.payload import Document, Payload
 from pipelines.stages.python import BATCH_DOCUMENTS, FIRST_DOCUMENTS
-from pipelines.wasm import Document, Runtime
+from pipelines.wasm import Runtime
 from tests.pipelines.conftest import Core, open_core, stage
 
 MIXED = """
@@ -126,24 +126,23 @@ async def run(core: Core, texts: list[str], *pipelines: CompiledPipeline) -> Bat
     return await batches(core).run(
         pipelines,
         [Document(str(place), text) for place, text in enumerate(texts)],
-        index="products",
-        headers={"x-user": "u"},
-        new_id=lambda: f"id-{next(numbers)}",
+        core.context("document", headers={"x-user": "u"}),
+        lambda: f"id-{next(numbers)}",
     )
 
 
 async def alone(core: Core, place: int, text: str, *pipelines: CompiledPipeline) -> Any:
     """How the same document ends by itself: its text, or the error."""
     payload = Payload.parse(text)
-    state: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
+    state: Mapping[str, Any] = {}
+    metadata: Mapping[str, Any] = {}
     for pipeline in pipelines:
-        context = core.context("document", document_id=str(place), state=state, metadata=metadata)
-        ended = await core.run(pipeline, payload, context)
+        context = core.context("document", document_id=str(place))
+        ended = await core.run(pipeline, payload, context, state=state, metadata=metadata)
         if ended.outcome != "done":
             assert ended.error is not None
             return ended.outcome, str(ended.error)
-        payload, state, metadata = ended.payload, context.state, context.metadata
+        payload, state, metadata = ended.payload, ended.state, ended.metadata
     return payload.changed, payload.text
 
 
@@ -160,8 +159,8 @@ def shown(end: Any) -> Any:
 
 
 def state_of(pipeline: CompiledPipeline) -> str:
-    assert pipeline.breaker is not None
-    return pipeline.breaker.figure.state
+    assert pipeline.stages.breaker is not None
+    return pipeline.stages.breaker.figure.state
 
 
 def counts(core: Core, name: str = "p") -> dict[str, Any]:
@@ -393,8 +392,7 @@ async def test_a_response_with_more_ends_than_documents_has_no_more_effect(core:
 
 async def test_a_batch_that_fails_is_no_overrun(runtime: Runtime) -> None:
     """Neither opens the breaker, nor does it count as a run; a sound batch resets it."""
-    async with open_core(runtime) as core:
-        core.registry = Registry(core.pool, core.stats, BreakerRules(timeouts=1))
+    async with open_core(runtime, BreakerRules(timeouts=1)) as core:
         core.udf("ends", "def document(d, c):\n    while d.get('endless'): pass\n    return d\n")
         pipeline = core.pipeline(stage("ends", timeout_ms=200), type="document")
         assert await settled(core, ['{"endless":1}', "{}"], pipeline) == [None, None]

@@ -13,9 +13,8 @@ from structlog.testing import capture_logs
 from pipelines.errors import RejectedError, StageError, StageTimeoutError
 from pipelines.execution.breaker import LONGEST_REST, Breaker, BreakerRules, Ending, ending_of
 from pipelines.execution.executor import Run
-from pipelines.execution.observe import StageReport
 from pipelines.execution.plan import CompiledPipeline
-from pipelines.registry import Registry
+from pipelines.execution.scope import StageReport
 from pipelines.wasm import Runtime
 from tests.pipelines.conftest import RAISES, SAME, SPINS, Core, open_core, stage
 
@@ -218,9 +217,8 @@ async def guarded(
     runtime: Runtime, clock: Clock, timeouts: int = 2, **options: int
 ) -> AsyncIterator[Core]:
     """A core whose breakers go by a clock of the test's."""
-    async with open_core(runtime, **options) as core:
-        rules = BreakerRules(timeouts=timeouts, rest=10.0, clock=clock)
-        core.registry = Registry(core.pool, core.stats, rules)
+    rules = BreakerRules(timeouts=timeouts, rest=10.0, clock=clock)
+    async with open_core(runtime, rules, **options) as core:
         yield core
 
 
@@ -240,10 +238,9 @@ async def test_a_runaway_is_turned_off_and_on_again(runtime: Runtime, clock: Clo
     async with guarded(runtime, clock) as core:
         pipeline = runaway(core)
         assert [kind(await core.run(pipeline)) for _ in range(2)] == ["timeout"] * 2
-        context = core.context(state={"kept": 1})
-        run = await core.run(pipeline, {"size": 1}, context)
+        run = await core.run(pipeline, {"size": 1}, state={"kept": 1})
         assert (run.outcome, kind(run), run.stages) == ("degraded", "breaker", [])
-        assert (run.payload.data, context.state) == ({"size": 1}, {"kept": 1})
+        assert (run.payload.data, run.state) == ({"size": 1}, {"kept": 1})
         clock.now += 10
         assert kind(await core.run(pipeline)) == "timeout"
         assert kind(await core.run(pipeline, {"stop": 1})) == "breaker"
@@ -265,7 +262,7 @@ async def test_a_pipeline_that_must_run_fails_while_it_is_off(
     async with guarded(runtime, clock, timeouts=1) as core:
         runaway(core, on_error=on_error)
         if final:
-            core.registry.associate("products", {"index.query.final_pipeline": "p"})
+            core.attach("products", {"index.query.final_pipeline": "p"})
         (pipeline,) = (
             core.registry.finals_for("products", "query") if final else [core.registry.get("p")]
         )
@@ -364,19 +361,19 @@ async def test_only_a_change_of_the_pipeline_closes_it(runtime: Runtime, clock: 
         assert state() == "open"
         reread(1)
         core.udf("other", SAME)
-        registry.udf_changed("other")
+        core.reread()
         assert state() == "open"
         reread(2)
         assert state() == "closed"
         await core.run(registry.get("p"))
         assert state() == "open"
         core.udf("endless", ENDLESS + "# new\n", version="1.1.0")
-        registry.udf_changed("endless")
+        core.reread()
         assert state() == "closed"
         await core.run(registry.get("p"))
         assert state() == "open"
         # Deleted and made again, it has the revision of before.
-        registry.unregister("p")
+        core.remove("p")
         assert registry.breakers() == {}
         runaway(core)
         assert state() == "closed"
@@ -386,6 +383,6 @@ async def test_what_is_compiled_to_be_tried_has_no_breaker(runtime: Runtime, clo
     """It is not stored, and tells the stored one nothing."""
     async with guarded(runtime, clock, timeouts=1) as core:
         tried = core.registry.compile(runaway(core).definition)
-        assert tried.breaker is None
+        assert tried.stages.breaker is None
         assert [kind(await core.run(tried)) for _ in range(2)] == ["timeout"] * 2
         assert core.registry.breakers()["p"].state == "closed"

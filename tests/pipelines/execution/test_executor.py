@@ -183,14 +183,14 @@ def query(request, context):
 
 
 async def test_state_and_metadata_reach_the_next_stage(core: Core) -> None:
-    """And the context, from which the next run of the request takes them."""
+    """And the run, from which the next run of the request takes them."""
     core.udf("writes", WRITES)
     core.udf("reads", READS)
-    context = core.context(state={"seen": 6}, metadata={"earlier": True})
-    run = await core.run(core.pipeline("writes", "reads"), {}, context)
+    pipeline = core.pipeline("writes", "reads")
+    run = await core.run(pipeline, state={"seen": 6}, metadata={"earlier": True})
     expected = {"state": {"seen": 7}, "metadata": {"earlier": True, "corrected": 7}}
     assert run.payload.data == expected
-    assert {"state": context.state, "metadata": context.metadata} == expected
+    assert {"state": run.state, "metadata": run.metadata} == expected
 
 
 @pytest.mark.parametrize("on_error", ["continue", "fail"])
@@ -200,19 +200,18 @@ async def test_a_run_that_is_thrown_away_takes_state_and_metadata_back(
     """The next run sees what was there before it."""
     core.udf("writes", WRITES)
     core.udf("bad", RAISES)
-    context = core.context(state={"seen": 6}, metadata={"earlier": True})
-    await core.run(core.pipeline("writes", "bad", on_error=on_error), {}, context)
-    assert (context.state, context.metadata) == ({"seen": 6}, {"earlier": True})
+    pipeline = core.pipeline("writes", "bad", on_error=on_error)
+    run = await core.run(pipeline, state={"seen": 6}, metadata={"earlier": True})
+    assert (run.state, run.metadata) == ({"seen": 6}, {"earlier": True})
 
 
 async def test_a_stage_that_may_fail_takes_nothing_of_the_others_back(core: Core) -> None:
     """State of the stages that succeeded stands in a run that is degraded in part."""
     core.udf("writes", WRITES)
     core.udf("bad", RAISES)
-    context = core.context()
-    run = await core.run(core.pipeline("writes", stage("bad", on_failure="continue")), {}, context)
+    run = await core.run(core.pipeline("writes", stage("bad", on_failure="continue")))
     assert run.outcome == "degraded"
-    assert (context.state, context.metadata) == ({"seen": 1}, {"corrected": 1})
+    assert (run.state, run.metadata) == ({"seen": 1}, {"corrected": 1})
 
 
 # Time
@@ -299,8 +298,7 @@ async def test_a_run_that_was_not_done_is_logged_with_the_udfs_own_lines(core: C
     """One warning that names run, pipeline, stage, index and kind, with the UDF's traceback."""
     core.udf("bad", "def query(request, context):\n    log('so far')\n    raise ValueError('x')")
     pipeline = core.pipeline(stage("bad", "first"))
-    context = core.context()
-    context.request_id = "req"
+    context = core.context(request_id="req")
     with capture_logs() as lines:
         await core.run(pipeline, {}, context)
     reported, warning = lines

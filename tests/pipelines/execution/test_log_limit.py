@@ -5,10 +5,22 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
+from pipelines.context import Context
+from pipelines.definitions.pipeline import read_pipeline
 from pipelines.errors import StageError
 from pipelines.execution.log_limit import BURST_SECONDS, LogLimit
+from pipelines.execution.plan import CompiledPipeline, Stages
 from pipelines.execution.run_logs import RunLogs
 from pipelines.execution.stats import Stats
+from pipelines.stages import KINDS
+from tests.pipelines.conftest import PIPELINE_MS, stage
+
+CONTEXT = Context(id="1", phase="query", index="i")
+
+
+def pipeline(name: str) -> CompiledPipeline:
+    definition = read_pipeline({"type": "query", "stages": [stage("u")]}, KINDS, name=name)
+    return CompiledPipeline(definition, 1, Stages((), PIPELINE_MS))
 
 
 class Clock:
@@ -92,11 +104,12 @@ def test_a_udf_that_floods_the_log(clock: Clock) -> None:
     stats = Stats()
     logs = RunLogs(stats, LogLimit(2, 0, clock))
     error = StageError("trap", "stopped")
+    loud, calm = pipeline("loud"), pipeline("calm")
     with capture_logs() as lines:
         for _ in range(3):
-            logs.lines("loud", ["x"] * 1000)
-        logs.ended("loud", "failed", error, index="i")
-        logs.lines("calm", ["y"])
+            logs.of_stage(loud, "s", "u@1", ["x"] * 1000, CONTEXT)
+        logs.of_run(loud, "failed", error, CONTEXT)
+        logs.of_stage(calm, "s", "u@1", ["y"], CONTEXT)
         logs.report()
         logs.report()
     events = [(line["event"], line["pipeline"]) for line in lines]
@@ -118,7 +131,7 @@ def test_runs_that_fail_in_numbers(clock: Clock) -> None:
     error = StageError("trap", "stopped")
     with capture_logs() as lines:
         for _ in range(100):
-            logs.ended("p", "degraded", error, index="i")
+            logs.of_run(pipeline("p"), "degraded", error, CONTEXT)
         logs.report()
     assert len(lines) == 11
     assert (lines[-1]["of"], lines[-1]["lines"], stats.pipeline("p").left_out) == ("run", 90, 90)

@@ -10,11 +10,22 @@ import pytest
 
 from pipelines.context import Context
 from pipelines.errors import DroppedError, RejectedError, StageError, StageTimeoutError
-from pipelines.execution.observe import ObservedStage
-from pipelines.execution.stats import StageStats
+from pipelines.execution.plan import Stages, Step
+from pipelines.execution.run_stages import run_stages
+from pipelines.execution.scope import Scope
+from pipelines.execution.stats import PipelineStats
 from pipelines.payload import Payload
 from pipelines.wasm import Runtime
-from tests.pipelines.conftest import RAISES, SAME, SPINS, Core, appends, open_core, stage
+from tests.pipelines.conftest import (
+    PIPELINE_MS,
+    RAISES,
+    SAME,
+    SPINS,
+    Core,
+    appends,
+    open_core,
+    stage,
+)
 
 REPORTS_ITS_TIME = """
 import time
@@ -96,19 +107,27 @@ async def test_a_timeout_is_not_tried_again(core: Core, stage_ms: int, pipeline_
     assert (figures["timeouts"], figures["failure"], figures["retries"]) == (1, 1, 0)
 
 
+def scope() -> Scope:
+    """Of a run of the pipeline `p`."""
+    context = Context(id="1", phase="query", index="i")
+    return Scope(context, "p", PipelineStats(), {}, {})
+
+
 class SlowFailure:
     """A stage of another kind, which fails only after 50 ms."""
 
-    async def run(self, payload: Payload, context: Context) -> Payload:
+    async def run(self, payload: Payload, scope: Scope) -> Payload:
         await asyncio.sleep(0.05)
         raise StageError("unavailable", "too far away")
 
 
 async def test_without_time_left_there_is_no_further_try() -> None:
     """The error is the one of its last try, not a timeout that no try ran into."""
-    observed = ObservedStage(SlowFailure(), name="slow", timeout_ms=40, tries=5)
-    context = Context(id="1", phase="query", index="i")
-    _, report, _ = await observed.run(Payload.of({}), context, StageStats(), trace=False)
+    stages = Stages((Step("slow", SlowFailure(), timeout_ms=40, tries=5),), PIPELINE_MS)
+    own = scope()
+    with pytest.raises(StageError):
+        await run_stages(stages, Payload.of({}), own)
+    (report,) = own.reports
     assert report.tries == 1
     assert report.error is not None
     assert report.error.kind == "unavailable"
@@ -159,15 +178,16 @@ async def test_a_stop_names_its_stage_and_pipeline() -> None:
         def __init__(self, error: RejectedError | DroppedError) -> None:
             self.error = error
 
-        async def run(self, payload: Payload, context: Context) -> Payload:
+        async def run(self, payload: Payload, scope: Scope) -> Payload:
             raise self.error
 
-    context = Context(id="1", phase="query", index="i", pipeline="p")
     for error in (RejectedError("no", 404), DroppedError()):
-        observed = ObservedStage(Stops(error), name="stops", timeout_ms=1000, tries=2)
-        payload = Payload.of({})
-        result, report, verdict = await observed.run(payload, context, StageStats(), trace=False)
-        assert (result, report.tries, verdict) == (payload, 1, error)
+        stages = Stages((Step("stops", Stops(error), timeout_ms=1000, tries=2),), PIPELINE_MS)
+        own = scope()
+        with pytest.raises(type(error)) as caught:
+            await run_stages(stages, Payload.of({}), own)
+        assert caught.value is error
+        assert [report.tries for report in own.reports] == [1]
         assert (error.pipeline, error.stage) == ("p", "stops")
 
 

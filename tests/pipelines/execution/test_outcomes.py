@@ -176,12 +176,9 @@ async def test_concurrent_runs_are_counted_one_by_one(core: Core) -> None:
     """
     core.udf("u", source)
     pipeline = core.pipeline("u")
-    contexts = [core.context() for _ in range(50)]
-    runs = await asyncio.gather(
-        *(core.run(pipeline, {"n": n}, context) for n, context in enumerate(contexts))
-    )
-    for n, (run, context) in enumerate(zip(runs, contexts, strict=True)):
+    runs = await asyncio.gather(*(core.run(pipeline, {"n": n}) for n in range(50)))
+    for n, run in enumerate(runs):
         assert run.outcome == {0: "rejected", 1: "degraded"}.get(n % 5, "done")
         if run.outcome == "done":
-            assert (run.payload.data["double"], context.state) == (2 * n, {"n": n})
+            assert (run.payload.data["double"], run.state) == (2 * n, {"n": n})
     check_figures(core.registry.stats("p").as_dict(), runs)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pipelines.errors import StageError, StageTimeoutError
+from pipelines.execution.run_stages import run_stages
+from pipelines.execution.scope import Scope
+from pipelines.execution.stats import PipelineStats
 from pipelines.payload import Payload
-from pipelines.stages.python import PythonStage
 from tests.pipelines.conftest import SAME, STAGE_MS, Core, stage
 
 SHOWS = """
@@ -42,10 +45,8 @@ async def test_a_udf_sees_its_surroundings(core: Core) -> None:
     core.udf("shows", SHOWS)
     parameters = {"boost": 2.5, "words": ["é", None], "nested": {"a": [1]}}
     pipeline = core.pipeline(stage("shows", "first", config={"parameters": parameters}))
-    context = core.context(
-        document_id="7", headers={"accept-language": "de"}, state={"s": 1}, metadata={"m": [2]}
-    )
-    run = await core.run(pipeline, {}, context)
+    context = core.context(document_id="7", headers={"accept-language": "de"})
+    run = await core.run(pipeline, {}, context, state={"s": 1}, metadata={"m": [2]})
     assert run.payload.data == {
         "id": "7",
         "index": "products",
@@ -70,9 +71,8 @@ async def test_a_result_stage_sees_the_request_behind_the_response(core: Core) -
 async def test_state_a_udf_takes_out_is_gone(core: Core) -> None:
     """What it leaves in `context.state` is the whole state from then on."""
     core.udf("u", "def query(request, context):\n    context.state.clear()\n    return request")
-    context = core.context(state={"s": 1})
-    await core.run(core.pipeline("u"), {}, context)
-    assert context.state == {}
+    run = await core.run(core.pipeline("u"), state={"s": 1})
+    assert run.state == {}
 
 
 async def test_the_original_style_runs_in_a_stage(core: Core) -> None:
@@ -162,14 +162,19 @@ async def test_a_udf_is_reported_the_least_of_its_times(core: Core) -> None:
     assert 1 <= run.payload.data["ms"] <= 10_000
 
 
-@pytest.mark.parametrize(("deadline", "budget"), [(0.0, 1000), (60.0, 0)])
-async def test_without_time_nothing_is_run(core: Core, deadline: float, budget: int) -> None:
+@pytest.mark.parametrize(
+    ("deadline", "budget", "reason"),
+    [(0.0, 1000, "the pipeline passed its"), (60.0, 0, "no time was left")],
+)
+async def test_without_time_nothing_is_run(
+    core: Core, deadline: float, budget: int, reason: str
+) -> None:
     """Neither with the deadline passed nor with the stage's own budget spent."""
     core.udf("same", SAME)
-    _, observed = core.pipeline("same").stages[0]
-    assert observed is not None
-    assert isinstance(observed.stage, PythonStage)
-    context = core.context(deadline=time.monotonic() + deadline, stage_budget_ms=budget)
-    with pytest.raises(StageTimeoutError, match="no time was left"):
-        await observed.stage.run(Payload.of({}), context)
+    stages = core.pipeline("same").stages
+    (step,) = stages.steps
+    stages = replace(stages, steps=(replace(step, timeout_ms=budget),))
+    context = core.context(deadline=time.monotonic() + deadline)
+    with pytest.raises(StageTimeoutError, match=reason):
+        await run_stages(stages, Payload.of({}), Scope(context, "p", PipelineStats(), {}, {}))
     assert core.pool.stats()["created"] == 0

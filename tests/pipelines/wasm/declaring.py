@@ -13,7 +13,7 @@ from pipelines.errors import StageError
 from pipelines.jsontext.projection import Projection
 from pipelines.wasm import Call, Limits, Phase, Reply
 from pipelines.wasm.pool import SandboxPool
-from tests.pipelines.wasm.udfs import udf
+from tests.pipelines.wasm.udfs import udf, using
 
 LIMITS = Limits(timeout_ms=5000)
 
@@ -54,7 +54,7 @@ class Declared:
             context=context,
             projection=Projection(declared, of_hits=of_hits),
         )
-        reply = await self.pool.run(udf(source), {}, call, limits)
+        reply = await self.pool.run(using(udf(source), limits), call)
         assert orjson.loads(reply.payload) == reply.data
         assert reply.changed or reply.payload == text
         return reply

@@ -10,7 +10,7 @@ from pipelines.errors import StageError
 from pipelines.wasm import Call, Limits
 from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.declaring import FOUR, LIMITS, Declared, hit, response
-from tests.pipelines.wasm.udfs import udf
+from tests.pipelines.wasm.udfs import udf, using
 
 # What a UDF sees
 
@@ -69,7 +69,7 @@ async def test_without_declared_input_there_are_no_hits_to_edit(pool: SandboxPoo
     for name, said in [("hits", "declares its `input`"), ("other", "context has no 'other'")]:
         source = f"def result(response, context): return context.{name}"
         with pytest.raises(StageError, match="AttributeError") as caught:
-            await pool.run(udf(source), {}, call, LIMITS)
+            await pool.run(using(udf(source), LIMITS), call)
         assert said in caught.value.reason
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.wasm import Call, Limits
-from tests.pipelines.wasm.udfs import Runner, udf
+from tests.pipelines.wasm.udfs import Runner, udf, using
 
 SAME = "def query(request, context): return request"
 
@@ -218,7 +218,7 @@ async def test_request_that_is_no_json(runner: Runner) -> None:
     """A request behind a result that cannot be read is an input error, too."""
     call = Call(phase="result", payload="{}", request="{nope")
     with pytest.raises(Exception, match="input cannot be read") as caught:
-        await runner.pool.run(udf("def result(r, c): return r"), {}, call, Limits())
+        await runner.pool.run(using(udf("def result(r, c): return r"), Limits()), call)
     assert getattr(caught.value, "kind", "") == "input_type"
 
 

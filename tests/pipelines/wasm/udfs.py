@@ -11,13 +11,32 @@ from typing import Any
 import pytest
 
 from pipelines.errors import StageError
-from pipelines.wasm import Call, Isolation, Limits, Package, Phase, Reply
+from pipelines.wasm import (
+    Call,
+    Isolation,
+    Limits,
+    Package,
+    Phase,
+    Reply,
+    UdfUse,
+    parameters_text,
+)
 from pipelines.wasm.pool import SandboxPool
 
 
 def udf(source: str, *, name: str = "sample", files: Mapping[str, bytes] | None = None) -> Package:
     """A package `name`@1.0.0 of an indented source text."""
     return Package(name=name, version="1.0.0", source=dedent(source), files=files or {})
+
+
+def using(
+    package: Package,
+    limits: Limits,
+    params: Mapping[str, object] | None = None,
+    isolation: Isolation = "pooled",
+) -> UdfUse:
+    """The package as a stage with these limits and parameters uses it."""
+    return UdfUse(package, parameters_text(params or {}), limits, isolation)
 
 
 @dataclass
@@ -47,14 +66,8 @@ class Runner:
             request=None if request is None else _text(request),
             context=context,
         )
-        return await self.pool.run(
-            package,
-            params or {},
-            call,
-            limits or Limits(timeout_ms=2000),
-            isolation=isolation,
-            on_log=self.log.append,
-        )
+        use = using(package, limits or Limits(timeout_ms=2000), params, isolation)
+        return await self.pool.run(use, call, log=self.log)
 
     async def fails(self, source: str | Package, payload: Any = None, **how: Any) -> StageError:
         """The `StageError` that the run has to end in."""

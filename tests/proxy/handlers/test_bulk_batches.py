@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
+from pipelines.context import Context
 from pipelines.execution.batch import Batches, BatchRun
+from pipelines.execution.plan import CompiledPipeline
+from pipelines.payload import Document
 from pipelines.stages.python import BATCH_DOCUMENTS, FIRST_DOCUMENTS
-from pipelines.wasm import Document, Runtime
+from pipelines.wasm import Runtime
 from proxy.handlers.bulk_batches import (
     AT_ONCE,
     BATCH_BYTES,
@@ -29,9 +31,15 @@ class Recorded(Batches):
         super().__init__(core.stats)
         self.sizes: list[tuple[int, int]] = []
 
-    async def run(self, pipelines: Any, documents: Any, **known: Any) -> BatchRun:
+    async def run(
+        self,
+        pipelines: Sequence[CompiledPipeline],
+        documents: Sequence[Document],
+        context: Context,
+        new_id: Callable[[], str],
+    ) -> BatchRun:
         self.sizes.append((len(documents), sum(len(each.text) for each in documents)))
-        return await super().run(pipelines, documents, **known)
+        return await super().run(pipelines, documents, context, new_id)
 
 
 class Bulk:

@@ -9,7 +9,7 @@ import pytest
 from pipelines.wasm import Call, Limits, Phase
 from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.declaring import Declared
-from tests.pipelines.wasm.udfs import Runner, udf
+from tests.pipelines.wasm.udfs import Runner, udf, using
 
 PATHS = ("_score", "_source.n", "response.hits.total")
 
@@ -160,7 +160,7 @@ async def test_other_stages(pool: SandboxPool, source: str, phase: Phase, said: 
     payload = '{"price":1}' if phase == "document" else '{"hits":{"hits":[]},"query":{}}'
     call = Call(phase=phase, payload=payload, request="{}" if phase == "result" else None)
     with pytest.raises(Exception, match="sample") as caught:
-        await pool.run(udf(source), {}, call, Limits(timeout_ms=20_000))
+        await pool.run(using(udf(source), Limits(timeout_ms=20_000)), call)
     assert said in str(caught.value)
 
 

@@ -10,7 +10,7 @@ import pytest
 from pipelines.errors import StageError
 from pipelines.wasm import Call, Limits, Phase
 from pipelines.wasm.pool import SandboxPool
-from tests.pipelines.wasm.udfs import udf
+from tests.pipelines.wasm.udfs import udf, using
 
 QUERY = {"query": {"match": {"title": "tent"}}, "size": 5}
 HIT = {"_id": "1", "_source": {"title": "tent"}}
@@ -24,7 +24,7 @@ async def returned(
     """What comes of a payload."""
     request = json.dumps(QUERY) if phase == "result" else None
     call = Call(phase=phase, payload=json.dumps(given), request=request)
-    return (await pool.run(udf(source), {}, call, LIMITS)).data
+    return (await pool.run(using(udf(source), LIMITS), call)).data
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from pipelines.errors import StageError
 from pipelines.wasm import Call, Limits, Package, Phase
 from pipelines.wasm.pool import SandboxPool
+from tests.pipelines.wasm.udfs import using
 
 DECORATED = """
 import functools
@@ -151,5 +152,5 @@ async def test_what_is_stored_already_still_runs(pool: SandboxPool) -> None:
     """Loading for a run looks at nothing of this: a helper beside `udf_main` stays one."""
     source = package("def udf_main(): return {'a': 1}\ndef document(text): return text")
     call = Call(phase="query", payload='{"query":{"b":{}}}')
-    reply = await pool.run(source, {}, call, Limits(timeout_ms=20_000))
+    reply = await pool.run(using(source, Limits(timeout_ms=20_000)), call)
     assert reply.data["query"] == {"a": 1}

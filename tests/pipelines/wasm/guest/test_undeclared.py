@@ -8,10 +8,11 @@ import pytest
 
 from pipelines.errors import StageError
 from pipelines.jsontext.projection import Projection
-from pipelines.wasm import Batch, Document, Limits, parameters_text
+from pipelines.payload import Document
+from pipelines.wasm import Batch, Limits
 from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.declaring import FOUR, LIMITS, Declared, hit, response
-from tests.pipelines.wasm.udfs import udf
+from tests.pipelines.wasm.udfs import udf, using
 
 # A hit whose `_source` has a key with a dot comes as an object, the others in columns.
 SHAPES = {"columns": FOUR, "objects": response(hit(1, **{"n.x": 3}), hit(2))}
@@ -168,8 +169,8 @@ async def test_a_nested_part_that_is_changed_is_written(declared: Declared) -> N
         context={"index": "i", "pipeline": "p", "stage": "s", "headers": {}, "deadline_ms": 1000},
         projection=projection,
     )
-    params = parameters_text({})
-    ends, _ = await declared.pool.run_batch(source, params, batch, LIMITS, run_timeout=20.0)
+    use = using(source, LIMITS)
+    ends, _ = await declared.pool.run_batch(use, batch, LIMITS.timeout_ms, run_timeout=20.0)
     assert [end and end.data for end in ends] == [{"m": {"n": {"o": 2, "p": 2}}, "z": 1}] * 2
     reply = await declared.run(
         source.source, '{"m":{"n":{"o":1,"p":2}},"z":1}', "m.n.o", phase="document"
@@ -191,6 +192,6 @@ async def test_in_a_batch_a_document_that_reads_too_much_is_run_by_itself(
         context={"index": "i", "pipeline": "p", "stage": "s", "headers": {}, "deadline_ms": 1000},
         projection=Projection(["a"], of_hits=False),
     )
-    limits = Limits(timeout_ms=20_000)
-    ends, _ = await pool.run_batch(source, parameters_text({}), batch, limits, run_timeout=20.0)
+    use = using(source, Limits(timeout_ms=20_000))
+    ends, _ = await pool.run_batch(use, batch, 20_000, run_timeout=20.0)
     assert [end and end.data for end in ends] == [{"a": 11}, None, {"a": 13}]

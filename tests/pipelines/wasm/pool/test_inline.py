@@ -23,7 +23,7 @@ from pipelines.wasm.pool.inline import (
 )
 from pipelines.wasm.pool.pool import HOPELESS
 from pipelines.wasm.sandbox import Sandbox
-from tests.pipelines.wasm.udfs import Runner, udf
+from tests.pipelines.wasm.udfs import Runner, udf, using
 
 SLOW_SECONDS = QUICK_SECONDS * 1.01
 KEY = ("digest", b"{}", 64, False)
@@ -244,7 +244,7 @@ async def test_a_first_run_waits_no_longer_than_its_time(runner: Runner) -> None
     await asyncio.sleep(0)
     call = Call(phase="query", payload="{}")
     with pytest.raises(StageTimeoutError, match=r"no sandbox was free within 0\.05 s"):
-        await runner.pool.run(udf(SLEEPY), {}, call, Limits(), run_timeout=0.05)
+        await runner.pool.run(using(udf(SLEEPY), Limits()), call, run_timeout=0.05)
     assert (await first).overran
 
 

@@ -12,7 +12,7 @@ import pytest
 from pipelines.errors import StageError, StageTimeoutError
 from pipelines.wasm import Call, Limits, Runtime
 from pipelines.wasm.pool import SandboxPool
-from tests.pipelines.wasm.udfs import Runner, udf
+from tests.pipelines.wasm.udfs import Runner, udf, using
 
 COUNTER = "runs = 0\ndef query(r, c):\n    global runs\n    runs += 1\n    return {'runs': runs}"
 ENDLESS = "def query(r, c):\n    while True: pass"
@@ -102,7 +102,7 @@ async def test_logs_do_not_mix(runtime: Runtime, pool: SandboxPool) -> None:
 
     async def one(number: int) -> None:
         call = Call(phase="query", payload=f'{{"it":{number}}}')
-        reply = await pool.run(source, {}, call, Limits(timeout_ms=5000))
+        reply = await pool.run(using(source, Limits(timeout_ms=5000)), call)
         assert set(reply.log) == {str(number)}
 
     async with asyncio.TaskGroup() as group:
@@ -116,7 +116,7 @@ async def test_waiting_is_bounded(pools: Pools) -> None:
         busy = group.create_task(runner.fails(ENDLESS, limits=Limits(timeout_ms=1000)))
         await asyncio.sleep(0)
         with pytest.raises(StageTimeoutError, match=r"waiting"):
-            await runner.pool.run(udf(COUNTER), {}, CALL, Limits(), run_timeout=0.05)
+            await runner.pool.run(using(udf(COUNTER), Limits()), CALL, run_timeout=0.05)
         assert isinstance(await busy, StageTimeoutError)
 
 
