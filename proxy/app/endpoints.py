@@ -25,6 +25,7 @@ from proxy.handlers.update import Updates
 from proxy.protocol.endpoints import Operation
 from proxy.protocol.given_ids import GivenIds
 from proxy.protocol.resume_id import Cursors
+from proxy.traffic.continuation import Continuation
 from proxy.traffic.relay import Relay
 from proxy.traffic.router import Handler
 from proxy.traffic.selection import Selector
@@ -50,9 +51,10 @@ def endpoint_handlers(
     updates, dead_letters = Updates(backend), DeadLetters(backend)
     cursors = Cursors(secret)
     given = GivenIds(cursors)
-    scroll = ScrollHandler(relay, selector, executor, registry, cursors, given, visible=visible)
+    continuation = Continuation(selector, registry, cursors, given)
+    scroll = ScrollHandler(relay, executor, cursors, continuation, visible=visible)
     search = SearchHandler(
-        relay, selector, executor, templates, scroll, max_bytes=largest, visible=visible
+        relay, selector, executor, templates, continuation, max_bytes=largest, visible=visible
     )
     documents = DocumentHandler(
         relay,
@@ -77,16 +79,16 @@ def endpoint_handlers(
         visible=visible,
     )
     reads = GetHandler(relay, selector, executor, visible=visible)
-    points = PointInTimeHandler(relay, selector, scroll, cursors, given)
+    points = PointInTimeHandler(relay, selector, continuation, cursors, given)
     async_search = AsyncSearchHandler(
-        relay, selector, executor, cursors, scroll, max_bytes=largest, visible=visible
+        relay, selector, executor, cursors, continuation, max_bytes=largest, visible=visible
     )
     msearch = MsearchHandler(
         relay,
         selector,
         executor,
         templates,
-        scroll,
+        continuation,
         max_bytes=settings.max_request_bytes,
         visible=visible,
     )

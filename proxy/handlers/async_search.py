@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 from urllib.parse import quote
 
@@ -13,12 +13,13 @@ from aiohttp import web
 from pipelines.execution.executor import Executor
 from pipelines.jsontext.slices import Slice, members, replaced
 from pipelines.payload import Payload
-from proxy.handlers.scroll import RESPONSE_MAX, ScrollHandler
+from proxy.handlers.scroll import RESPONSE_MAX
 from proxy.http.headers import request_headers
 from proxy.http.media_type import is_json
 from proxy.protocol.resume_id import Cursors, Memory
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
+from proxy.traffic.continuation import Continuation
 from proxy.traffic.named_body import named_in_body
 from proxy.traffic.refusals import Attempt
 from proxy.traffic.relay import Relay, request_body
@@ -32,6 +33,7 @@ from proxy.traffic.request_body import (
 from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
 from proxy.traffic.search_payload import merged_request
+from proxy.traffic.search_run import Found, SearchRun
 from proxy.traffic.selection import Chosen, Selector
 from proxy.upstream.client import UpstreamResponse
 
@@ -42,6 +44,26 @@ REMEMBERED_MAX: Final = 3 * 1024
 ID_FIELD: Final = "X-Elasticsearch-Async-Id"
 # Parameters that a plain search does not have.
 _OWN: Final = frozenset({"wait_for_completion_timeout", "keep_on_completion", "keep_alive"})
+
+
+@dataclass(slots=True, kw_only=True)
+class Begun(Found):
+    """What the backend returned for an asynchronous search.
+
+    `raw` is the body, None where nobody has to see it or it is not JSON; `text` the same where its
+    parts can be told apart. `found` is where the search's own response lies in it and `inner` what
+    stands there, if there is one yet; `changes` are other parts to be replaced.
+    """
+
+    response: UpstreamResponse
+    raw: bytes | None = None
+    text: str | None = None
+    found: Slice | None = None
+    inner: str = ""
+    changes: list[tuple[Slice, str]] = field(default_factory=list)
+
+    def release(self) -> None:
+        self.response.release()
 
 
 class AsyncSearchHandler:
@@ -57,7 +79,7 @@ class AsyncSearchHandler:
         selector: Selector,
         executor: Executor,
         cursors: Cursors,
-        scroll: ScrollHandler,
+        continuation: Continuation,
         *,
         max_bytes: int,
         visible: frozenset[str],
@@ -66,14 +88,14 @@ class AsyncSearchHandler:
         self._selector = selector
         self._executor = executor
         self._cursors = cursors
-        self._scroll = scroll
+        self._continuation = continuation
         self._max_bytes = max_bytes
         self._visible = visible
 
     async def submit(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """Begin a search; its first response may have results already."""
         asked, query = self._selector.names.of(exchange, target.query, searches=True)
-        opened, point = await self._scroll.opened(exchange, target, self._max_bytes)
+        opened, point = await self._continuation.opened(exchange, target, self._max_bytes)
         if self._selector.has_pipelines:
             asked, opened = await named_in_body(
                 self._selector.names, exchange, opened, asked, self._max_bytes
@@ -97,12 +119,13 @@ class AsyncSearchHandler:
             selection = replace(selection, query=())
             request, remaining = Payload((opened or b"{}").decode(), {}), query
         sent = await exchange.body(self._max_bytes) if exchange.has_body else None
-        try:
-            rewritten = await runs.run(selection.query, "query", request)
+        form = await ResponseForm.of(exchange, query, self._relay)
+
+        async def ask(rewritten: Payload) -> Begun:
             wrapped = bool(selection.result or runs.metadata or point or guarded)
-            form = await ResponseForm.of(exchange, query, self._relay)
             if wrapped:
                 form.check()
+                # What cannot be remembered is found out before the search begins.
                 memory = self._memory(names, selection.result, runs, rewritten.text)
 
             async def send(request: Payload) -> UpstreamResponse:
@@ -124,32 +147,27 @@ class AsyncSearchHandler:
                     body=request.encode(),
                 )
 
-            response, accepted = await Attempt(
-                pipelines=selection.query,
-                original=request,
-                rewritten=rewritten,
-                send=send,
-                probe=probe,
-            ).respond(runs)
-        finally:
-            runs.accepted()
-        with response:
-            if not wrapped:
-                response.headers.extend(runs.response_headers())
-                return await self._relay.respond(exchange, response)
-            if accepted is not rewritten:
-                memory = self._memory(names, selection.result, runs, accepted.text)
-            return await self._respond(exchange, response, form, runs, selection.result, memory)
+            attempt = Attempt(selection.query, request, rewritten, send, probe)
+            response, answered = await attempt.respond(runs)
+            begun = Begun(answered, response=response)
+            if wrapped:
+                if answered is not rewritten:
+                    memory = self._memory(names, selection.result, runs, answered.text)
+                await self._read(begun, runs, selection.result, memory)
+            return begun
+
+        begun = await SearchRun(selection.query, selection.result, request).run(runs, ask)
+        return await self._respond(exchange, begun, form, runs)
 
     async def result(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """What a search has found so far, with the pipelines it was begun with."""
         backend_id, memory = self._cursors.unwrap(target.id or "")
         if memory is None:
-            self._scroll.refuse_unknown(target)
+            self._continuation.refuse_unknown(target)
             return await self._pass(exchange)
         runs = self._runs(exchange, memory.names)
         runs.state, runs.metadata = dict(memory.state), dict(memory.metadata)
-        chosen = self._scroll.remembered(memory, runs)
+        chosen = self._continuation.remembered(memory, runs)
         return await self._ask(exchange, target, backend_id, memory, runs, chosen)
 
     async def status(self, exchange: Exchange, target: Target) -> web.StreamResponse:
@@ -177,66 +195,84 @@ class AsyncSearchHandler:
         form = await ResponseForm.of(exchange, target.query, self._relay)
         form.check()
         query, headers = form.ask(target.query, request_headers(exchange.raw_headers))
-        with await self._relay.send(
-            exchange,
-            target=_target_of(replace(target, query=query), backend_id),
-            headers=headers,
-            body=await request_body(exchange),
-        ) as response:
-            return await self._respond(exchange, response, form, runs, chosen, memory)
+        sent = _target_of(replace(target, query=query), backend_id)
+
+        async def ask(request: Payload) -> Begun:
+            response = await self._relay.send(
+                exchange, target=sent, headers=headers, body=await request_body(exchange)
+            )
+            begun = Begun(request, response=response)
+            await self._read(begun, runs, chosen, memory)
+            return begun
+
+        begun = await SearchRun((), chosen, Payload(memory.request, {})).run(runs, ask)
+        return await self._respond(exchange, begun, form, runs)
+
+    async def _read(self, begun: Begun, runs: Runs, chosen: Chosen, memory: Memory) -> None:
+        """Read what the backend returned, whatever its status: a search that failed can have
+        results too. What is no response of a search is noted, and left as it is.
+        """
+        response = begun.response
+        try:
+            if own := response.headers.get(ID_FIELD):
+                response.headers[ID_FIELD] = self._cursors.wrap(own, memory)
+            if not is_json(response.headers.get("Content-Type", "")):
+                if response.status == 200:
+                    runs.skipped(chosen, "the response is not JSON")
+                return
+            begun.raw = await response.read(RESPONSE_MAX)
+            try:
+                text = begun.raw.decode()
+                parts = await _located(text)
+            except ValueError as error:
+                runs.skipped(chosen, f"the response is not valid JSON: {error}")
+                return
+            begun.text = text
+            if own_id := parts.get("id"):
+                begun.changes += self._wrapped(text, own_id, memory)
+            found = parts.get("response")
+            if found is not None and text[found.start] == "{":
+                begun.found = found
+                inner = await self._found(text[found.start : found.end], memory)
+                begun.inner = inner
+                begun.payload = await self._payload(inner, runs, chosen)
+        except BaseException:
+            begun.release()
+            raise
 
     async def _respond(
-        self,
-        exchange: Exchange,
-        response: UpstreamResponse,
-        form: ResponseForm,
-        runs: Runs,
-        chosen: Chosen,
-        memory: Memory,
+        self, exchange: Exchange, begun: Begun, form: ResponseForm, runs: Runs
     ) -> web.StreamResponse:
-        """The backend's response, whatever its status: a failed search can have results too."""
-        if own := response.headers.get(ID_FIELD):
-            response.headers[ID_FIELD] = self._cursors.wrap(own, memory)
-        if not is_json(response.headers.get("Content-Type", "")):
-            if response.status == 200:
-                runs.skipped(chosen, "the answer is not JSON")
-            response.headers.extend(runs.response_headers())
-            return await self._relay.respond(exchange, response)
-        raw = await response.read(RESPONSE_MAX)
-        try:
-            text = raw.decode()
-            parts = await _located(text)
-        except ValueError as error:
-            runs.skipped(chosen, f"the answer is not valid JSON: {error}")
-            fields = response.headers.copy()
-            fields.popall("Content-Length", None)
-            fields.extend(runs.response_headers())
-            return exchange.respond(response.status, fields, raw, reason=response.reason)
-        changes: list[tuple[Slice, str]] = []
-        if own_id := parts.get("id"):
-            changes += self._wrapped(text, own_id, memory)
-        found = parts.get("response")
-        if found is not None and text[found.start] == "{":
-            inner = await self._transformed(text[found.start : found.end], runs, chosen, memory)
-            changes.append((found, inner))
-        return await form.respond(
-            exchange, response, replaced(text, changes), runs.response_headers()
-        )
+        with begun.response as response:
+            if begun.raw is None:
+                response.headers.extend(runs.response_headers())
+                return await self._relay.respond(exchange, response)
+            if begun.text is None:
+                fields = response.headers.copy()
+                fields.popall("Content-Length", None)
+                fields.extend(runs.response_headers())
+                return exchange.respond(response.status, fields, begun.raw, reason=response.reason)
+            if begun.found is not None:
+                inner = begun.inner if begun.payload is None else begun.payload.text
+                begun.changes.append((begun.found, runs.with_metadata(inner)))
+            whole = replaced(begun.text, begun.changes)
+            return await form.respond(exchange, response, whole, runs.response_headers())
 
-    async def _transformed(self, text: str, runs: Runs, chosen: Chosen, memory: Memory) -> str:
-        """A search response after its pipelines; the id of a point in time in it stays ours."""
+    async def _found(self, text: str, memory: Memory) -> str:
+        """A search response in which the id of a point in time stays ours."""
         if '"pit_id"' in text and (point := (await _located(text)).get("pit_id")):
-            text = replaced(text, self._wrapped(text, point, Memory(names=memory.names)))
+            return replaced(text, self._wrapped(text, point, Memory(names=memory.names)))
+        return text
+
+    async def _payload(self, text: str, runs: Runs, chosen: Chosen) -> Payload | None:
         if len(text) > self._max_bytes:
             runs.skipped(chosen, f"the response is larger than {self._max_bytes} bytes")
-            return runs.with_metadata(text)
+            return None
         try:
-            payload = await parse_response(text.encode(), "search response")
+            return await parse_response(text.encode(), "search response")
         except UnreadableError as error:
             runs.skipped(chosen, error.reason)
-            return runs.with_metadata(text)
-        result = await runs.run(chosen, "result", payload, request=memory.request)
-        return runs.with_metadata(result.text)
+            return None
 
     def _wrapped(self, text: str, part: Slice, memory: Memory) -> list[tuple[Slice, str]]:
         value = orjson.loads(text[part.start : part.end])
@@ -257,7 +293,7 @@ class AsyncSearchHandler:
             request=request if chosen else "{}",
             metadata=dict(runs.metadata),
         )
-        return self._scroll.fitted(memory, REMEMBERED_MAX, runs, "answers")
+        return self._continuation.fitted(memory, REMEMBERED_MAX, runs, "answers")
 
     def _runs(self, exchange: Exchange, names: tuple[str, ...]) -> Runs:
         index = ",".join(names)

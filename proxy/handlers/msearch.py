@@ -15,8 +15,14 @@ from proxy.formats.convert import has_lines
 from proxy.handlers.bulk_sending import NO_REQUESTS
 from proxy.handlers.msearch_reading import NAMES_MAX, MsearchReading, names_in_lines, responses_in
 from proxy.handlers.msearch_refusals import MsearchRefusals
-from proxy.handlers.msearch_work import RESPONSE_MAX, Work, each, failure_of, needs_work, together
-from proxy.handlers.scroll import ScrollHandler
+from proxy.handlers.msearch_work import (
+    RESPONSE_MAX,
+    Responses,
+    Work,
+    failure_of,
+    needs_work,
+    together,
+)
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
 from proxy.protocol.lenient_json import is_whole, may_hold
@@ -24,6 +30,7 @@ from proxy.protocol.msearch_body import MsearchItem, MsearchSyntaxError, write_m
 from proxy.protocol.resume_id import PREFIX, Memory
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
+from proxy.traffic.continuation import Continuation
 from proxy.traffic.naming import SEARCH_PIPELINE, Asked
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import (
@@ -37,10 +44,11 @@ from proxy.traffic.request_body import (
 )
 from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
-from proxy.traffic.selection import READ, Chosen, Selection, Selector
+from proxy.traffic.search_run import SearchRun, run_together
+from proxy.traffic.selection import READ, Selection, Selector
 from proxy.traffic.templates import Templates
 
-_EMPTY = '{"took":0,"responses":[]}'
+_EMPTY = b'{"took":0,"responses":[]}'
 
 
 class MsearchHandler:
@@ -52,7 +60,7 @@ class MsearchHandler:
         selector: Selector,
         executor: Executor,
         templates: Templates,
-        scroll: ScrollHandler,
+        continuation: Continuation,
         *,
         max_bytes: int,
         visible: frozenset[str],
@@ -62,7 +70,7 @@ class MsearchHandler:
         self._selector = selector
         self._executor = executor
         self._templates = templates
-        self._scroll = scroll
+        self._continuation = continuation
         self._max_bytes = max_bytes
         self._visible = visible
 
@@ -87,12 +95,13 @@ class MsearchHandler:
         works = [await self._prepare(item, exchange, target, asked, templated) for item in kept_out]
         for item, work in zip(items, works, strict=True):
             work.touched = work.touched or work.item.header != item.header
-        await each(works, lambda work: self._rewrite(work, exchange, templated))
-        try:
-            return await self._send(exchange, target, works, templated)
-        finally:
-            for work in works:
-                work.runs.accepted()
+        asked_for = await run_together(
+            works,
+            lambda work: self._rewrite(work, exchange, templated),
+            lambda: self._ask(exchange, target, works, templated),
+            self._result,
+        )
+        return await self._respond(exchange, asked_for, works)
 
     def _concerns(self, body: bytes) -> bool:
         """Whether pipelines, or ids of ours, can have a part in a body."""
@@ -209,7 +218,7 @@ class MsearchHandler:
         if item.names or not may_hold(item.body, b'"pit"'):
             return item, None
         try:
-            text, memory = self._scroll.open_search(item.body.decode())
+            text, memory = self._continuation.open_search(item.body.decode())
         except ValueError:
             # Not JSON: the backend's to refuse.
             return item, None
@@ -225,8 +234,9 @@ class MsearchHandler:
             if templated and not work.rendered:
                 body = (await self._templates.render(body, exchange)).encode()
                 work.item, work.touched = work.item.with_body(body.decode()), True
-            work.request = await parse(body, f"search in line {work.item.line + 1}")
-            work.sent = await work.runs.run(selection.query, "query", work.request)
+            request = await parse(body, f"search in line {work.item.line + 1}")
+            work.search = SearchRun(selection.query, selection.result, request)
+            work.sent = await work.search.before(work.runs)
         except UnreadableError as error:
             self._pass_item(work, error, exchange, templated)
             return
@@ -248,9 +258,10 @@ class MsearchHandler:
         except ErrorResponse as response:
             work.failure = failure_of(response, exchange.request_id)
 
-    async def _send(
+    async def _ask(
         self, exchange: Exchange, target: Target, works: list[Work], templated: bool
-    ) -> web.StreamResponse:
+    ) -> Responses:
+        """Put the searches to the backend; those that it refuses for a pipeline once more."""
         for work in works:
             if work.failure is not None or work.alone is not None:
                 work.item = replace(work.item, local=work.failure or {})
@@ -267,83 +278,92 @@ class MsearchHandler:
         form = await ResponseForm.of(exchange, query, self._relay)
         changed = any(work.runs.changed for work in works) and form.format != "smile"
         if not (wanted or changed or templated):
-            with await self._relay.send(
+            response = await self._relay.send(
                 exchange, target=query.after(path), headers=headers, body=sent, retry=True
-            ) as response:
-                response.headers.extend(together(works).response_headers())
-                return await self._relay.respond(exchange, response)
+            )
+            return Responses(response)
         form.check()
         query, headers = form.ask(query, headers)
-        if not sent:
-            # Nothing but the URL is left for the backend to say something of.
-            with await self._relay.send(
-                exchange, target=query.after(path), headers=headers, body=b"\n", retry=True
-            ) as response:
-                raw = await response.read(RESPONSE_MAX)
-                if NO_REQUESTS not in raw:
-                    reported = together(works).response_headers()
-                    return await form.respond(exchange, response, raw, reported)
-            local = await self._finish(_EMPTY.encode(), works)
-            body, given = await form.write(exchange, local, 200)
-            fields = Headers([*together(works).response_headers(), *given.items()])
-            return exchange.respond_json(200, body, fields)
+        # Where no search is left, nothing but the URL is for the backend to say something of.
         with await self._relay.send(
-            exchange, target=query.after(path), headers=headers, body=sent, retry=True
+            exchange, target=query.after(path), headers=headers, body=sent or b"\n", retry=True
         ) as response:
             raw = await response.read(RESPONSE_MAX)
+            if not sent:
+                if NO_REQUESTS in raw:
+                    return await self._told_apart(Responses(None, form, _EMPTY), works)
+                return Responses(response, form, raw)
             refusals = MsearchRefusals(self._relay, exchange, query.after(path), headers)
             again, raw = await refusals.fall_back(works, response, raw, templated=templated)
             if not again and templated and response.status == 400:
                 again = await refusals.single_out(works)
             if not again:
-                made: str | bytes = raw
+                asked = Responses(response, form, raw)
                 if response.status == 200 and needs_work(works):
-                    made = await self._finish(raw, works)
-                reported = together(works).response_headers()
-                return await form.respond(exchange, response, made, reported)
-        return await self._send(exchange, target, works, templated)
+                    return await self._told_apart(asked, works)
+                return asked
+        return await self._ask(exchange, target, works, templated)
 
-    async def _finish(self, raw: bytes, works: list[Work]) -> str | bytes:
-        """Result pipelines over the backend's responses, and our own responses in their places."""
+    async def _told_apart(self, asked: Responses, works: list[Work]) -> Responses:
+        """The responses, one by one; what cannot be told apart is noted, and stays as it is."""
+        assert asked.raw is not None
         try:
-            if len(raw) > PARSE_INLINE:
-                text, whole, parts = await asyncio.to_thread(responses_in, raw)
+            if len(asked.raw) > PARSE_INLINE:
+                text, whole, parts = await asyncio.to_thread(responses_in, asked.raw)
             else:
-                text, whole, parts = responses_in(raw)
+                text, whole, parts = responses_in(asked.raw)
         except UnreadableError as error:
             for work in works:
                 work.runs.skipped(work.selection.result, error.reason)
-            return raw
+            return asked
+        asked.text, asked.whole = text, whole
         remaining = iter([text[s.start : s.end] for s in parts])
-        responses: list[str] = []
         for work in works:
             # One that was sent again by itself has a response in the first place as well.
             given = next(remaining) if work.item.local is None else ""
-            if work.failure is not None:
-                responses.append(write(work.failure))
-            else:
-                responses.append(await self._result(work.alone or given, work))
-        finished = replaced(text, [(whole, f"[{','.join(responses)}]")])
-        return raw if finished == text else finished
+            work.finished = write(work.failure) if work.failure else work.alone or given
+        return asked
 
-    async def _result(self, text: str, work: Work) -> str:
+    async def _result(self, asked: Responses, work: Work) -> None:
+        """Run the result pipelines of one search, if it came to a response."""
+        if asked.whole is None or work.failure is not None:
+            return
+        text = work.finished
         status = member(text, "status")
         if status is not None and text[status.start : status.end] != "200":
-            return text
-        chosen = work.selection.result
+            return
         try:
-            if chosen:
-                text = await self._transformed(text, chosen, work)
+            if work.selection.result:
+                text = await self._transformed(text, work)
         except (ErrorResponse, PipelineError) as error:
-            return write(failure_of(error, work.runs.request_id))
+            work.finished = write(failure_of(error, work.runs.request_id))
+            return
         text = work.runs.with_metadata(text)
-        return self._scroll.rewrap(text, work.memory) if work.memory else text
+        work.finished = self._continuation.rewrap(text, work.memory) if work.memory else text
 
-    async def _transformed(self, text: str, chosen: Chosen, work: Work) -> str:
+    async def _transformed(self, text: str, work: Work) -> str:
         try:
             payload = await parse_response(text.encode(), "search response")
         except UnreadableError as error:
-            work.runs.skipped(chosen, error.reason)
+            work.runs.skipped(work.selection.result, error.reason)
             return text
-        result = await work.runs.run(chosen, "result", payload, request=work.sent.text)
-        return result.text
+        return (await work.search.after(work.runs, payload, work.sent)).text
+
+    async def _respond(
+        self, exchange: Exchange, asked: Responses, works: list[Work]
+    ) -> web.StreamResponse:
+        reported = together(works).response_headers()
+        if asked.form is None or asked.raw is None:
+            assert asked.response is not None
+            with asked.response as response:
+                response.headers.extend(reported)
+                return await self._relay.respond(exchange, response)
+        made: str | bytes = asked.raw
+        if asked.whole is not None:
+            responses = f"[{','.join(work.finished for work in works)}]"
+            finished = replaced(asked.text, [(asked.whole, responses)])
+            made = asked.raw if finished == asked.text else finished
+        if asked.response is not None:
+            return await asked.form.respond(exchange, asked.response, made, reported)
+        body, given = await asked.form.write(exchange, made, 200)
+        return exchange.respond_json(200, body, Headers([*reported, *given.items()]))

@@ -14,7 +14,6 @@ from pipelines.payload import Payload
 from proxy.handlers.msearch_work import (
     RESPONSE_MAX,
     Work,
-    each,
     failure_of,
     is_refused,
     judged_items,
@@ -26,6 +25,7 @@ from proxy.protocol.msearch_body import MsearchItem, write_msearch
 from proxy.server.exchange import Exchange
 from proxy.traffic.refusals import Attempt
 from proxy.traffic.relay import Relay
+from proxy.traffic.search_run import each
 from proxy.upstream.client import UpstreamResponse
 from proxy.upstream.errors import UpstreamError
 
@@ -68,7 +68,7 @@ class MsearchRefusals:
         try:
             response, work.sent = await Attempt(
                 pipelines=work.selection.query,
-                original=work.request,
+                original=work.search.request,
                 rewritten=work.sent,
                 send=send,
                 probe=lambda text: send(Payload(text, {})),

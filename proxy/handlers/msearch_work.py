@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
+from pipelines.jsontext.slices import Slice
 from pipelines.payload import Payload
 from proxy.protocol.msearch_body import MsearchItem
 from proxy.protocol.resume_id import Memory
 from proxy.server.errors import response_for
 from proxy.traffic.failed_shards import failed_shards_of
+from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
+from proxy.traffic.search_run import SearchRun
 from proxy.traffic.selection import Selection
+from proxy.upstream.response import UpstreamResponse
 
-# Items that are under way at once; more would only wait for the same sandboxes.
-CONCURRENCY = 8
 RESPONSE_MAX = 200 * 1024 * 1024
 _NOTHING = Payload("{}", {})
+_NO_SEARCH = SearchRun((), (), _NOTHING)
 
 
 @dataclass(slots=True)
 class Work:
     """An item with its pipelines and runs.
 
-    `request` is the search it brings, `sent` the one that query pipelines made of it. `alone` is
-    the response to an item that had to be sent by itself, `refused` one that refuses it as the
-    client wrote it.
+    `search` is what it asks for, `sent` what query pipelines made of that, `finished` the response.
+    `alone` is the response to an item that had to be sent by itself, `refused` one that refuses it
+    as the client wrote it.
     """
 
     item: MsearchItem
     selection: Selection
     runs: Runs
-    request: Payload = _NOTHING
+    search: SearchRun = _NO_SEARCH
     sent: Payload = _NOTHING
     touched: bool = False
     failure: dict[str, Any] | None = None
@@ -44,6 +45,23 @@ class Work:
     memory: Memory | None = None
     rendered: bool = False
     refused: bytes = b""
+    finished: str = ""
+
+
+@dataclass(slots=True)
+class Responses:
+    """What the backend returned for all of them.
+
+    Without a `form` it is to be passed on as it comes; `response` is None where nothing was left to
+    be sent. `raw` is the body, `text` the same and `whole` where the responses lie in it, where
+    they can be told apart and have to be.
+    """
+
+    response: UpstreamResponse | None
+    form: ResponseForm | None = None
+    raw: bytes | None = None
+    text: str = ""
+    whole: Slice | None = None
 
 
 def needs_work(works: list[Work]) -> bool:
@@ -81,18 +99,6 @@ def is_refused(response: Any) -> bool:
     """Whether the only search of an msearch was refused."""
     responses = response.get("responses") if isinstance(response, dict) else None
     return bool(responses and responses[0].get("status") == 400)
-
-
-async def each(works: list[Work], run: Callable[[Work], Awaitable[None]]) -> None:
-    waiting = iter(works)
-
-    async def work_off() -> None:
-        for work in waiting:
-            await run(work)
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(min(CONCURRENCY, len(works))):
-            group.create_task(work_off(), name=f"msearch worker {number}")
 
 
 def together(works: list[Work]) -> Runs:

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from pipelines.jsontext.slices import Slice, elements, member, replaced
-from proxy.handlers.scroll import BODY_MAX, ID_MEMBERS, ScrollHandler, is_text
+from proxy.handlers.scroll import BODY_MAX
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
 from proxy.http.media_type import is_json
@@ -21,6 +21,7 @@ from proxy.protocol.given_ids import GivenIds
 from proxy.protocol.resume_id import PREFIX, Cursors, Memory
 from proxy.protocol.target import Operation, Target
 from proxy.server.exchange import Exchange
+from proxy.traffic.continuation import ID_MEMBERS, Continuation, is_text
 from proxy.traffic.relay import Relay, request_body
 from proxy.traffic.request_body import inflated, new_body_headers, read_json_body
 from proxy.traffic.response_format import ResponseForm
@@ -34,13 +35,13 @@ class PointInTimeHandler:
         self,
         relay: Relay,
         selector: Selector,
-        scroll: ScrollHandler,
+        continuation: Continuation,
         cursors: Cursors,
         given: GivenIds,
     ) -> None:
         self._relay = relay
         self._selector = selector
-        self._scroll = scroll
+        self._continuation = continuation
         self._cursors = cursors
         self._given = given
 
@@ -66,7 +67,7 @@ class PointInTimeHandler:
             for name in ("pit_id", "id"):
                 if isinstance(backend_id := _value(text, member(text, name)), str):
                     self._given.keep(backend_id, memory)
-            return await form.respond(exchange, response, self._scroll.rewrap(text, memory))
+            return await form.respond(exchange, response, self._continuation.rewrap(text, memory))
 
     async def close(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """Close scrolls or points in time, or list segments of the latter."""

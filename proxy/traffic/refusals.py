@@ -35,7 +35,7 @@ def is_refusal(response: Any) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class Attempt:
     """A request to the backend that query pipelines made.
 
@@ -59,14 +59,17 @@ class Attempt:
         Raises `ErrorResponse` where a pipeline that must not be left out is to blame.
         """
         try:
-            response, request = await self._respond(runs)
+            response, request = await self.send_and_judge(runs)
             if runs.changed and (failed := await failed_shards(response)) is not None:
                 runs.failed_in_part(failed)
             return response, request
         finally:
             runs.accepted()
 
-    async def _respond(self, runs: Runs) -> tuple[UpstreamResponse, Payload]:
+    async def send_and_judge(self, runs: Runs) -> tuple[UpstreamResponse, Payload]:
+        """The same for who reads the response in any case: shards that failed are not looked for,
+        and the runs are still to be counted.
+        """
         response, request = await self.send(self.rewritten), self.rewritten
         refusal = await self._refusal(response) if runs.changed else None
         if refusal is None:
