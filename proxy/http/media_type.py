@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 VENDOR: Final = re.compile(
@@ -24,7 +25,16 @@ def plain_media_type(value: str) -> str:
 
 def media_type(content_type: str) -> str:
     """Return ``type/subtype`` in lower case, in plain form, without parameters."""
+    return _media_type(content_type) if len(content_type) <= _SHORT else _read(content_type)
+
+
+def _read(content_type: str) -> str:
     return _ANY_VENDOR.sub("application/", content_type.partition(";")[0].strip().lower(), count=1)
+
+
+_SHORT: Final = 200
+# Clients and backends send the same few all day.
+_media_type = lru_cache(512)(_read)
 
 
 def is_vendor(value: str) -> bool:

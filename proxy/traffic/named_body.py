@@ -28,6 +28,10 @@ async def named_in_body(
     A body above `limit` bytes is left to the backend.
     """
     text = opened
+    if text is None and exchange.facts.is_plain_json and (raw := exchange.at_hand()) is not None:
+        # What most clients send: JSON as it is, all of it here.
+        if len(raw) > limit or not may_hold(raw, _WORD):
+            return asked, None
     if text is None and exchange.has_body:
         if not await _mentions(exchange, limit):
             return asked, None

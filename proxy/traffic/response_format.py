@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Final
 
 from aiohttp import web
 
@@ -24,7 +24,7 @@ from proxy.formats.pretty import pretty
 from proxy.formats.yaml import YamlError
 from proxy.http.encoding import accepts_gzip, deflate
 from proxy.http.errors import ErrorResponse
-from proxy.http.headers import Fields, Headers, encode
+from proxy.http.headers import Fields, FieldsMemory, Headers, encode
 from proxy.http.media_type import is_json, is_vendor
 from proxy.http.query_string import QueryString, is_true
 from proxy.server.exchange import Exchange
@@ -50,12 +50,16 @@ class ResponseForm:
     codings: str = ""
 
     @classmethod
-    async def of(cls, exchange: Exchange, query: QueryString, relay: Relay) -> Self:
+    async def of(cls, exchange: Exchange, query: QueryString, relay: Relay) -> ResponseForm:
         """The form that this request asks for.
 
         The format is what ``format=`` names, else the Accept header, else that of the request's
         body, else JSON; the backend takes what it does not know for the next or for JSON.
         """
+        plain = not query.raw and exchange.source is None
+        key = (exchange.raw_headers,)
+        if plain and (known := _known.get(key)) is not None:
+            return known
         headers = exchange.headers
         codings = headers.get("Accept-Encoding", "")
         if named := query.get("format"):
@@ -72,13 +76,14 @@ class ResponseForm:
             except ValueError:
                 # The backend refuses it, in its own words.
                 filters = None
-        return cls(
+        form = cls(
             format=format or "json",
             filters=filters or None,
             indented=is_true(query.get("pretty")),
             gzip=accepts_gzip(codings),
             codings=codings,
         )
+        return _known.keep(key, form) if plain else form
 
     @property
     def is_plain(self) -> bool:
@@ -198,6 +203,10 @@ class ResponseForm:
         if self.format != "json":
             return from_json(text, self.format)
         return (pretty(text) if self.indented else text).encode()
+
+
+# By the fields of requests whose URL says nothing of it.
+_known: Final = FieldsMemory[ResponseForm]()
 
 
 def _filtered(text: str, filters: FilterPath, status: int) -> str:
