@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bench.child import ROOT
+from pipelines.definitions.package import Package
 from pipelines.definitions.udf import package_json, read_package
 from pipelines.jsontext.projection import Projection
-from pipelines.wasm import Package, Phase
+from pipelines.wasm import Phase
 
 EXAMPLES: Final = ROOT / "examples"
 CATALOGUE: Final = EXAMPLES / "catalogue"

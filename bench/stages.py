@@ -13,8 +13,9 @@ from bench.child import Child
 from bench.figures import StageKind, StageSample, percentile
 from bench.plan import Plan
 from bench.timing import timed_async
+from pipelines.definitions.package import Package
 from pipelines.jsontext.projection import Projection
-from pipelines.wasm import Call, Limits, Package, Phase, Runtime, UdfUse, parameters_text
+from pipelines.wasm import Call, Limits, Phase, Runtime, UdfUse, parameters_text
 from pipelines.wasm.pool import SandboxPool
 
 # Generous, so that a busy machine lengthens a run and does not end it.

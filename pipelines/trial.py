@@ -9,11 +9,11 @@ from typing import Any
 
 from pipelines.compiler import Compiler
 from pipelines.definitions.fields import json_type
+from pipelines.definitions.package import Package
 from pipelines.definitions.pipeline import PipelineDefinition, Reference
 from pipelines.definitions.udf import LATEST, UdfRegistry, UdfVersion, version_of
 from pipelines.errors import DefinitionError, MissingError
 from pipelines.execution.plan import CompiledPipeline
-from pipelines.wasm import Package
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from pipelines.definitions.limits import (
     STAGE_TIMEOUT_MS,
     STAGES_MAX,
 )
+from pipelines.definitions.package import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB
 from pipelines.jsontext.projection import NAMES_MAX, PATHS_MAX
 from pipelines.stages.python import (
     BATCH_MS,
@@ -28,7 +29,7 @@ from pipelines.stages.python import (
     SIZE_MAX,
     SIZE_MIN,
 )
-from pipelines.wasm import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB, Runtime
+from pipelines.wasm import Runtime
 from pipelines.wasm.codec import HEADER_BYTES, REASON_BYTES
 from pipelines.wasm.pool import SandboxPool
 from pipelines.wasm.pool.pool import REST_SECONDS

@@ -22,11 +22,11 @@ from pipelines.definitions.fields import (
     hint_to_make,
 )
 from pipelines.definitions.limits import FILES_MAX, JSON_MAX, PACKAGE_MAX, SOURCE_MAX
+from pipelines.definitions.package import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB, Package
 from pipelines.definitions.spelling import nearest
 from pipelines.definitions.versions import is_prerelease, version_key
 from pipelines.errors import ConflictError, DefinitionError, MissingError, NoJsonError
 from pipelines.jsontext.pieces import base64_decoded, dump_file, joined, loads
-from pipelines.wasm import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB, Package
 
 SOURCE_NAMES = ("udf.py", "main.py")
 LATEST = "latest"

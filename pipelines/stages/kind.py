@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pipelines.context import Phase
+from pipelines.definitions.package import Package
 from pipelines.definitions.pipeline import StageKind
 from pipelines.definitions.udf import UdfRegistry
 from pipelines.errors import UnreadError
 from pipelines.execution.stage import Stage
-from pipelines.wasm import Package
 from pipelines.wasm.pool import SandboxPool
 
 

@@ -12,6 +12,7 @@ import orjson
 
 from pipelines.context import Phase
 from pipelines.definitions.fields import NAME, NAME_RULE, Fields, json_type
+from pipelines.definitions.package import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB, Package
 from pipelines.definitions.pipeline import Reference, StageReader
 from pipelines.definitions.reachable import check_input
 from pipelines.errors import (
@@ -26,17 +27,7 @@ from pipelines.execution.scope import Scope
 from pipelines.jsontext.projection import PATHS_MAX, Projection, check_declared
 from pipelines.payload import Document, Payload
 from pipelines.stages.kind import Place, Resources
-from pipelines.wasm import (
-    MEMORY_MAX_MB,
-    MEMORY_MB,
-    MEMORY_MIN_MB,
-    Batch,
-    Call,
-    Limits,
-    Package,
-    UdfUse,
-    parameters_text,
-)
+from pipelines.wasm import Batch, Call, Limits, UdfUse, parameters_text
 from pipelines.wasm.pool import SandboxPool
 
 MIB = 1024 * 1024

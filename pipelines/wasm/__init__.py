@@ -7,13 +7,9 @@ the event loop, giving a `Reply` or raising `StageError`. Only this package impo
 
 from pipelines.wasm.batch import Batch
 from pipelines.wasm.call import (
-    MEMORY_MAX_MB,
-    MEMORY_MB,
-    MEMORY_MIN_MB,
     Call,
     Isolation,
     Limits,
-    Package,
     Phase,
     Reply,
     UdfUse,
@@ -23,15 +19,11 @@ from pipelines.wasm.component.build import BuildError, Progress, build
 from pipelines.wasm.engine import Runtime
 
 __all__ = [
-    "MEMORY_MAX_MB",
-    "MEMORY_MB",
-    "MEMORY_MIN_MB",
     "Batch",
     "BuildError",
     "Call",
     "Isolation",
     "Limits",
-    "Package",
     "Phase",
     "Progress",
     "Reply",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import orjson
 
+from pipelines.definitions.package import MEMORY_MB, Package
 from pipelines.jsontext.projection import Projection
 
 Phase = Literal["query", "document", "result"]
@@ -16,10 +16,6 @@ Isolation = Literal["pooled", "request"]
 # UDF version, parameters, memory, and whether every run needs a new one: a sandbox is never shared
 # beyond one of these.
 Key = tuple[str, bytes, int, bool]
-
-MEMORY_MIN_MB: Final = 32
-MEMORY_MB: Final = 64
-MEMORY_MAX_MB: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,31 +27,6 @@ class Limits:
     input_bytes: int = 10 * 1024 * 1024
     output_bytes: int = 10 * 1024 * 1024
     log_bytes: int = 16 * 1024
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)
-class Package:
-    """One version of a UDF. `digest` is a SHA-256 over all of it, name and version included."""
-
-    name: str
-    version: str
-    source: str
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    digest: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        hasher = hashlib.sha256()
-        parts = [self.name.encode(), self.version.encode(), self.source.encode()]
-        for name in sorted(self.files):
-            parts += [name.encode(), self.files[name]]
-        for part in parts:
-            # lengths, so that no two packages share one stream of bytes
-            hasher.update(len(part).to_bytes(8, "big"))
-            hasher.update(part)
-        object.__setattr__(self, "digest", hasher.hexdigest())
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.version}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,14 @@ from typing import Any
 import orjson
 from wasmtime import Store, WasmtimeError
 
+from pipelines.definitions.package import Package
 from pipelines.errors import StageError, StageTimeoutError
 from pipelines.jsontext.pieces import dump_file, joined
 from pipelines.payload import Document
 from pipelines.wasm import codec
 from pipelines.wasm.batch import Batch, Prepared
 from pipelines.wasm.bytecode import BYTES
-from pipelines.wasm.call import Call, Limits, Package, Reply
+from pipelines.wasm.call import Call, Limits, Reply
 from pipelines.wasm.codec import HEADER_BYTES
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.entered import Entered, host_deadline, out_of_memory, overran

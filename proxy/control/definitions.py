@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from pipelines.definitions.package import Package
 from pipelines.definitions.pipeline import PipelineDefinition
 from pipelines.definitions.udf import LATEST, UdfVersion, missing_udf, package_json, version_of
 from pipelines.errors import ConflictError, DefinitionError, MissingError
 from pipelines.registry import Registry
-from pipelines.wasm import Package
 from pipelines.wasm.pool import SandboxPool
 from proxy.control.followed import Followed
 from proxy.control.inspection import check_package

@@ -6,12 +6,12 @@ import asyncio
 
 import structlog
 
+from pipelines.definitions.package import Package
 from pipelines.definitions.pipeline import PipelineDefinition
 from pipelines.definitions.udf import UdfVersion
 from pipelines.errors import MissingError
 from pipelines.execution.plan import CompiledPipeline
 from pipelines.registry import Registry
-from pipelines.wasm import Package
 from proxy.control.mirror import Mirror
 from proxy.control.reading import Reading, packages
 from proxy.store.errors import StoreError

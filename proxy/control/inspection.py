@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from pipelines.definitions.package import Package
 from pipelines.definitions.udf import category_phase, upload_memory_mb
 from pipelines.errors import DefinitionError, StageError
-from pipelines.wasm import Package
 from pipelines.wasm.pool import SandboxPool
 
 

@@ -12,12 +12,12 @@ from typing import Any, Final
 import orjson
 
 from pipelines.definitions.attachment import FINALS, SETTINGS
+from pipelines.definitions.package import Package
 from pipelines.definitions.pipeline import PipelineDefinition, read_pipeline
 from pipelines.definitions.udf import UdfRegistry, UdfVersion, package_of, version_of
 from pipelines.errors import DefinitionError, MissingError
 from pipelines.execution.plan import CompiledPipeline
 from pipelines.registry import Registry
-from pipelines.wasm import Package
 from proxy.control.limits import LARGE, TURN_SECONDS
 from proxy.store.records import Entry
 from proxy.store.store import Body, Store

@@ -28,10 +28,6 @@ async def named_in_body(
     A body above `limit` bytes is left to the backend.
     """
     text = opened
-    if text is None and exchange.facts.is_plain_json and (raw := exchange.at_hand()) is not None:
-        # What most clients send: JSON as it is, all of it here.
-        if len(raw) > limit or not may_hold(raw, _WORD):
-            return asked, None
     if text is None and exchange.has_body:
         if not await _mentions(exchange, limit):
             return asked, None
@@ -54,6 +50,9 @@ async def named_in_body(
 
 async def _mentions(exchange: Exchange, limit: int) -> bool:
     """Whether a body has the word in it; one that cannot be read here has not."""
+    if exchange.facts.is_plain_json and (raw := exchange.at_hand()) is not None:
+        # What most clients send: JSON as it is, all of it here.
+        return len(raw) <= limit and may_hold(raw, _WORD)
     kind = exchange.headers.get("Content-Type", "")
     readable = is_json(kind) or format_of(kind) in ("yaml", "cbor")
     if not readable or (exchange.length is not None and exchange.length > limit):

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from pipelines.definitions.package import Package
 from pipelines.definitions.udf import read_package
 from pipelines.jsontext.projection import Projection
-from pipelines.wasm import Call, Limits, Package, Reply, UdfUse, parameters_text
+from pipelines.wasm import Call, Limits, Reply, UdfUse, parameters_text
 from pipelines.wasm.call import Phase
 from pipelines.wasm.pool import SandboxPool
 

@@ -11,11 +11,12 @@ import orjson
 import pytest
 
 from pipelines.compiler import Compiler
+from pipelines.definitions.package import Package
 from pipelines.definitions.udf import read_package
 from pipelines.errors import ConflictError
 from pipelines.execution.stats import Stats
 from pipelines.registry import Registry
-from pipelines.wasm import Package, Runtime
+from pipelines.wasm import Runtime
 from pipelines.wasm.pool import SandboxPool
 from proxy.backend.client import Backend, BackendResponse
 from proxy.control.cluster_store import ClusterStore

@@ -17,6 +17,7 @@ import pytest
 
 from pipelines.compiler import Compiler
 from pipelines.context import Context, Phase
+from pipelines.definitions.package import Package
 from pipelines.definitions.pipeline import PipelineDefinition
 from pipelines.execution.breaker import BreakerRules
 from pipelines.execution.executor import Executor, Run
@@ -24,7 +25,7 @@ from pipelines.execution.plan import CompiledPipeline
 from pipelines.execution.stats import Stats
 from pipelines.payload import Payload
 from pipelines.registry import Registry
-from pipelines.wasm import Package, Runtime
+from pipelines.wasm import Runtime
 from pipelines.wasm.pool import SandboxPool
 
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.definitions.package import Package
 from pipelines.definitions.pipeline import read_pipeline
 from pipelines.definitions.udf import UdfRegistry, UdfVersion, version_of
 from pipelines.errors import StageError
 from pipelines.execution.plan import CompiledPipeline
 from pipelines.stages import KINDS
-from pipelines.wasm import Package
 from tests.pipelines.conftest import RAISES, SAME, Core, stage
 from tests.pipelines.test_registry import QUERY, found, names, versioned
 

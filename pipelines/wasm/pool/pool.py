@@ -9,19 +9,11 @@ from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+from pipelines.definitions.package import MEMORY_MB, Package
 from pipelines.errors import StageError, StageTimeoutError
 from pipelines.payload import Document
 from pipelines.wasm.batch import Batch
-from pipelines.wasm.call import (
-    MEMORY_MB,
-    Call,
-    Key,
-    Package,
-    Phase,
-    Reply,
-    UdfUse,
-    parameters_text,
-)
+from pipelines.wasm.call import Call, Key, Phase, Reply, UdfUse, parameters_text
 from pipelines.wasm.engine import Runtime
 from pipelines.wasm.log import RunLog
 from pipelines.wasm.pool.idle import AGEING, IdleSandboxes

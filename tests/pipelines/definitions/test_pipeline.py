@@ -17,6 +17,7 @@ from pipelines.definitions.limits import (
     STAGE_TIMEOUT_MAX_MS,
     STAGES_MAX,
 )
+from pipelines.definitions.package import MEMORY_MAX_MB, MEMORY_MIN_MB
 from pipelines.definitions.pipeline import read_pipeline
 from pipelines.errors import DefinitionError
 from pipelines.stages import KINDS
@@ -26,7 +27,6 @@ from pipelines.stages.python import (
     SIZE_MIN,
     PythonConfig,
 )
-from pipelines.wasm import MEMORY_MAX_MB, MEMORY_MIN_MB
 
 FULL: dict[str, Any] = {
     "name": "synonym-expansion",

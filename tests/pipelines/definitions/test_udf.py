@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.definitions.limits import FILES_MAX, PACKAGE_MAX, SOURCE_MAX
+from pipelines.definitions.package import Package
 from pipelines.definitions.udf import (
     UdfRegistry,
     UploadFormat,
@@ -23,7 +24,6 @@ from pipelines.definitions.udf import (
     source_headers,
 )
 from pipelines.errors import ConflictError, DefinitionError, MissingError
-from pipelines.wasm import Package
 
 SOURCE = """# @udf: name=expander
 # @udf: version=1.2.0

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from pipelines.definitions.package import Package
 from pipelines.errors import StageError, StageTimeoutError
-from pipelines.wasm import Limits, Package, Runtime
+from pipelines.wasm import Limits, Runtime
 from pipelines.wasm.codec import HEADER_BYTES, REASON_BYTES
 from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.udfs import Runner

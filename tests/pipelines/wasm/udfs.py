@@ -10,17 +10,9 @@ from typing import Any
 
 import pytest
 
+from pipelines.definitions.package import Package
 from pipelines.errors import StageError
-from pipelines.wasm import (
-    Call,
-    Isolation,
-    Limits,
-    Package,
-    Phase,
-    Reply,
-    UdfUse,
-    parameters_text,
-)
+from pipelines.wasm import Call, Isolation, Limits, Phase, Reply, UdfUse, parameters_text
 from pipelines.wasm.pool import SandboxPool
 
 

@@ -6,8 +6,9 @@ from textwrap import dedent
 
 import pytest
 
+from pipelines.definitions.package import Package
 from pipelines.errors import StageError
-from pipelines.wasm import Call, Limits, Package, Phase
+from pipelines.wasm import Call, Limits, Phase
 from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.udfs import using
 

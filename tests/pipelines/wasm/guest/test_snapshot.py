@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.wasm import Call, Limits, Package, Runtime
+from pipelines.definitions.package import Package
+from pipelines.wasm import Call, Limits, Runtime
 from pipelines.wasm.log import RunLog
 from pipelines.wasm.sandbox import Sandbox
 from tests.pipelines.wasm.udfs import Runner, udf
