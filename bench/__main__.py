@@ -33,6 +33,7 @@ from bench import (
     workers,
     writing,
 )
+from bench.before import suites as before_suites
 from bench.child import ROOT, ChildError, module
 from bench.figures import StageSample
 from bench.history import HistoryError
@@ -54,13 +55,14 @@ from proxy.embedded import (
 )
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_TREE = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
 _REPORT = ROOT / "docs" / "BENCHMARKS.md"
 _RESULTS = ROOT / "bench" / "results.json"
 _HISTORY = ROOT / "bench" / "history.json"
 _HEAP_MB = 1024
 _ERRORS = (EmbeddedError, ChildError, ServerError, PipelineError, HistoryError, OSError)
 
-_SUITES = (passing.suites, searching.suites, writing.suites)
+_SUITES = (passing.suites, before_suites, searching.suites, writing.suites)
 _READINGS = (
     bound.readings,
     starting.readings,
@@ -74,21 +76,29 @@ _READINGS = (
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--quick", is_flag=True, help="A short look: few rounds, no file unless named.")
 @click.option("--soak", "soaking", is_flag=True, help="Ten minutes at half load as well.")
+@click.option("--before", type=_TREE, help="An earlier tree, to be measured beside this one.")
 @click.option("--output", type=_FILE, help="Report in Markdown. Default: docs/BENCHMARKS.md.")
 @click.option("--results", type=_FILE, help="Raw figures. Default: bench/results.json.")
-def main(quick: bool, soaking: bool, output: Path | None, results: Path | None) -> None:
+def main(
+    quick: bool,
+    soaking: bool,
+    before: Path | None,
+    output: Path | None,
+    results: Path | None,
+) -> None:
     """Measure what the proxy and its stages cost, beside its peers, on a real OpenSearch."""
     console = Console(stderr=True)
     plan = QUICK if quick else FULL
     if soaking:
         plan = replace(plan, soak_seconds=SOAK_SECONDS)
     given = [name for name, on in (("--quick", quick), ("--soak", soaking)) if on]
+    given += ["--before TREE"] if before else []
     command = "make bench" + (f" ARGS={_quoted(given)}" if given else "")
     try:
         # where the file is broken, that is told before the run and not after it
         runs = history.read(_HISTORY)
         with exit_on_signals():
-            made = _measure(plan, command, console)
+            made = _measure(plan, command, console, before)
     except _ERRORS as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
@@ -104,7 +114,7 @@ def _quoted(given: list[str]) -> str:
     return given[0] if len(given) == 1 else f'"{" ".join(given)}"'
 
 
-def _measure(plan: Plan, command: str, console: Console) -> Results:
+def _measure(plan: Plan, command: str, console: Console, before: Path | None) -> Results:
     began = time.monotonic()
     reference = Reference()
 
@@ -126,6 +136,7 @@ def _measure(plan: Plan, command: str, console: Console) -> Results:
             peers=peers,
             plan=plan,
             tell=tell,
+            before=before,
         )
         # listens before anything is measured
         _ = setting.static.address

@@ -39,8 +39,12 @@ class Child:
     own children also end when their standard input does.
     """
 
-    def __init__(self, command: Sequence[str], *, name: str, address: str = "") -> None:
-        """`address` is HOST:PORT it was told to listen on; empty if it says so itself."""
+    def __init__(
+        self, command: Sequence[str], *, name: str, address: str = "", tree: Path = ROOT
+    ) -> None:
+        """`address` is HOST:PORT it was told to listen on; empty if it says so itself. `tree` is
+        where modules are imported from.
+        """
         self.name = name
         self._told = address
         self._address = ""
@@ -48,7 +52,7 @@ class Child:
         self._last: deque[str] = deque(maxlen=_KEPT_LINES)
         self._process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=tree,
             env=_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -164,15 +168,15 @@ class Child:
         return ChildError(f"{self.name} {what}. Its last lines:\n{told}\nmend that and run again")
 
 
-def module(name: str, *arguments: str) -> Child:
+def module(name: str, *arguments: str, tree: Path = ROOT) -> Child:
     """A module run by this Python, which says where it listens if it does."""
-    return Child([sys.executable, "-m", name, *arguments], name=name)
+    return Child([sys.executable, "-m", name, *arguments], name=name, tree=tree)
 
 
-def proxy(backend: str, *options: str, workers: int = 1) -> Child:
+def proxy(backend: str, *options: str, workers: int = 1, tree: Path = ROOT) -> Child:
     """A real proxy in front of `backend` (a URL), on a free port, by default with defaults."""
     given = ("--backend", backend, "--listen", "127.0.0.1:0", "--workers", str(workers))
-    return module("proxy", "serve", *given, "--log-level", "error", *options)
+    return module("proxy", "serve", *given, "--log-level", "error", *options, tree=tree)
 
 
 def free_address() -> str:

@@ -25,6 +25,10 @@ EARLIER_NOTE: Final = """\
 Runs before this one, of the code of their day, oldest first: what is left when the machine is
 another one. What was not measured then is left out."""
 
+BEFORE_NOTE: Final = """\
+Two trees of this project in turn, on the same interpreter and the same dependencies: the one that
+wrote this report is **now**, the one that was named with `--before` is **before**."""
+
 _APART: Final = """
 Where the machine has two cores or more, the proxy that is measured has one for itself, and load
 generator and backend share another."""

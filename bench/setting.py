@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from bench.child import Child, proxy
+from bench.child import ROOT, Child, proxy
 from bench.figures import Case, Sample, Suite
 from bench.peers import Peers
 from bench.plan import Plan
@@ -17,7 +18,10 @@ from bench.traffic import NO_LIMIT, Route, Tell, job, measure, sample_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """backend: OpenSearch. static: in front of it, answering searches of its indices itself."""
+    """backend: OpenSearch. static: in front of it, answering searches of its indices itself.
+
+    before: an earlier tree of the project, to be measured beside this one.
+    """
 
     backend: Server
     static: Child
@@ -25,12 +29,15 @@ class Setting:
     peers: Peers
     plan: Plan
     tell: Tell
+    before: Path | None = None
 
     @contextmanager
-    def proxies(self, *options: str, workers: int = 1, through: str = "") -> Iterator[Child]:
-        """A proxy in front of the static backend, or of `through` (HOST:PORT)."""
+    def proxies(
+        self, *options: str, workers: int = 1, through: str = "", tree: Path = ROOT
+    ) -> Iterator[Child]:
+        """A proxy in front of the static backend, or of `through` (HOST:PORT), of this `tree`."""
         address = through or self.static.address
-        with proxy(f"http://{address}", *options, workers=workers) as child:
+        with proxy(f"http://{address}", *options, workers=workers, tree=tree) as child:
             # known to listen before anything is asked of it
             _ = child.address
             yield child

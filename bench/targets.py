@@ -6,7 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from bench import bound, overload, passing, scaling, searching, soak, starting, workers, writing
+from bench import (
+    before,
+    bound,
+    overload,
+    passing,
+    scaling,
+    searching,
+    soak,
+    starting,
+    workers,
+    writing,
+)
 from bench.figures import Row, rows
 from bench.results import Results
 
@@ -105,7 +116,46 @@ def _native(results: Results) -> float | None:
 _SANDBOX_BOUND: Final = workers.TWO_TIMES_ONE.format(kind=workers.LONG)
 _MOST: Final = {"count": 1000, "workers": 2}
 
+
+def _before(what: str, connections: int) -> Callable[[Results], float | None]:
+    now, then = before.case(before.NOW, what), before.case(before.BEFORE, what)
+    return _cpu(before.TITLE, now, then, connections)
+
+
 TARGETS: Final[Sequence[Target]] = (
+    Target(
+        what="query + result stage, CPU a request at 32 connections, against the tree before",
+        limit=0.75,
+        unit="x",
+        measured=_before(before.BOTH, 32),
+    ),
+    Target(
+        what="one warm query stage on top of pass-through, p50, against the tree before",
+        limit=0.75,
+        unit="x",
+        measured=_added_times(
+            before.TITLE,
+            before.case(before.NOW, before.QUERY),
+            before.case(before.BEFORE, before.QUERY),
+        ),
+    ),
+    Target(
+        what="pass-through, CPU a request at 32 connections, against the tree before",
+        limit=1,
+        unit="x",
+        measured=_before(before.PASS, 32),
+    ),
+    Target(
+        what="bulks through a document stage, CPU, against the tree before",
+        limit=1,
+        unit="x",
+        measured=_cpu(
+            before.BULK_TITLE,
+            before.case(before.NOW, before.DOCUMENT),
+            before.case(before.BEFORE, before.DOCUMENT),
+            1,
+        ),
+    ),
     Target(
         what="pass-through, CPU a request at 32 connections, against nginx",
         limit=3,

@@ -49,24 +49,24 @@ def suites(setting: Setting) -> Iterator[Suite]:
             route = Route(
                 case=Case(name=name, baseline=DIRECT, same_work=DIRECT),
                 address=front.address if through else backend.address,
-                asks=_bulks(index, suffix),
+                asks=bulks(index, suffix),
                 proxy=proxy if through else None,
                 runs=1 if through and attached else 0,
                 refuse='"errors":true',
-                before=partial(_renew, front, index, attached if through else ""),
+                before=partial(renew, front, index, attached if through else ""),
             )
             routes.append(route)
         longer = replace(setting.plan, connections=(1,), seconds=setting.plan.seconds * 2.5)
         yield setting.suite(BULK_TITLE, prose.BULK_NOTE, routes, longer)
 
 
-def _renew(front: Server, index: str, pipeline: str) -> None:
+def renew(front: Server, index: str, pipeline: str) -> None:
     properties = material.index_body()["mappings"]["properties"]
     attached = {"document": pipeline} if pipeline else {}
     front.make(index, attached, properties | {"value": {"type": "double"}})
 
 
-def _bulks(index: str, suffix: str) -> list[Ask]:
+def bulks(index: str, suffix: str = "") -> list[Ask]:
     products = material.products()
     bodies = []
     for begin in range(0, len(products) - BULK_DOCUMENTS + 1, BULK_DOCUMENTS):
