@@ -11,7 +11,7 @@ import structlog
 
 from proxy.backend.limits import PRODUCT_MAX
 from proxy.http.headers import Headers
-from proxy.protocol.elastic_client import PRODUCT_HEADER
+from proxy.protocol.elastic.client import PRODUCT_HEADER
 from proxy.upstream.client import Upstream, UpstreamRequest
 from proxy.upstream.errors import UpstreamError
 

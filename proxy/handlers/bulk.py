@@ -21,7 +21,7 @@ from proxy.handlers.document import item_error, item_response, noop, pipeline_le
 from proxy.handlers.update import Updates
 from proxy.http.errors import ErrorResponse
 from proxy.http.limits import PARSE_INLINE
-from proxy.protocol.bulk_body import (
+from proxy.protocol.bodies.bulk_body import (
     BulkGroup,
     BulkItem,
     BulkSyntaxError,

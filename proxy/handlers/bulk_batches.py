@@ -12,7 +12,7 @@ from pipelines.execution.batch import Batches, BatchRun
 from pipelines.payload import Document
 from proxy.handlers.document import item_error, noop
 from proxy.http.errors import ErrorResponse
-from proxy.protocol.bulk_body import BulkItem
+from proxy.protocol.bodies.bulk_body import BulkItem
 from proxy.server.request_id import new_id
 from proxy.traffic.runs import Runs, response_of
 from proxy.traffic.selection import Chosen

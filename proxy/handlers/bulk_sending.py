@@ -10,7 +10,7 @@ from aiohttp import web
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
 from proxy.http.query_string import QueryString
-from proxy.protocol.bulk_body import BulkItem, merge_response, write_bulk
+from proxy.protocol.bodies.bulk_body import BulkItem, merge_response, write_bulk
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay

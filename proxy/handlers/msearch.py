@@ -25,8 +25,8 @@ from proxy.handlers.msearch_work import (
 )
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
-from proxy.protocol.lenient_json import is_whole, may_hold
-from proxy.protocol.msearch_body import MsearchItem, MsearchSyntaxError, write_msearch
+from proxy.protocol.bodies.lenient_json import is_whole, may_hold
+from proxy.protocol.bodies.msearch_body import MsearchItem, MsearchSyntaxError, write_msearch
 from proxy.protocol.resume_id import PREFIX, Memory
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange

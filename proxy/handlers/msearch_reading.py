@@ -8,8 +8,13 @@ from itertools import islice
 from pipelines.jsontext.slices import Slice, elements
 from proxy.formats.convert import format_of
 from proxy.http.errors import ErrorResponse
-from proxy.protocol.lenient_json import decoded, is_whole
-from proxy.protocol.msearch_body import MsearchItem, MsearchSyntaxError, read_msearch, write_msearch
+from proxy.protocol.bodies.lenient_json import decoded, is_whole
+from proxy.protocol.bodies.msearch_body import (
+    MsearchItem,
+    MsearchSyntaxError,
+    read_msearch,
+    write_msearch,
+)
 from proxy.protocol.reach import ALL, check_name, expands_hidden, narrowed, reaches_store, refusal
 from proxy.protocol.store_guard import (
     INLINE,

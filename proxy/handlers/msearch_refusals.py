@@ -21,7 +21,7 @@ from proxy.handlers.msearch_work import (
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers
 from proxy.http.media_type import is_json
-from proxy.protocol.msearch_body import MsearchItem, write_msearch
+from proxy.protocol.bodies.msearch_body import MsearchItem, write_msearch
 from proxy.server.exchange import Exchange
 from proxy.traffic.refusals import Attempt
 from proxy.traffic.relay import Relay

@@ -10,7 +10,7 @@ import orjson
 
 from pipelines.jsontext.slices import Slice
 from pipelines.payload import Payload
-from proxy.protocol.msearch_body import MsearchItem
+from proxy.protocol.bodies.msearch_body import MsearchItem
 from proxy.protocol.resume_id import Memory
 from proxy.server.errors import response_for
 from proxy.traffic.failed_shards import failed_shards_of

@@ -6,9 +6,9 @@ from itertools import islice
 from typing import Final
 
 from proxy.formats.convert import format_of
-from proxy.protocol.lenient_json import decoded, is_whole, may_hold
+from proxy.protocol.bodies.lenient_json import decoded, is_whole, may_hold
+from proxy.protocol.bodies.members import WINDOW, texts_under
 from proxy.protocol.limits import TEXTS_MAX
-from proxy.protocol.members import WINDOW, texts_under
 from proxy.protocol.store_guard import check_bulk, check_unread
 
 _WORD: Final = b"pipeline"

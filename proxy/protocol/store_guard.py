@@ -9,8 +9,8 @@ from typing import Final
 
 from proxy.http.encoding import split_lines
 from proxy.http.limits import PARSE_INLINE
-from proxy.protocol.lenient_json import decoded
-from proxy.protocol.members import WINDOW, first_text, texts_under
+from proxy.protocol.bodies.lenient_json import decoded
+from proxy.protocol.bodies.members import WINDOW, first_text, texts_under
 from proxy.protocol.reach import check_name, expands_hidden, narrowed, reaches_store, refusal
 from proxy.protocol.target import Target, with_names
 

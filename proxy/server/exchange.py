@@ -19,7 +19,7 @@ from proxy.http.errors import ErrorResponse, MalformedRequest, SlowClient
 from proxy.http.headers import Fields, Headers, as_fields
 from proxy.http.limits import JOIN_LIMIT
 from proxy.http.memo import remembered
-from proxy.protocol.elastic_client import vendor_response
+from proxy.protocol.elastic.client import vendor_response
 from proxy.protocol.source_parameter import SourceParameter
 from proxy.server.head_facts import head_facts
 from proxy.server.pace import Pace

@@ -9,7 +9,7 @@ from multidict import CIMultiDictProxy
 
 from proxy.http.errors import ErrorResponse, MalformedRequest
 from proxy.http.headers import NAMES_PIPELINES, Fields, FieldsMemory, request_fields
-from proxy.protocol.elastic_client import ElasticClient, elastic_client
+from proxy.protocol.elastic.client import ElasticClient, elastic_client
 
 _NONE: Final[list[str]] = []
 _PLAIN_JSON: Final = frozenset({"application/json", "application/json; charset=UTF-8"})

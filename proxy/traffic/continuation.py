@@ -12,8 +12,8 @@ from pipelines.jsontext.slices import Slice, member, replaced
 from pipelines.registry import Registry
 from proxy.formats.convert import format_of
 from proxy.http.errors import ErrorResponse
+from proxy.protocol.bodies.lenient_json import may_hold
 from proxy.protocol.given_ids import GivenIds
-from proxy.protocol.lenient_json import may_hold
 from proxy.protocol.resume_id import CURSOR_MAX, PREFIX, Cursors, Memory
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange

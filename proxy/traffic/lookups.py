@@ -19,9 +19,9 @@ from proxy.formats.convert import FormatError, format_of, to_json
 from proxy.http.encoding import split_lines
 from proxy.http.errors import ErrorResponse
 from proxy.http.limits import PARSE_INLINE
+from proxy.protocol.bodies.lenient_json import decoded
+from proxy.protocol.bodies.members import texts_beside, texts_under
 from proxy.protocol.endpoints import SEARCHES
-from proxy.protocol.lenient_json import decoded
-from proxy.protocol.members import texts_beside, texts_under
 from proxy.protocol.store_guard import can_name_store, check_names, format_can_name_store
 from proxy.protocol.target import Operation, Target
 from proxy.server.exchange import Exchange

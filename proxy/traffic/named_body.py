@@ -7,7 +7,7 @@ from typing import Final
 from proxy.formats.convert import format_of
 from proxy.http.encoding import BodyError
 from proxy.http.media_type import is_json
-from proxy.protocol.lenient_json import as_json, may_hold
+from proxy.protocol.bodies.lenient_json import as_json, may_hold
 from proxy.server.exchange import Exchange
 from proxy.traffic.naming import SEARCH_PIPELINE, Asked, Names
 from proxy.traffic.request_body import UnreadableError, inflated, read_json_body

@@ -15,8 +15,8 @@ from proxy.http.headers import Fields, Headers, request_headers
 from proxy.http.media_type import is_json
 from proxy.http.memo import remembered
 from proxy.http.query_string import QueryString
-from proxy.protocol.dialect import Translation, translated_target, translation_of
-from proxy.protocol.elastic_client import plain_media_types, vendor_response
+from proxy.protocol.elastic.client import plain_media_types, vendor_response
+from proxy.protocol.elastic.dialect import Translation, translated_target, translation_of
 from proxy.server.exchange import Exchange
 from proxy.traffic.limits import SMALL, TRANSLATED_MAX
 from proxy.upstream.client import Upstream, UpstreamRequest, UpstreamResponse

@@ -15,7 +15,7 @@ from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, printable, request_headers
 from proxy.http.limits import PARSE_INLINE as PARSE_INLINE
 from proxy.http.media_type import is_json, is_ndjson
-from proxy.protocol.lenient_json import as_json
+from proxy.protocol.bodies.lenient_json import as_json
 from proxy.server.exchange import Exchange
 
 

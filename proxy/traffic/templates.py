@@ -6,7 +6,7 @@ from typing import Final
 
 from pipelines.jsontext.slices import member, with_member
 from proxy.backend.client import Backend, BackendRefusedError
-from proxy.protocol.lenient_json import as_json
+from proxy.protocol.bodies.lenient_json import as_json
 from proxy.server.exchange import Exchange
 from proxy.traffic.request_body import UnreadableError
 

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from proxy.embedded import EmbeddedCluster
-from proxy.protocol.dialect import TRANSLATIONS
+from proxy.protocol.elastic.dialect import TRANSLATIONS
 from tests.client import Client, Response
 from tests.conftest import StartProxy, connect
 from tests.documents import ROOT

@@ -7,8 +7,8 @@ from typing import Any, Final
 import orjson
 
 from pipelines.payload import Payload
-from proxy.protocol.bulk_body import BulkSyntaxError, merge_response, read_bulk, write_bulk
-from proxy.protocol.msearch_body import MsearchSyntaxError, read_msearch, write_msearch
+from proxy.protocol.bodies.bulk_body import BulkSyntaxError, merge_response, read_bulk, write_bulk
+from proxy.protocol.bodies.msearch_body import MsearchSyntaxError, read_msearch, write_msearch
 from proxy.protocol.reserved import INDEX
 from proxy.protocol.store_guard import check_body, check_names, named_in
 from tests.fuzz.harness import Harness, declared, refused

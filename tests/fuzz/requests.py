@@ -18,7 +18,7 @@ from proxy.http.headers import (
 )
 from proxy.http.media_type import is_json, is_ndjson
 from proxy.http.query_string import QueryString
-from proxy.protocol.elastic_client import elastic_client, plain_media_types, vendor_response
+from proxy.protocol.elastic.client import elastic_client, plain_media_types, vendor_response
 from proxy.protocol.search_params import dump, merge_query, merge_url
 from proxy.protocol.source_parameter import taken_out
 from proxy.protocol.store_guard import check_target

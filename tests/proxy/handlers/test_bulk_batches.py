@@ -19,7 +19,7 @@ from proxy.handlers.bulk_batches import (
     SHARED_DOCUMENTS,
     BulkBatches,
 )
-from proxy.protocol.bulk_body import BulkItem, grouped, read_bulk
+from proxy.protocol.bodies.bulk_body import BulkItem, grouped, read_bulk
 from proxy.traffic.runs import Runs
 from tests.pipelines.conftest import Core, open_core
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from proxy.http.errors import ErrorResponse
-from proxy.protocol.dialect import (
+from proxy.protocol.elastic.dialect import (
     ALLOCATION,
     CAT_COUNT,
     CLOSE_PIT,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.protocol.lenient_json import as_json
-from proxy.protocol.members import first_text, texts_beside, texts_under
+from proxy.protocol.bodies.lenient_json import as_json
+from proxy.protocol.bodies.members import first_text, texts_beside, texts_under
 from proxy.protocol.store_guard import named_in
 from tests.steps import calls_of
 

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.http.headers import Headers
 from proxy.http.media_type import plain_media_type
-from proxy.protocol.elastic_client import elastic_client, plain_media_types, vendor_response
+from proxy.protocol.elastic.client import elastic_client, plain_media_types, vendor_response
 from tests.proxy.conftest import StartProxy
 from tests.proxy.wire import ScriptedBackend, http_response, request
 

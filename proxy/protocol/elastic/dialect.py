@@ -16,8 +16,8 @@ import orjson
 
 from proxy.http.errors import ErrorResponse
 from proxy.http.query_string import QueryString
-from proxy.protocol import elastic_members
-from proxy.protocol.dialect_hints import USUAL, hints, path_of
+from proxy.protocol.elastic import members
+from proxy.protocol.elastic.hints import USUAL, hints, path_of
 from proxy.protocol.target import Operation, read_target
 
 Translated = tuple[int, bytes]
@@ -206,11 +206,11 @@ def _nothing(body: bytes) -> Asked:
 
 
 def _health_detail(text: str, path: str) -> str | None:
-    return f"{path}?level=shards" if elastic_members.has_unassigned(text) else None
+    return f"{path}?level=shards" if members.has_unassigned(text) else None
 
 
 def _nodes_detail(text: str, path: str) -> str | None:
-    return elastic_members.NODES
+    return members.NODES
 
 
 # Nothing but the server's name.
@@ -271,19 +271,19 @@ HINTS: Final = Translation(
 INFO: Final = Translation(
     elasticsearch="GET /",
     opensearch="GET /",
-    response=lambda text, _: (200, elastic_members.info(text)),
+    response=lambda text, _: (200, members.info(text)),
     mark=_ROOT,
 )
 INFO_FOR_7: Final = Translation(
     elasticsearch="GET /, of 7.x",
     opensearch="GET /",
-    response=lambda text, _: (200, elastic_members.info_for_7(text)),
+    response=lambda text, _: (200, members.info_for_7(text)),
     mark=_ROOT,
 )
 HEALTH: Final = Translation(
     elasticsearch="GET /_cluster/health/{index}",
     opensearch="GET /_cluster/health/{index}",
-    response=lambda text, detail: (200, elastic_members.health(text, detail)),
+    response=lambda text, detail: (200, members.health(text, detail)),
     detail=_health_detail,
     # A health that was waited for in vain is told with the second.
     statuses=frozenset({200, 408}),
@@ -294,7 +294,7 @@ HEALTH: Final = Translation(
 SEARCH_SHARDS: Final = Translation(
     elasticsearch="GET /{index}/_search_shards",
     opensearch="GET /{index}/_search_shards",
-    response=lambda text, detail: (200, elastic_members.search_shards(text, detail)),
+    response=lambda text, detail: (200, members.search_shards(text, detail)),
     detail=_nodes_detail,
     mark="_search_shards",
     calls=(("GET POST", r"([^_/][^/]*/|_all/)?_search_shards"),),
@@ -303,7 +303,7 @@ SEARCH_SHARDS: Final = Translation(
 SHARD_STORES: Final = Translation(
     elasticsearch="GET /{index}/_shard_stores",
     opensearch="GET /{index}/_shard_stores",
-    response=lambda text, detail: (200, elastic_members.shard_stores(text, detail)),
+    response=lambda text, detail: (200, members.shard_stores(text, detail)),
     detail=_nodes_detail,
     mark="_shard_stores",
     calls=(("GET", r"([^_/][^/]*/|_all/)?_shard_stores"),),
@@ -312,7 +312,7 @@ SHARD_STORES: Final = Translation(
 ALLOCATION: Final = Translation(
     elasticsearch="GET /_cluster/allocation/explain",
     opensearch="GET /_cluster/allocation/explain",
-    response=lambda text, detail: (200, elastic_members.allocation(text, detail)),
+    response=lambda text, detail: (200, members.allocation(text, detail)),
     detail=_nodes_detail,
     mark="_cluster/allocation",
     calls=(("GET POST", r"_cluster/allocation/explain"),),
@@ -321,7 +321,7 @@ ALLOCATION: Final = Translation(
 DATA_STREAMS: Final = Translation(
     elasticsearch="GET /_data_stream/{name}",
     opensearch="GET /_data_stream/{name}",
-    response=lambda text, _: (200, elastic_members.data_streams(text)),
+    response=lambda text, _: (200, members.data_streams(text)),
     mark="_data_stream",
     calls=(("GET", r"_data_stream(/[^/_][^/]*)?"),),
     whole=True,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.protocol.bulk_body import BulkSyntaxError, merge_response, read_bulk, write_bulk
-from proxy.protocol.msearch_body import MsearchSyntaxError, read_msearch, write_msearch
+from proxy.protocol.bodies.bulk_body import BulkSyntaxError, merge_response, read_bulk, write_bulk
+from proxy.protocol.bodies.msearch_body import MsearchSyntaxError, read_msearch, write_msearch
 
 BULK = (
     b'{"index":{"_id":"1"}}\r\n{"n": 1.0}\r\n'

@@ -10,7 +10,7 @@ import orjson
 
 from pipelines.jsontext.slices import without_member
 from proxy.http.encoding import joined, split_lines
-from proxy.protocol.lenient_json import as_json, first_value, is_whole, loose_value
+from proxy.protocol.bodies.lenient_json import as_json, first_value, is_whole, loose_value
 from proxy.protocol.target import expressions
 
 

@@ -18,7 +18,7 @@ from pipelines.jsontext.slices import (
     without_member,
 )
 from proxy.http.encoding import joined, split_lines
-from proxy.protocol.lenient_json import as_json, first_value, is_whole, loose_member
+from proxy.protocol.bodies.lenient_json import as_json, first_value, is_whole, loose_member
 
 ACTIONS = ("index", "create", "update", "delete")
 # What says where a document is; the backend too takes nothing but simple values for them.

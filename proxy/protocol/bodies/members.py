@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
-from proxy.protocol.tokens import Tokens
+from proxy.protocol.bodies.tokens import Tokens
 
 WINDOW: Final = 1024 * 1024
 _DEEPER: Final = {"{": 1, "[": 1, "}": -1, "]": -1}
