@@ -25,6 +25,6 @@ ENV QUERYMILL_CACHE_DIR=/opt/querymill/cache \
     QUERYMILL_LISTEN=0.0.0.0:9280
 EXPOSE 9280
 HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=6 \
-  CMD ["/opt/querymill/bin/python", "-m", "proxy.health"]
+  CMD ["/opt/querymill/bin/python", "-m", "proxy.cli.health"]
 ENTRYPOINT ["/opt/querymill/bin/querymill"]
 CMD ["serve"]

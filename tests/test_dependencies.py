@@ -86,7 +86,7 @@ def test_serving_needs_no_extra() -> None:
         assert connection.getresponse().status == 200
         connection.close()
         done = subprocess.run(
-            [sys.executable, "-m", "proxy.health"],
+            [sys.executable, "-m", "proxy.cli.health"],
             env=os.environ | {"QUERYMILL_LISTEN": f"127.0.0.1:{match[1]}"},
             check=False,
             cwd=ROOT,

@@ -1,4 +1,4 @@
-"""``python -m proxy.health``: exit code 0 if the proxy of this container is ready for traffic.
+"""``python -m proxy.cli.health``: exit code 0 if the proxy of this container is ready for traffic.
 
 For health checks. It finds the address as the proxy does, in the environment or the file that
 names; what was given on the proxy's command line it cannot see.
