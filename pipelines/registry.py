@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from pipelines.compiler import NOT_THERE, Compiler, versions_of
+from pipelines.compiler import Compiler
 from pipelines.context import Phase
 from pipelines.definitions.attachment import (
     BACKENDS,
@@ -23,6 +23,7 @@ from pipelines.errors import ConflictError, DefinitionError, MissingError, Stage
 from pipelines.execution.breaker import Breaker, BreakerFigure, BreakerRules
 from pipelines.execution.plan import CompiledPipeline
 from pipelines.execution.stats import PipelineStats, Stats
+from pipelines.stages.kind import NOT_THERE, versions_of
 
 _DEFAULT_RULES = BreakerRules()
 

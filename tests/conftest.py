@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from pipelines.stages import KINDS
+from pipelines.stages.kind import Kind
 from pipelines.wasm import Runtime
 from proxy.app.assembly import open_proxy
 from proxy.config.settings import load
@@ -75,11 +77,13 @@ async def start_on(runtime: Runtime) -> AsyncIterator[StartOn]:
     used: set[str] = set()
     async with AsyncExitStack() as stack:
 
-        async def start(cluster: EmbeddedCluster, **values: Any) -> ProxyServer:
+        async def start(
+            cluster: EmbeddedCluster, *, kinds: Mapping[str, Kind] = KINDS, **values: Any
+        ) -> ProxyServer:
             used.add(cluster.url)
             given = {"backend": (cluster.url,), "listen": "127.0.0.1:0", **values}
             settings = load(given, {})
-            return await stack.enter_async_context(open_proxy(settings, runtime))
+            return await stack.enter_async_context(open_proxy(settings, runtime, kinds=kinds))
 
         yield start
     for url in used:

@@ -91,7 +91,8 @@ GUIDE = [
     f"| source; data files | {size(SOURCE_MAX)}; {FILES_MAX} files of {size(PACKAGE_MAX)} together",
 ]
 API = [
-    f"Limits: source {size(SOURCE_MAX)}, {FILES_MAX} files of {size(PACKAGE_MAX)} together",
+    f"at most {size(SOURCE_MAX)}, "
+    f"all files (at most {FILES_MAX}) have {size(PACKAGE_MAX)} together",
     f"The check has {MEMORY_MB} MB",
     f"({MEMORY_MIN_MB} to {MEMORY_MAX_MB:,})",
 ]

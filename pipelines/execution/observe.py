@@ -61,6 +61,8 @@ class Observed:
         now = time.monotonic()
         left_ms = int(step.timeout_ms - (now - self._began - self.own.waited) * 1000)
         self.own.budget_ms = min(left_ms, int((scope.deadline - now) * 1000))
+        # The next try begins with what this one began with.
+        self.own.adopt(scope)
         return left_ms >= 1
 
     def close(self, before: Payload, after: Payload | None) -> Payload:
@@ -77,6 +79,8 @@ class Observed:
         stats.latency.add(report.took_ms)
         stats.outcomes[report.outcome] += 1
         stats.retries += report.tries - 1
+        # Those of stages inside it go first: they have ended before it.
+        scope.reports += self.own.reports
         scope.reports.append(report)
         if scope.trace:
             report.before, report.after = before.data, (after or before).data
@@ -86,6 +90,7 @@ class Observed:
             scope.degraded = report.error
             return before
         scope.adopt(self.own)
+        scope.degraded = self.own.degraded or scope.degraded
         if self._ended is not None:
             raise self._ended
         return before if after is None else after

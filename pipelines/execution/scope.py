@@ -124,6 +124,7 @@ class Scope:
             self.metadata = {**self.metadata, **branch.metadata}
             self.log += branch.log
             self.reports += branch.reports
+            self.degraded = branch.degraded or self.degraded
 
     def add_wait(self, seconds: float) -> None:
         """The stage has its sandbox, after so long."""

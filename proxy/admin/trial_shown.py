@@ -47,7 +47,7 @@ def shown_run(
         del shown["output"]
     steps = {step.name: step for step in pipeline.stages.steps}
     shown["stages"] = [
-        {**_shown_stage(each, verbose=verbose), **_udf(steps[each.name], given)}
+        {**_shown_stage(each, verbose=verbose), **_udf(steps.get(each.name), given)}
         for each in run.stages
     ]
     return shown
@@ -74,9 +74,9 @@ def text_of(payload: Payload) -> orjson.Fragment:
     return orjson.Fragment(payload.text.encode())
 
 
-def _udf(step: Step, given: AbstractSet[str]) -> dict[str, Any]:
+def _udf(step: Step | None, given: AbstractSet[str]) -> dict[str, Any]:
     """The UDF version that a stage ran, and whether it came with the call."""
-    if not any(step.built_of):
+    if step is None or not any(step.built_of):
         return {}
     return {"udf": step.label, "udf_given": not given.isdisjoint(step.built_of)}
 

@@ -25,6 +25,8 @@ from pipelines.execution.plan import CompiledPipeline
 from pipelines.execution.stats import Stats
 from pipelines.payload import Payload
 from pipelines.registry import Registry
+from pipelines.stages import KINDS
+from pipelines.stages.kind import Kind
 from pipelines.wasm import Runtime
 from pipelines.wasm.pool import SandboxPool
 
@@ -98,11 +100,12 @@ class Core:
     pool: SandboxPool
     stats: Stats = field(default_factory=Stats)
     rules: BreakerRules = field(default_factory=BreakerRules)
+    kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
     registry: Registry = field(init=False)
     executor: Executor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.registry = Registry(Compiler(self.pool), self.stats, self.rules)
+        self.registry = Registry(Compiler(self.pool, self.kinds), self.stats, self.rules)
         self.executor = Executor(self.stats)
         self._ids = itertools.count(1)
 
@@ -187,12 +190,15 @@ class Core:
 
 @asynccontextmanager
 async def open_core(
-    runtime: Runtime, rules: BreakerRules | None = None, **options: Any
+    runtime: Runtime,
+    rules: BreakerRules | None = None,
+    kinds: Mapping[str, Kind] = KINDS,
+    **options: Any,
 ) -> AsyncIterator[Core]:
     """A core whose pool is made with `options` and closed with the block."""
     pool = SandboxPool(runtime, **{"load_timeout_ms": STAGE_MS, **options})
     try:
-        yield Core(pool, rules=rules or BreakerRules())
+        yield Core(pool, rules=rules or BreakerRules(), kinds=kinds)
     finally:
         await pool.close()
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -214,7 +215,7 @@ def test_the_deadline_between_two_stages_proves_nothing() -> None:
 
 @asynccontextmanager
 async def guarded(
-    runtime: Runtime, clock: Clock, timeouts: int = 2, **options: int
+    runtime: Runtime, clock: Clock, timeouts: int = 2, **options: Any
 ) -> AsyncIterator[Core]:
     """A core whose breakers go by a clock of the test's."""
     rules = BreakerRules(timeouts=timeouts, rest=10.0, clock=clock)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import time
+from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
@@ -106,6 +109,66 @@ def test_a_passed_deadline_doubles_it() -> None:
     assert paces.is_quick(KEY)
 
 
+# The thread's clock
+
+
+def test_a_run_that_is_slow_by_the_wall_alone_shows_nothing() -> None:
+    """On a busy machine every run is; the processor time of the next ones is looked at."""
+    paces = Paces()
+    for _ in range(PROOF):
+        paces.ended(KEY, QUICK_SECONDS, None)
+    assert paces.is_quick(KEY)
+    assert not paces.is_watched(KEY)
+    paces.ended(KEY, SLOW_SECONDS, None)
+    assert paces.is_quick(KEY)
+    assert paces.is_watched(KEY)
+
+
+@pytest.mark.parametrize(
+    ("worked", "quick"),
+    [(QUICK_SECONDS * 0.99, True), (QUICK_SECONDS, True), (SLOW_SECONDS, False)],
+)
+def test_once_watched_its_processor_time_counts(worked: float, quick: bool) -> None:
+    """Whatever the wall says meanwhile."""
+    paces = Paces()
+    proved(paces, PROOF)
+    paces.watch(KEY)
+    paces.ended(KEY, 60.0, worked)
+    assert paces.is_quick(KEY) is quick
+
+
+@pytest.mark.parametrize(
+    ("runs", "watched"), [(PROOF - 1, True), (PROOF, False), (PROOF + 1, False)]
+)
+def test_it_is_watched_for_so_many_runs(runs: int, watched: bool) -> None:
+    """And again from the next slow one on."""
+    paces = Paces()
+    paces.ended(KEY, SLOW_SECONDS, None)
+    for _ in range(runs):
+        paces.ended(KEY, SLOW_SECONDS, QUICK_SECONDS)
+    assert paces.is_watched(KEY) is watched
+    paces.ended(KEY, SLOW_SECONDS, None)
+    assert paces.is_watched(KEY)
+
+
+def test_a_slow_first_run_is_no_new_udf_any_more() -> None:
+    """It has ended by itself; that is what those behind it wait to see."""
+    paces = Paces()
+    assert paces.is_new(KEY)
+    paces.ended(KEY, SLOW_SECONDS, None)
+    assert not paces.is_new(KEY)
+    assert not paces.is_quick(KEY)
+
+
+def test_a_run_that_ended_is_no_runaway() -> None:
+    """Known by either clock."""
+    for worked in (None, SLOW_SECONDS):
+        paces = Paces()
+        paces.timed_out(KEY)
+        paces.ended(KEY, SLOW_SECONDS, worked)
+        assert paces.overruns(KEY) == 0
+
+
 OTHER = (KEY[0], b'{"a":1}', 64, False)
 
 
@@ -172,6 +235,38 @@ async def test_a_run_that_takes_too_long_here(runner: Runner, threads: list[str]
     assert (reply.data, reply.log) == ({"done": True}, ("began",))
     assert [name.startswith("querymill-udf") for name in threads] == [True, False, True]
     assert runner.pool.stats()["trapped"] == 1
+
+
+@pytest.fixture
+def looks() -> Iterator[list[str]]:
+    """Each look at the clock of this thread."""
+    found: list[str] = []
+
+    def seen(frame: FrameType, event: str, function: object) -> None:
+        if event == "c_call" and function is time.thread_time:
+            found.append(frame.f_code.co_name)
+
+    sys.setprofile(seen)
+    yield found
+    sys.setprofile(None)
+
+
+async def test_the_threads_clock_is_asked_of_those_watched_alone(
+    runner: Runner, looks: list[str]
+) -> None:
+    """It takes a system call, which is much beside a quick run."""
+    await runner.run(SLEEPY)
+    as_quick(runner.pool)
+    paces = runner.pool._paces
+    # However busy this machine is, no run of these is slow by the wall.
+    paces.watch = lambda key: None  # type: ignore[method-assign]
+    looks.clear()
+    for _ in range(3):
+        await runner.run(SLEEPY)
+    assert looks == []
+    paces.is_watched = lambda key: True  # type: ignore[method-assign]
+    await runner.run(SLEEPY)
+    assert len(looks) == 2
 
 
 async def test_its_whole_time_counts(runner: Runner) -> None:
