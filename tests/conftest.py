@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -13,7 +14,8 @@ import pytest
 
 from pipelines.stages import KINDS
 from pipelines.stages.kind import Kind
-from pipelines.wasm import Runtime
+from pipelines.wasm import Runtime, build
+from pipelines.wasm.pool import SandboxPool
 from proxy.app.assembly import open_proxy
 from proxy.config.settings import load
 from proxy.embedded import ClusterOptions, EmbeddedCluster
@@ -22,6 +24,13 @@ from tests.backends import running
 from tests.client import Client
 
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Build the sandbox before any test's clock runs: once a machine it takes a while."""
+    wanted = any("runtime" in getattr(item, "fixturenames", ()) for item in items)
+    if wanted and not config.option.collectonly:
+        build()
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +61,23 @@ def runtime() -> Iterator[Runtime]:
     runtime = Runtime.open()
     yield runtime
     runtime.close()
+
+
+@pytest.fixture
+async def patient_pool(runtime: Runtime) -> AsyncIterator[SandboxPool]:
+    """A pool of sandboxes that is patient with a busy machine."""
+    pool = SandboxPool(runtime, threads=1, load_timeout_ms=20_000)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @pytest.fixture

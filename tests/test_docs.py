@@ -22,7 +22,7 @@ from pipelines.execution.stats import OUTCOMES, STAGE_OUTCOMES, Stats
 from pipelines.jsontext.projection import Projection
 from pipelines.registry import Registry
 from pipelines.stages import KINDS
-from pipelines.wasm import Call, Limits, Phase, Runtime, UdfUse, parameters_text
+from pipelines.wasm import Call, Limits, Phase, UdfUse, parameters_text
 from pipelines.wasm.pool import SandboxPool
 from proxy.admin import Route
 from proxy.admin.routes import admin_routes
@@ -50,14 +50,6 @@ OPERATIONS = (DOCS / "OPERATIONS.md").read_text()
 GUEST = ROOT / "pipelines" / "wasm" / "guest" / "querymill"
 
 
-@pytest.fixture
-async def pool(runtime: Runtime) -> AsyncIterator[SandboxPool]:
-    """A pool of sandboxes that is patient with a busy machine."""
-    made = SandboxPool(runtime, threads=1, load_timeout_ms=20_000)
-    yield made
-    await made.close()
-
-
 # Everything there is
 
 
@@ -82,17 +74,23 @@ def metrics(stats: Stats) -> Metrics:
 
 
 @pytest.fixture
-def routes(pool: SandboxPool) -> tuple[Route, ...]:
+def routes(patient_pool: SandboxPool) -> tuple[Route, ...]:
     """The table of administration calls; nothing of it is called."""
     upstream = Upstream(
         ["http://127.0.0.1:1"], connect_timeout=1.0, idle_timeout=1.0, connections=1
     )
     backend = Backend(upstream)
-    registry = Registry(Compiler(pool), Stats())
-    definitions = Definitions(registry, ClusterStore(backend), pool, refresh=1.0, max_bytes=1)
+    registry = Registry(Compiler(patient_pool), Stats())
+    definitions = Definitions(
+        registry, ClusterStore(backend), patient_pool, refresh=1.0, max_bytes=1
+    )
+        registry, ClusterStore(backend), patient_pool, refresh=1.0, max_bytes=1
+    )
     selector = Selector(registry, Resolver(backend, ttl=1.0), "off")
     limits = ExecuteSettings()
-    return admin_routes(definitions, backend, metrics(Stats()).gather, selector, pool, limits)
+    return admin_routes(
+        definitions, backend, metrics(Stats()).gather, selector, patient_pool, limits
+    )
 
 
 async def test_every_administration_call_is_documented(routes: tuple[Route, ...]) -> None:
@@ -260,7 +258,9 @@ def udf_cases() -> list[list[Block]]:
 
 
 @pytest.mark.parametrize("case", udf_cases(), ids=lambda case: f"line {case[0].line}")
-async def test_udfs_of_the_guide_do_what_it_says(case: list[Block], pool: SandboxPool) -> None:
+async def test_udfs_of_the_guide_do_what_it_says(
+    case: list[Block], patient_pool: SandboxPool
+) -> None:
     """In the real sandbox each makes the output shown of the input shown."""
     given = {block.info.removeprefix("json "): json.loads(block.text) for block in case[1:]}
     upload = {"source": case[0].text, "files": given.get("files", {})}
@@ -268,7 +268,7 @@ async def test_udfs_of_the_guide_do_what_it_says(case: list[Block], pool: Sandbo
     params = given.get("params", config.get("parameters", {}))
     name = source_headers(case[0].text).get("name", "guide")
     package = read_package(name, json.dumps(upload).encode(), format="json")
-    entries = await pool.inspect(package, params)
+    entries = await patient_pool.inspect(package, params)
     phases: tuple[Phase, ...] = ("query", "document", "result")
     phase = next((each for each in phases if each in entries), None) or category_phase(package)
     assert phase is not None
@@ -277,7 +277,7 @@ async def test_udfs_of_the_guide_do_what_it_says(case: list[Block], pool: Sandbo
     payload = json.dumps(given["input"])
     call = Call(phase=phase, payload=payload, request="{}", context={}, projection=declared)
     use = UdfUse(package, parameters_text(params), Limits(timeout_ms=20_000))
-    reply = await pool.run(use, call)
+    reply = await patient_pool.run(use, call)
     assert reply.data == given["output"]
 
 

@@ -55,19 +55,19 @@ class Installation:
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """A wheel built with its build's lock file, installed with the runtime's."""
     root = tmp_path_factory.mktemp("image")
     build_image(root, "wheel", "install")
     return Installation(root)
 
 
-def test_the_wheel_has_the_sandbox_once(installation: Installation) -> None:
+def test_the_wheel_has_the_sandbox_once(installed: Installation) -> None:
     """One component and its checksum, for any machine: the wheel is of no platform."""
-    (wheel,) = installation.root.glob("build/dist/*.whl")
+    (wheel,) = installed.root.glob("build/dist/*.whl")
     assert wheel.name.endswith("-py3-none-any.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    component = installation.component.name
+    component = installed.component.name
     assert sorted(Path(name).name for name in names if "/sandbox-" in name) == [
         component,
         f"{component}.sha256",
@@ -76,28 +76,26 @@ def test_the_wheel_has_the_sandbox_once(installation: Installation) -> None:
 
 
 @pytest.mark.parametrize("module", EXTRAS)
-def test_no_extra_is_installed(installation: Installation, module: str) -> None:
+def test_no_extra_is_installed(installed: Installation, module: str) -> None:
     """What serving does not need is not in the image."""
-    done = installation.run("-c", f"import {module}")
+    done = installed.run("-c", f"import {module}")
     assert f"No module named '{module}'" in done.stderr
 
 
 @pytest.fixture
-def served(
-    installation: Installation, opensearch: EmbeddedCluster, tmp_path: Path
-) -> Iterator[str]:
+def served(installed: Installation, opensearch: EmbeddedCluster, tmp_path: Path) -> Iterator[str]:
     """The address of the installed command, in front of OpenSearch."""
     # A cache of its own: what is compiled comes from the component of the wheel.
     cache = ("--cache-dir", str(tmp_path / "cache"))
     addresses = ("--listen", "127.0.0.1:0", "--backend", opensearch.url)
-    command = (installation.python.with_name("querymill"), "serve")
+    command = (installed.python.with_name("querymill"), "serve")
     with started(*addresses, *cache, command=command) as process:
         match = read_until(process, r"querymill \S+ on (127\.0\.0\.1:\d+), backend")
         yield f"http://{match[1]}"
 
 
 @pytest.fixture
-async def client(served: str, opensearch: EmbeddedCluster) -> AsyncIterator[Client]:
+async def installed_client(served: str, opensearch: EmbeddedCluster) -> AsyncIterator[Client]:
     """A client of the installed command; the store is emptied afterwards."""
     async with aiohttp.ClientSession(served) as session:
         yield Client(session)
@@ -105,34 +103,32 @@ async def client(served: str, opensearch: EmbeddedCluster) -> AsyncIterator[Clie
         await Client(session).delete("/.querymill?ignore_unavailable=true")
 
 
-async def test_a_search_runs_through_a_udf(client: Client, index_name: str) -> None:
+async def test_a_search_runs_through_a_udf(installed_client: Client, index_name: str) -> None:
     """What is installed for serving is all that a pipeline needs, from upload to response."""
-    await client.index(index_name, {str(n): {"n": n} for n in range(3)})
-    await client.define("one", "query", QUERY)
-    assert len((await client.get(f"/{index_name}/_search")).ids) == 3
-    found = await client.get(f"/{index_name}/_search?pipeline=one")
+    await installed_client.index(index_name, {str(n): {"n": n} for n in range(3)})
+    await installed_client.define("one", "query", QUERY)
+    assert len((await installed_client.get(f"/{index_name}/_search")).ids) == 3
+    found = await installed_client.get(f"/{index_name}/_search?pipeline=one")
     assert found.headers["Querymill-Pipelines"] == "one@1.0.0#1"
     assert len(found.ids) == 1
 
 
-def test_commands_say_what_they_lack(installation: Installation) -> None:
+def test_commands_say_what_they_lack(installed: Installation) -> None:
     """One line and the exit code of wrong usage, in the real installation."""
     for command, extra in (("cluster", "embedded"), ("demo", "demo")):
-        done = installation.run("-m", "proxy", command)
+        done = installed.run("-m", "proxy", command)
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
         assert line.endswith(f"run: pip install 'querymill[{extra}]'")
 
 
-def test_a_component_of_other_sources_is_not_used(
-    installation: Installation, tmp_path: Path
-) -> None:
+def test_a_component_of_other_sources_is_not_used(installed: Installation, tmp_path: Path) -> None:
     """A guest that was changed since needs a new one, and the error says how to have it."""
-    guest = installation.component.parents[1] / "guest" / "app.py"
+    guest = installed.component.parents[1] / "guest" / "app.py"
     before = guest.read_bytes()
     guest.write_bytes(before + b"\n# changed\n")
     try:
-        done = installation.prepare(tmp_path / "cache")
+        done = installed.prepare(tmp_path / "cache")
     finally:
         guest.write_bytes(before)
     assert done.returncode == 1
@@ -143,30 +139,28 @@ def test_a_component_of_other_sources_is_not_used(
     )
 
 
-def test_a_damaged_component_is_not_used(installation: Installation, tmp_path: Path) -> None:
+def test_a_damaged_component_is_not_used(installed: Installation, tmp_path: Path) -> None:
     """Its checksum tells, before anything of it is compiled."""
-    before = installation.component.read_bytes()
-    installation.component.write_bytes(before[:-1000])
+    before = installed.component.read_bytes()
+    installed.component.write_bytes(before[:-1000])
     try:
-        done = installation.prepare(tmp_path / "cache")
+        done = installed.prepare(tmp_path / "cache")
     finally:
-        installation.component.write_bytes(before)
+        installed.component.write_bytes(before)
     assert done.returncode == 1
     assert "came with this installation is damaged, and componentize-py" in done.stderr
 
 
 def test_without_a_component_the_error_says_what_to_do(
-    installation: Installation, tmp_path: Path
+    installed: Installation, tmp_path: Path
 ) -> None:
     """As where somebody copied the sources alone: one line, also for `serve`."""
-    there = installation.component
+    there = installed.component
     away = there.with_name("away")
     there.rename(away)
     try:
-        done = installation.prepare(tmp_path / "cache")
-        served = installation.run(
-            "-m", "proxy", "serve", QUERYMILL_CACHE_DIR=str(tmp_path / "cache")
-        )
+        done = installed.prepare(tmp_path / "cache")
+        served = installed.run("-m", "proxy", "serve", QUERYMILL_CACHE_DIR=str(tmp_path / "cache"))
     finally:
         away.rename(there)
     assert (done.returncode, served.returncode) == (1, 1)
@@ -179,7 +173,7 @@ def test_without_a_component_the_error_says_what_to_do(
 
 
 def test_another_release_of_the_builder_is_not_used(
-    installation: Installation, tmp_path: Path
+    installed: Installation, tmp_path: Path
 ) -> None:
     """The snapshot is written for one release; the error names that and the one found."""
     found = tmp_path / "componentize_py-0.1.0.dist-info"
@@ -187,22 +181,22 @@ def test_another_release_of_the_builder_is_not_used(
     (found / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: componentize-py\nVersion: 0.1.0\n"
     )
-    there = installation.component
+    there = installed.component
     away = there.with_name("away")
     there.rename(away)
     try:
-        done = installation.prepare(tmp_path / "cache", PYTHONPATH=str(tmp_path))
+        done = installed.prepare(tmp_path / "cache", PYTHONPATH=str(tmp_path))
     finally:
         away.rename(there)
     assert done.returncode == 1
     assert f"componentize-py is 0.1.0 here where {BUILDER} is needed" in done.stderr
 
 
-def test_no_wheel_is_made_without_the_builder(installation: Installation, tmp_path: Path) -> None:
+def test_no_wheel_is_made_without_the_builder(installed: Installation, tmp_path: Path) -> None:
     """A wheel without a sandbox would look complete: making one fails with a line."""
     done = subprocess.run(
-        [installation.python, "-m", "component", tmp_path],
-        cwd=installation.component.parents[1],
+        [installed.python, "-m", "component", tmp_path],
+        cwd=installed.component.parents[1],
         env=clean_environment(),
         capture_output=True,
         text=True,
@@ -215,21 +209,19 @@ def test_no_wheel_is_made_without_the_builder(installation: Installation, tmp_pa
     )
 
 
-def test_what_is_in_the_cache_needs_no_component(
-    installation: Installation, tmp_path: Path
-) -> None:
+def test_what_is_in_the_cache_needs_no_component(installed: Installation, tmp_path: Path) -> None:
     """What was compiled before is used as long as it is of this guest."""
-    first = installation.prepare(tmp_path / "cache")
+    first = installed.prepare(tmp_path / "cache")
     assert (first.returncode, first.stdout) == (0, "")
     assert first.stderr.splitlines() == [
         "compiling the sandbox for this machine",
         f"the sandbox runtime is in {tmp_path / 'cache'}",
     ]
-    there = installation.component
+    there = installed.component
     away = there.with_name("away")
     there.rename(away)
     try:
-        again = installation.prepare(tmp_path / "cache")
+        again = installed.prepare(tmp_path / "cache")
     finally:
         away.rename(there)
     assert again.stderr.splitlines() == first.stderr.splitlines()[1:]

@@ -106,14 +106,14 @@ def test_every_example_has_a_showcase() -> None:
     "case", [c for c in SHOWCASES if c["kind"] == "search"], ids=lambda case: str(case["id"])
 )
 async def test_searches_find_what_they_promise(
-    case: dict[str, Any], pool: SandboxPool, products: list[Product]
+    case: dict[str, Any], patient_pool: SandboxPool, products: list[Product]
 ) -> None:
     """The query pipelines change which products match, as the showcase expects."""
     request = case["request"]
     before = [p["title"] for p in products if matches(request["query"], p)]
     for name in case["pipelines"]:
         if definition(name)["type"] == "query":
-            request = (await Example.load(pool, name).run(request)).data
+            request = (await Example.load(patient_pool, name).run(request)).data
     after = [p["title"] for p in products if matches(request["query"], p)]
     expect = case["expect"]
     assert (len(before), len(after)) == (expect["total_before"], expect["total_after"])
@@ -127,10 +127,12 @@ async def test_searches_find_what_they_promise(
 @pytest.mark.parametrize(
     "case", [c for c in SHOWCASES if c["kind"] == "index"], ids=lambda case: str(case["id"])
 )
-async def test_documents_become_what_they_promise(case: dict[str, Any], pool: SandboxPool) -> None:
+async def test_documents_become_what_they_promise(
+    case: dict[str, Any], patient_pool: SandboxPool
+) -> None:
     """The document pipelines add the fields, or refuse with the reasons, that are expected."""
     (name,) = case["pipelines"]
-    reply = await Example.load(pool, name).run(case["document"])
+    reply = await Example.load(patient_pool, name).run(case["document"])
     expect = case["expect"]
     assert (reply.rejected is None) == (expect["status"] < 400)
     assert reply.data.items() >= expect.get("fields_gained", {}).items()

@@ -14,13 +14,13 @@ GOOD = {"sku": "QM-1", "title": "Tent", "price": 99.0, "popularity": 0.5, "tags"
 
 
 @pytest.fixture
-def enrichment(pool: SandboxPool) -> Example:
-    return Example.load(pool, "document-enrichment")
+def enrichment(patient_pool: SandboxPool) -> Example:
+    return Example.load(patient_pool, "document-enrichment")
 
 
 @pytest.fixture
-def validation(pool: SandboxPool) -> Example:
-    return Example.load(pool, "document-validation")
+def validation(patient_pool: SandboxPool) -> Example:
+    return Example.load(patient_pool, "document-validation")
 
 
 async def refusal(example: Example, doc: dict[str, Any], **params: Any) -> tuple[list[str], int]:

@@ -14,8 +14,8 @@ FULL_TITLE = "Lumora Portable Bluetooth Speaker Black XL"
 
 
 @pytest.fixture
-def example(pool: SandboxPool) -> Example:
-    return Example.load(pool, "ml-reranking")
+def reranking(patient_pool: SandboxPool) -> Example:
+    return Example.load(patient_pool, "ml-reranking")
 
 
 def hit(number: int, score: float | None, **source: Any) -> dict[str, Any]:
@@ -33,11 +33,11 @@ def order(reranked: dict[str, Any]) -> list[str]:
     return [found["_id"] for found in reranked["hits"]["hits"]]
 
 
-async def test_score_is_the_weighted_sum(example: Example) -> None:
+async def test_score_is_the_weighted_sum(reranking: Example) -> None:
     """Weights 0.5, 0.2, 0.1 and 0.2 apply to score, title, description and popularity."""
     bare = hit(1, 8.0, title="Speaker " * 2)
     rich = hit(2, 6.0, title=FULL_TITLE, description="Stereo.", popularity=0.9)
-    reranked = (await example.run(response(bare, rich))).data
+    reranked = (await reranking.run(response(bare, rich))).data
     assert order(reranked) == ["2", "1"]
     first, second = reranked["hits"]["hits"]
     assert first["_score"] == pytest.approx(0.5 * 6 / 8 + 0.2 + 0.1 + 0.2 * 0.9)
@@ -46,11 +46,11 @@ async def test_score_is_the_weighted_sum(example: Example) -> None:
     assert reranked["hits"]["max_score"] == first["_score"]
 
 
-async def test_everything_else_is_kept(example: Example) -> None:
+async def test_everything_else_is_kept(reranking: Example) -> None:
     """Totals, aggregations and the members of a hit are what the backend sent."""
     found = {**hit(1, 1.0, title="A"), "highlight": {"title": ["<em>A</em>"]}}
     given = {**response(found), "aggregations": {"brands": {"buckets": []}}}
-    reranked = (await example.run(given)).data
+    reranked = (await reranking.run(given)).data
     changed = {"_score", "_original_score"}
     (kept,) = reranked["hits"]["hits"]
     assert {k: v for k, v in kept.items() if k not in changed} == {
@@ -60,10 +60,10 @@ async def test_everything_else_is_kept(example: Example) -> None:
     assert reranked["hits"]["total"] == given["hits"]["total"]
 
 
-async def test_equal_hits_keep_their_order(example: Example) -> None:
+async def test_equal_hits_keep_their_order(reranking: Example) -> None:
     """Hits with equal sums stay in the backend's order."""
     hits = [hit(number, 2.0, title="Same", popularity=0.5) for number in range(20)]
-    assert order((await example.run(response(*hits))).data) == [str(n) for n in range(20)]
+    assert order((await reranking.run(response(*hits))).data) == [str(n) for n in range(20)]
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ async def test_equal_hits_keep_their_order(example: Example) -> None:
         response({**hit(1, None, popularity=0.1), "sort": [1]}, {**hit(2, 1.0), "sort": [2]}),
     ],
 )
-async def test_pages_that_stay(example: Example, given: dict[str, Any]) -> None:
+async def test_pages_that_stay(reranking: Example, given: dict[str, Any]) -> None:
     """Responses without hits, and pages the client had sorted, go on unchanged."""
-    assert not (await example.run(given)).changed
+    assert not (await reranking.run(given)).changed
 
 
-async def test_missing_parts_count_nothing(example: Example) -> None:
+async def test_missing_parts_count_nothing(reranking: Example) -> None:
     """Hits without source, with odd values or with no score at all are ranked all the same."""
     odd = [
         {"_id": "1", "_score": 4.0},
@@ -97,7 +97,7 @@ async def test_missing_parts_count_nothing(example: Example) -> None:
         hit(8, None, popularity=0.5),
         {"_id": "9"},
     ]
-    reranked = (await example.run(response(*odd))).data
+    reranked = (await reranking.run(response(*odd))).data
     assert order(reranked) == ["7", "1", "2", "3", "4", "5", "6", "8", "9"]
     scores = {h["_id"]: h.get("_score") for h in reranked["hits"]["hits"]}
     assert scores["7"] == pytest.approx(0.7)
@@ -106,30 +106,30 @@ async def test_missing_parts_count_nothing(example: Example) -> None:
     assert "_original_score" not in reranked["hits"]["hits"][-1]
 
 
-async def test_filtered_responses_gain_no_members(example: Example) -> None:
+async def test_filtered_responses_gain_no_members(reranking: Example) -> None:
     """A response cut down with `filter_path` is reordered and gets no scores."""
     given = {"hits": {"hits": [{"_source": {"title": "A"}}, {"_source": {"popularity": 1}}]}}
-    reranked = (await example.run(given)).data
+    reranked = (await reranking.run(given)).data
     assert reranked == {"hits": {"hits": given["hits"]["hits"][::-1]}}
 
 
-async def test_zero_scores_are_no_division(example: Example) -> None:
+async def test_zero_scores_are_no_division(reranking: Example) -> None:
     """A page whose scores are all 0, as in a pure filter, is ranked by the other features."""
-    reranked = (await example.run(response(hit(1, 0.0), hit(2, 0.0, popularity=1)))).data
+    reranked = (await reranking.run(response(hit(1, 0.0), hit(2, 0.0, popularity=1)))).data
     assert order(reranked) == ["2", "1"]
 
 
-async def test_weights_are_parameters(example: Example) -> None:
+async def test_weights_are_parameters(reranking: Example) -> None:
     """Given weights replace the defaults one by one; the title's full length can be set."""
     hits = [hit(1, 2.0), hit(2, 1.0, popularity=1), hit(3, 1.0, title="ab")]
     popular = {"original_score": 0, "title_length": 0, "popularity": 1}
-    assert order((await example.run(response(*hits), weights=popular)).data) == ["2", "1", "3"]
+    assert order((await reranking.run(response(*hits), weights=popular)).data) == ["2", "1", "3"]
     titled = {"original_score": 0, "title_length": 5}
-    reranked = (await example.run(response(*hits), weights=titled, full_title_length=4)).data
+    reranked = (await reranking.run(response(*hits), weights=titled, full_title_length=4)).data
     assert reranked["hits"]["hits"][0]["_score"] == pytest.approx(2.5)
 
 
-async def test_unknown_weight_violated(example: Example) -> None:
+async def test_unknown_weight_violated(reranking: Example) -> None:
     """A weight for no feature fails the stage and is named."""
     with pytest.raises(StageError, match=r"weights\.popularty: is none of original_score"):
-        await example.run(response(hit(1, 1.0)), weights={"popularty": 1})
+        await reranking.run(response(hit(1, 1.0)), weights={"popularty": 1})

@@ -23,8 +23,8 @@ def udf() -> dict[str, Any]:
 
 
 @pytest.fixture
-def example(pool: SandboxPool) -> Example:
-    return Example.load(pool, "spell-correction")
+def correction(patient_pool: SandboxPool) -> Example:
+    return Example.load(patient_pool, "spell-correction")
 
 
 def oracle_distance(left: str, right: str) -> int:
@@ -125,9 +125,9 @@ def test_dictionary_file_is_words_with_counts() -> None:
     assert not {"runing", "shose", "wireles", "hedphones", "televison"} & words
 
 
-async def test_metadata_says_what_was_corrected(example: Example) -> None:
+async def test_metadata_says_what_was_corrected(correction: Example) -> None:
     """The client gets the text before and after, and each word with its distance."""
-    reply = await example.run({"query": {"match": {"title": "wireles hedphones"}}, "size": 5})
+    reply = await correction.run({"query": {"match": {"title": "wireles hedphones"}}, "size": 5})
     assert reply.data == {"query": {"match": {"title": "wireless headphones"}}, "size": 5}
     assert reply.metadata == {
         "spell_correction": {
@@ -152,9 +152,9 @@ async def test_metadata_says_what_was_corrected(example: Example) -> None:
         ("noise-canceling hedphones", "noise-canceling headphones"),
     ],
 )
-async def test_common_misspellings(example: Example, typed: str, searched: str) -> None:
+async def test_common_misspellings(correction: Example, typed: str, searched: str) -> None:
     """Missing, doubled, swapped and wrong letters are put right; punctuation is kept."""
-    clause = await example.rewritten({"match": {"title": typed}})
+    clause = await correction.rewritten({"match": {"title": typed}})
     assert clause["match"]["title"] == searched
 
 
@@ -162,9 +162,9 @@ async def test_common_misspellings(example: Example, typed: str, searched: str) 
     "text",
     ["wireless headphones", "rtx4090 a1b2c3", "20252", "shp teh", "xqzjkwv", "Müllr", "don't", ""],
 )
-async def test_texts_that_stay(example: Example, text: str) -> None:
+async def test_texts_that_stay(correction: Example, text: str) -> None:
     """Known, short and far-off words, numbers, codes and other alphabets stay as typed."""
-    reply = await example.run({"query": {"match": {"title": text}}})
+    reply = await correction.run({"query": {"match": {"title": text}}})
     assert not reply.changed
     assert reply.metadata == {}
 
@@ -181,9 +181,9 @@ async def test_texts_that_stay(example: Example, text: str) -> None:
         },
     ],
 )
-async def test_clauses_that_are_corrected(example: Example, build: Any) -> None:
+async def test_clauses_that_are_corrected(correction: Example, build: Any) -> None:
     """Full-text clauses are corrected wherever they stand, with their options kept."""
-    assert await example.rewritten(build("runing")) == build("running")
+    assert await correction.rewritten(build("runing")) == build("running")
 
 
 @pytest.mark.parametrize(
@@ -201,31 +201,31 @@ async def test_clauses_that_are_corrected(example: Example, build: Any) -> None:
         {"query_string": {"query": "titel:runing"}},
     ],
 )
-async def test_clauses_that_stay(example: Example, clause: dict[str, Any]) -> None:
+async def test_clauses_that_stay(correction: Example, clause: dict[str, Any]) -> None:
     """Exact, unfinished and malformed clauses go on unchanged."""
-    assert not (await example.run({"query": clause})).changed
+    assert not (await correction.run({"query": clause})).changed
 
 
-async def test_request_without_query_stays(example: Example) -> None:
+async def test_request_without_query_stays(correction: Example) -> None:
     """A search without a query is left as it is."""
-    assert not (await example.run({"size": 1})).changed
+    assert not (await correction.run({"size": 1})).changed
 
 
-async def test_corrections_of_several_clauses_are_collected(example: Example) -> None:
+async def test_corrections_of_several_clauses_are_collected(correction: Example) -> None:
     """The first text is shown whole, the words of all clauses are listed."""
     clauses = [{"match": {"title": "runing"}}, {"match": {"brand": "televison"}}]
-    reply = await example.run({"query": {"bool": {"must": clauses}}})
+    reply = await correction.run({"query": {"bool": {"must": clauses}}})
     report = reply.metadata["spell_correction"]
     assert (report["original"], report["corrected"]) == ("runing", "running")
     assert [word["corrected"] for word in report["corrections"]] == ["running", "television"]
 
 
-async def test_parameters_bound_the_corrections(example: Example) -> None:
+async def test_parameters_bound_the_corrections(correction: Example) -> None:
     """Distance, word length and number of words are limited by the stage's parameters."""
     clause = {"match": {"title": "headfones runing televison"}}
 
     async def searched(**params: Any) -> str:
-        return str((await example.rewritten(clause, **params))["match"]["title"])
+        return str((await correction.rewritten(clause, **params))["match"]["title"])
 
     assert await searched(max_distance=0) == "headfones runing televison"
     assert await searched(max_distance=1) == "headfones running television"

@@ -99,7 +99,7 @@ Start = Callable[[Store], Awaitable[Client]]
 
 
 @pytest.fixture
-async def start(opensearch: EmbeddedCluster, runtime: Runtime) -> AsyncIterator[Start]:
+async def start_with(opensearch: EmbeddedCluster, runtime: Runtime) -> AsyncIterator[Start]:
     """Starts proxies in front of OpenSearch whose definitions are in another store."""
     async with AsyncExitStack() as stack:
 
@@ -132,10 +132,10 @@ async def until(proxy: Client, index: str, hits: int) -> None:
 
 
 async def test_whole_proxies_on_another_store(
-    start: Start, store: MemoryStore, direct: Client, index_name: str
+    start_with: Start, store: MemoryStore, direct: Client, index_name: str
 ) -> None:
     """Uploads, attachments, changes and deletions; nothing of it is in the backend."""
-    first, second = await start(store), await start(store)
+    first, second = await start_with(store), await start_with(store)
     await define(first, index_name)
     assert {id for id in store.records if not id.startswith("secret:")} == {
         "udf:one@1.0.0",
@@ -151,7 +151,7 @@ async def test_whole_proxies_on_another_store(
     assert len((await second.get(f"/{index_name}/_search")).ids) == 2
     await until(first, index_name, 2)
     # One that starts now reads it all.
-    third = await start(store)
+    third = await start_with(store)
     assert len((await third.get(f"/{index_name}/_search")).ids) == 2
     assert (await third.get("/_udf/two")).data["source"] == TWO
     assert (await third.delete("/_pipeline/one?force=true")).status == 200
@@ -160,10 +160,10 @@ async def test_whole_proxies_on_another_store(
 
 
 async def test_a_write_over_what_was_not_read_is_refused(
-    start: Start, store: MemoryStore, index_name: str
+    start_with: Start, store: MemoryStore, index_name: str
 ) -> None:
     """With a 409, whether something was changed, made or deleted; after a look it is done."""
-    first, second = await start(store), await start(store)
+    first, second = await start_with(store), await start_with(store)
     await define(first, index_name)
     await until(second, index_name, 1)
     store.late = True
@@ -194,7 +194,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("failure", "status", "type"), FAILURES)
 async def test_each_failure_is_reported(
-    start: Start,
+    start_with: Start,
     store: MemoryStore,
     index_name: str,
     failure: StoreError,
@@ -202,7 +202,7 @@ async def test_each_failure_is_reported(
     type: str,
 ) -> None:
     """Administration says it, health warns of it, and what is known goes on running."""
-    proxy = await start(store)
+    proxy = await start_with(store)
     await define(proxy, index_name)
     store.failure = failure
     for response in (
@@ -223,7 +223,7 @@ async def test_each_failure_is_reported(
     assert len((await proxy.get(f"/{index_name}/_search")).ids) == 3
     # One that starts while it cannot be read says so, and serves once it can.
     store.failure = failure
-    late = await start(store)
+    late = await start_with(store)
     response = await late.get("/_querymill/readyz")
     assert (response.status, response.data["reason"]) == (503, str(failure))
     store.failure = None

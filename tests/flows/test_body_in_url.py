@@ -54,7 +54,7 @@ class Both(NamedTuple):
 
 
 @pytest.fixture
-async def both(
+async def both_guarded(
     each_backend: EmbeddedCluster, start_on: StartOn, index_name: str
 ) -> AsyncIterator[Both]:
     async with (
@@ -92,21 +92,21 @@ def plain(response: Response) -> tuple[int, Any]:
 
 @pytest.mark.parametrize(("method", "call", "body"), CALLS)
 async def test_where_no_pipeline_reads_it_goes_on(
-    both: Both, index_name: str, method: str, call: str, body: str
+    both_guarded: Both, index_name: str, method: str, call: str, body: str
 ) -> None:
     """Whatever is attached elsewhere, and whatever kind of body it is said to be."""
     for kind in KINDS:
         target = f"/{index_name}/{call}?{in_url(body, kind)}"
-        expected, response = [plain(await side.call(method, target)) for side in both]
+        expected, response = [plain(await side.call(method, target)) for side in both_guarded]
         assert response == expected, kind
     target = f"/{index_name}/{call}?{in_url('')}"
-    expected, response = [plain(await side.call(method, target)) for side in both]
+    expected, response = [plain(await side.call(method, target)) for side in both_guarded]
     assert response == expected
 
 
-async def test_pipelines_run_on_it(both: Both, index_name: str) -> None:
+async def test_pipelines_run_on_it(both_guarded: Both, index_name: str) -> None:
     """On one in JSON or YAML, in every call that a query pipeline runs on; its response is read."""
-    proxied = both.proxied
+    proxied = both_guarded.proxied
     await proxied.attach(index_name, query="mine", result="mark")
     for body, kind in ((ALL, JSON), (ALL, "Application/JSON;charset=utf-8"), (YAML, IN_YAML)):
         for method in ("GET", "POST"):
@@ -129,9 +129,9 @@ async def test_pipelines_run_on_it(both: Both, index_name: str) -> None:
     assert b"marked: true" in found.body
 
 
-async def test_what_the_backend_refuses_it_refuses(both: Both, index_name: str) -> None:
+async def test_what_the_backend_refuses_it_refuses(both_guarded: Both, index_name: str) -> None:
     """A body beside it, one without a type or in none that is known, its type alone, or nothing."""
-    await both.proxied.attach(index_name, query="mine", result="mark")
+    await both_guarded.proxied.attach(index_name, query="mine", result="mark")
     for call, body in (
         ("_search", ALL),
         ("_count", QUERY),
@@ -146,23 +146,25 @@ async def test_what_the_backend_refuses_it_refuses(both: Both, index_name: str) 
             (f"{call}?{in_url('')}", None),
         ):
             expected, response = [
-                plain(await side.post(f"/{index_name}/{target}", sent)) for side in both
+                plain(await side.post(f"/{index_name}/{target}", sent)) for side in both_guarded
             ]
             assert response == expected, target
 
 
-async def test_a_pipeline_that_cannot_be_given_it_is_reported(both: Both, index_name: str) -> None:
+async def test_a_pipeline_that_cannot_be_given_it_is_reported(
+    both_guarded: Both, index_name: str
+) -> None:
     """With a Warning; the response is the backend's. Where it is final, the request is refused."""
-    await both.proxied.attach(index_name, query="mine")
+    await both_guarded.proxied.attach(index_name, query="mine")
     for source in (in_url(ALL, None), in_url(ALL, "application/xml"), in_url("")):
-        response = await both.proxied.get(f"/{index_name}/_search?{source}")
+        response = await both_guarded.proxied.get(f"/{index_name}/_search?{source}")
         assert "did not run" in response.headers["Warning"]
-        refused = await both.proxied.get(f"/{index_name}-guarded/_count?{source}")
+        refused = await both_guarded.proxied.get(f"/{index_name}-guarded/_count?{source}")
         assert 400 <= refused.status < 500, source
         assert "[mine] always runs here" in refused.error["reason"]
 
 
-async def test_a_body_of_no_bytes_is_none(both: Both, index_name: str) -> None:
+async def test_a_body_of_no_bytes_is_none(both_guarded: Both, index_name: str) -> None:
     """What the backend reads beside an empty body, chunked or packed, is what pipelines read."""
     guarded = f"/{index_name}-guarded"
 
@@ -174,7 +176,7 @@ async def test_a_body_of_no_bytes_is_none(both: Both, index_name: str) -> None:
             (nothing(), {}),
             (gzip.compress(b""), {"Content-Encoding": "gzip"}),
         ):
-            async with both.proxied.session.post(
+            async with both_guarded.proxied.session.post(
                 f"{guarded}/{call}?{in_url(body)}",
                 data=data,
                 headers={"Content-Type": JSON, **fields},
@@ -183,7 +185,7 @@ async def test_a_body_of_no_bytes_is_none(both: Both, index_name: str) -> None:
             (only,) = found.get("responses", [found])
             assert [hit["_id"] for hit in only["hits"]["hits"]] == ["1"], (call, fields)
     store = in_url('{"index":".querymill"}\n{}\n')
-    async with both.proxied.session.post(
+    async with both_guarded.proxied.session.post(
         f"/_msearch?{store}", data=nothing(), headers={"Content-Type": JSON}
     ) as response:
         assert response.status == 403
@@ -199,27 +201,27 @@ async def test_a_body_of_no_bytes_is_none(both: Both, index_name: str) -> None:
         ("/_search", '{"query":{"terms":{"a":{"index":".querymill","id":"1","path":"a"}}}}'),
     ],
 )
-async def test_it_cannot_name_the_store(both: Both, target: str, body: str) -> None:
+async def test_it_cannot_name_the_store(both_guarded: Both, target: str, body: str) -> None:
     """As no body can."""
     for kind in (JSON, "application/x-ndjson", "application/yaml", None):
-        response = await both.proxied.post(f"{target}?{in_url(body, kind)}")
+        response = await both_guarded.proxied.post(f"{target}?{in_url(body, kind)}")
         assert response.status == 403 or kind in ("application/yaml", None), response.body
         # A body of no known type is not read, by nobody.
         assert response.status in (400, 403, 406, 500), response.body
 
 
-async def test_a_format_in_the_url_counts_before_that_of_the_request(both: Both) -> None:
+async def test_a_format_in_the_url_counts_before_that_of_the_request(both_guarded: Both) -> None:
     """What spells the store's name in YAML is seen, whatever body the fields speak of."""
     lookup = 'query: {terms: {a: {index: "\\x2equerymil\\x6c", id: "1", path: a}}}'
     for fields in ({}, {"Content-Type": JSON}):
         target = f"/_search?{in_url(lookup, IN_YAML)}"
-        response = await both.proxied.call("GET", target, None, fields)
+        response = await both_guarded.proxied.call("GET", target, None, fields)
         assert response.status == 403, (fields, response.body)
 
 
-async def test_a_line_is_the_clients_own(both: Both, index_name: str) -> None:
+async def test_a_line_is_the_clients_own(both_guarded: Both, index_name: str) -> None:
     """Pipelines that change nothing leave the body where it was, less what is ours in the URL."""
     target = f"/{index_name}/_search?a%20b&pretty&source={quote(ALL)}&source_content_type={JSON}"
-    expected = plain(await both.direct.get(target))
+    expected = plain(await both_guarded.direct.get(target))
     assert expected[0] == 400
-    assert plain(await both.proxied.get(f"{target}&pipeline=same")) == expected
+    assert plain(await both_guarded.proxied.get(f"{target}&pipeline=same")) == expected

@@ -125,15 +125,15 @@ async def test_prepare_opens_the_runtime_of_the_cache() -> None:
 
 
 @pytest.fixture
-def open_folder(tmp_path: Path) -> Path:
+def shared_folder(tmp_path: Path) -> Path:
     """A folder that everybody can write to."""
     tmp_path.chmod(0o777)
     return tmp_path
 
 
-async def test_prepare_refuses_what_it_cannot_use(open_folder: Path) -> None:
+async def test_prepare_refuses_what_it_cannot_use(shared_folder: Path) -> None:
     """A cache folder others can write to, since it holds native code; a setting that is wrong."""
-    code, _, err = await finish(await start("prepare", QUERYMILL_CACHE_DIR=str(open_folder)))
+    code, _, err = await finish(await start("prepare", QUERYMILL_CACHE_DIR=str(shared_folder)))
     assert code == 1
     assert "others may write to the cache folder" in err
     code, _, err = await finish(await start("prepare", QUERYMILL_LOG_LEVEL="loud"))

@@ -21,7 +21,7 @@ REFUSED = (elasticsearch.ApiError, elasticsearch.UnsupportedProductError)
 
 
 @pytest.fixture
-async def url(start_proxy: StartProxy) -> str:
+async def proxy_url(start_proxy: StartProxy) -> str:
     """Where a proxy with default settings listens."""
     return f"http://{(await start_proxy()).address}"
 
@@ -37,11 +37,11 @@ def documents(count: int) -> Iterator[dict[str, Any]]:
         yield {"_index": INDEX, "_id": str(number), "_source": {"n": number, "title": "red shoe"}}
 
 
-async def test_elasticsearch_client(url: str) -> None:
+async def test_elasticsearch_client(proxy_url: str) -> None:
     """elasticsearch-py works: info, documents, bulk and scan helpers, search, errors, cat."""
 
     def work() -> None:
-        with elasticsearch.Elasticsearch(url) as client:
+        with elasticsearch.Elasticsearch(proxy_url) as client:
             info = client.info()
             assert info.body["version"]["distribution"] == "opensearch"
             assert info.meta.headers["x-elastic-product"] == "Elasticsearch"
@@ -76,11 +76,11 @@ async def test_elasticsearch_client(url: str) -> None:
     await in_thread(work)
 
 
-async def test_elasticsearch_client_with_gzip(url: str) -> None:
+async def test_elasticsearch_client_with_gzip(proxy_url: str) -> None:
     """It works with compression on, in both directions."""
 
     def work() -> None:
-        with elasticsearch.Elasticsearch(url, http_compress=True) as client:
+        with elasticsearch.Elasticsearch(proxy_url, http_compress=True) as client:
             elasticsearch.helpers.bulk(client, documents(300), refresh=True)
             found = client.search(index=INDEX, size=300)
             assert found.meta.headers["content-encoding"] == "gzip"
@@ -91,9 +91,9 @@ async def test_elasticsearch_client_with_gzip(url: str) -> None:
 
 
 @pytest.fixture
-async def elastic(url: str) -> AsyncIterator[elasticsearch.AsyncElasticsearch]:
+async def elastic(proxy_url: str) -> AsyncIterator[elasticsearch.AsyncElasticsearch]:
     """The asynchronous Elasticsearch client."""
-    client = elasticsearch.AsyncElasticsearch(url)
+    client = elasticsearch.AsyncElasticsearch(proxy_url)
     yield client
     await client.close()
 
@@ -126,11 +126,11 @@ async def test_elasticsearch_client_without_compat(start_proxy: StartProxy) -> N
     await in_thread(work)
 
 
-async def test_opensearch_client(url: str) -> None:
+async def test_opensearch_client(proxy_url: str) -> None:
     """opensearch-py works: documents, bulk and scan helpers, search, errors."""
 
     def work() -> None:
-        client = opensearchpy.OpenSearch(url)
+        client = opensearchpy.OpenSearch(proxy_url)
         assert client.info()["version"]["distribution"] == "opensearch"
         done, errors = opensearchpy.helpers.bulk(client, documents(1200), refresh=True)
         assert (done, errors) == (1200, [])

@@ -27,17 +27,17 @@ MATERIAL = load_material()
 
 
 @pytest.fixture
-async def url(start_proxy: StartProxy, direct: Client) -> AsyncIterator[str]:
+async def showcase_url(start_proxy: StartProxy, direct: Client) -> AsyncIterator[str]:
     """Where a proxy listens; the index of products is gone before and after."""
     await direct.delete(f"/{INDEX}?ignore_unavailable=true")
     yield f"http://{(await start_proxy()).address}"
     await direct.delete(f"/{INDEX}?ignore_unavailable=true")
 
 
-async def test_every_showcase_does_what_it_promises(url: str, tmp_path: Path) -> None:
+async def test_every_showcase_does_what_it_promises(showcase_url: str, tmp_path: Path) -> None:
     """Totals, titles, fields and reasons are as expected, and so are the README files' tables."""
     out = io.StringIO()
-    shown = await play(url, MATERIAL, Screen(Console(file=out)))
+    shown = await play(showcase_url, MATERIAL, Screen(Console(file=out)))
     assert [fault for each in shown for fault in each.faults] == []
     text = out.getvalue()
     assert f"{len(MATERIAL.showcases)} of {len(MATERIAL.showcases)} showcases" in text
@@ -51,9 +51,9 @@ async def test_every_showcase_does_what_it_promises(url: str, tmp_path: Path) ->
         assert (tmp_path / example.name / "README.md").read_text() == committed
 
 
-async def test_every_hint_of_the_demo_works(url: str, start_proxy: StartProxy) -> None:
+async def test_every_hint_of_the_demo_works(showcase_url: str, start_proxy: StartProxy) -> None:
     """Each request the demo suggests is answered, and the attached pipelines show."""
-    async with Session(url) as session:
+    async with Session(showcase_url) as session:
         assert await session.index(MATERIAL) == len(MATERIAL.products)
         for example in MATERIAL.examples:
             await session.upload(example)
@@ -76,18 +76,18 @@ async def test_every_hint_of_the_demo_works(url: str, start_proxy: StartProxy) -
     assert all("Warning" not in response.headers for response in responses)
 
 
-async def test_document_examples_in_a_bulk(url: str, index_name: str) -> None:
+async def test_document_examples_in_a_bulk(showcase_url: str, index_name: str) -> None:
     """Attached: each item is enriched on its own. Named: the bad item fails alone, in its place."""
     products: list[dict[str, Any]] = [
         {"sku": "A", "title": "Red Tent", "price": 99},
         {"sku": "B", "price": "cheap"},
         {"sku": "C", "title": "Blue Tent", "price": 900},
     ]
-    async with Session(url) as session:
+    async with Session(showcase_url) as session:
         for example in MATERIAL.examples:
             if example.name.startswith("document-"):
                 await session.upload(example)
-    async with AsyncElasticsearch(url) as client:
+    async with AsyncElasticsearch(showcase_url) as client:
         settings = {"index.document.default_pipeline": "document-enrichment"}
         await client.indices.create(index=index_name, settings=settings)
         good = [{"_index": index_name, "_id": p["sku"], "_source": p} for p in products[::2]]
@@ -113,13 +113,13 @@ async def test_document_examples_in_a_bulk(url: str, index_name: str) -> None:
         assert "slug" not in plain
 
 
-async def test_an_example_the_proxy_refuses_is_reported(url: str) -> None:
+async def test_an_example_the_proxy_refuses_is_reported(showcase_url: str) -> None:
     """A pipeline whose UDF is not there comes back as an error that names the example."""
     spelling = next(e for e in MATERIAL.examples if e.name == "spell-correction")
     broken = type(spelling)(
         name="spell-correction", definition=spelling.definition, udf="other", package={"source": ""}
     )
-    async with Session(url) as session:
+    async with Session(showcase_url) as session:
         with pytest.raises(DemoError, match="example spell-correction is refused"):
             await session.upload(broken)
 

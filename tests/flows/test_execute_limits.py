@@ -23,7 +23,7 @@ def query(*udfs: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def small(start_proxy: StartProxy) -> AsyncIterator[Client]:
+async def small_limits(start_proxy: StartProxy) -> AsyncIterator[Client]:
     """A proxy of small limits, with one stored pipeline."""
     server = await start_proxy(
         execute_max_bytes=4096,
@@ -43,9 +43,9 @@ async def tried(client: Client, **body: Any) -> Response:
 
 
 @pytest.mark.parametrize(("count", "status"), [(0, 400), (1, 200), (2, 200), (3, 200), (4, 400)])
-async def test_inputs(small: Client, count: int, status: int) -> None:
+async def test_inputs(small_limits: Client, count: int, status: int) -> None:
     """`execute_max_inputs`; one at least."""
-    response = await tried(small, pipeline=query("same"), inputs=[{"size": 1}] * count)
+    response = await tried(small_limits, pipeline=query("same"), inputs=[{"size": 1}] * count)
     assert response.status == status
     if status == 400:
         said = f"inputs: has {count} payloads; 1 to 3 are allowed (execute_max_inputs)"
@@ -55,9 +55,9 @@ async def test_inputs(small: Client, count: int, status: int) -> None:
 
 
 @pytest.mark.parametrize(("count", "status"), [(0, 400), (1, 200), (2, 200), (3, 400)])
-async def test_pipelines(small: Client, count: int, status: int) -> None:
+async def test_pipelines(small_limits: Client, count: int, status: int) -> None:
     """`execute_max_pipelines`; one at least."""
-    response = await tried(small, pipelines=["p"] * count, input={})
+    response = await tried(small_limits, pipelines=["p"] * count, input={})
     assert response.status == status
     if status == 400:
         said = f"pipelines: has {count} pipelines; 1 to 2 are allowed (execute_max_pipelines)"
@@ -65,11 +65,11 @@ async def test_pipelines(small: Client, count: int, status: int) -> None:
 
 
 @pytest.mark.parametrize(("count", "status"), [(0, 200), (1, 200), (2, 400)])
-async def test_udfs(small: Client, count: int, status: int) -> None:
+async def test_udfs(small_limits: Client, count: int, status: int) -> None:
     """`execute_max_udfs`."""
     names = ["same", "other"][:count]
     response = await tried(
-        small, pipelines=["p"], input={}, udfs={n: {"source": SAME} for n in names}
+        small_limits, pipelines=["p"], input={}, udfs={n: {"source": SAME} for n in names}
     )
     assert response.status == status
     if status == 400:
@@ -89,30 +89,30 @@ async def test_no_udfs_at_all(start_proxy: StartProxy) -> None:
 
 @pytest.mark.parametrize("target", ["/_pipeline/_execute", "/_pipeline/p/_execute"])
 @pytest.mark.parametrize(("size", "status"), [(4095, 200), (4096, 200), (4097, 413)])
-async def test_body(small: Client, target: str, size: int, status: int) -> None:
+async def test_body(small_limits: Client, target: str, size: int, status: int) -> None:
     """`execute_max_bytes`."""
     body: dict[str, Any] = {"input": {"x": ""}}
     if target == "/_pipeline/_execute":
         body["pipelines"] = ["p"]
     text = orjson.dumps(body)
     text += b" " * (size - len(text))
-    response = await small.post(target, text)
+    response = await small_limits.post(target, text)
     assert response.status == status
     if status == 413:
         assert "larger than the limit of 4096 bytes" in response.error["reason"]
 
 
 @pytest.mark.parametrize(("size", "status"), [(1999, 200), (2000, 200), (2001, 413)])
-async def test_response(small: Client, size: int, status: int) -> None:
+async def test_response(small_limits: Client, size: int, status: int) -> None:
     """`execute_max_answer`: payloads of all inputs together; with `verbose`, those of stages."""
     empty = len('{"x":""}')
     inputs = [{"x": "x" * (1000 - empty)}, {"x": "x" * (size - 1000 - empty)}]
-    response = await tried(small, pipelines=["p"], inputs=inputs)
+    response = await tried(small_limits, pipelines=["p"], inputs=inputs)
     assert response.status == status
     if status == 413:
         said = "the answer is larger than 2000 characters (execute_max_answer); give fewer [inputs]"
         assert response.error["reason"].startswith(said)
-    verbose = await small.post(
+    verbose = await small_limits.post(
         "/_pipeline/_execute?verbose=true", {"pipelines": ["p"], "inputs": inputs}
     )
     assert verbose.status == 413

@@ -22,7 +22,7 @@ REPORTED = "changed the request, and the search failed on 1 of 2 shards ("
 
 
 @pytest.fixture
-async def proxy(each_backend: EmbeddedCluster, start_on: StartOn) -> AsyncIterator[Client]:
+async def sharded(each_backend: EmbeddedCluster, start_on: StartOn) -> AsyncIterator[Client]:
     """A client of a proxy, with two indices in which the same names are fields of other types."""
     async with connect(await start_on(each_backend)) as client:
         for name, date, text in (("date", "date", "text"), ("word", "keyword", "keyword")):
@@ -61,32 +61,32 @@ CALLS = [
 
 @pytest.mark.parametrize(("verb", "pipelines"), CALLS)
 async def test_the_client_is_reported_which_pipeline_had_changed_it(
-    proxy: Client, verb: str, pipelines: str
+    sharded: Client, verb: str, pipelines: str
 ) -> None:
     """The response is the backend's, with what the other shards found."""
     mark = "&" if "?" in verb else "?"
-    response = await proxy.post(f"/{BOTH}/{verb}{mark}pipeline={pipelines}", MINE)
+    response = await sharded.post(f"/{BOTH}/{verb}{mark}pipeline={pipelines}", MINE)
     assert response.status == 200
     assert response.data["_shards"]["failed"] == 1
     (warning,) = [each for each in warnings(response) if REPORTED in each]
     changed = next(name for name in pipelines.split(",") if name not in ("same", "shown"))
     assert f"pipeline [{changed}@1.0.0#1] {REPORTED}" in warning
     assert "_exception)" in warning
-    reported = (await proxy.get(f"/_pipeline/{changed}/_stats")).data
+    reported = (await sharded.get(f"/_pipeline/{changed}/_stats")).data
     assert (reported["success"], reported["refused"]) == (1, 0)
 
 
-async def test_several_pipelines_are_all_named(proxy: Client) -> None:
+async def test_several_pipelines_are_all_named(sharded: Client) -> None:
     """Any of them may be at fault; one that changed nothing is not."""
-    response = await proxy.post(f"/{BOTH}/_search?pipeline=dates,same,sorts", MINE)
+    response = await sharded.post(f"/{BOTH}/_search?pipeline=dates,same,sorts", MINE)
     (warning,) = warnings(response)
     assert "pipeline [dates@1.0.0#1], [sorts@1.0.0#1] changed the request" in warning
 
 
-async def test_a_compressed_response_is_looked_at_as_well(proxy: Client) -> None:
+async def test_a_compressed_response_is_looked_at_as_well(sharded: Client) -> None:
     """And goes on as it came."""
     headers = {"Accept-Encoding": "gzip", "Content-Type": "application/json"}
-    async with proxy.session.post(
+    async with sharded.session.post(
         f"/{BOTH}/_search?pipeline=dates", json=MINE, headers=headers
     ) as response:
         data = orjson.loads(await response.read())
@@ -95,47 +95,49 @@ async def test_a_compressed_response_is_looked_at_as_well(proxy: Client) -> None
         assert REPORTED in response.headers["Warning"]
 
 
-async def test_items_of_an_msearch_are_reported_of_theirs(proxy: Client) -> None:
+async def test_items_of_an_msearch_are_reported_of_theirs(sharded: Client) -> None:
     """Of those that changed; the others' failures are the client's."""
     wrong = {"query": {"range": {"d": {"gte": "x"}}}}
-    response = await proxy.post("/_msearch?pipeline=dates", b'{"index":"%b"}\n{}\n' % BOTH.encode())
+    response = await sharded.post(
+        "/_msearch?pipeline=dates", b'{"index":"%b"}\n{}\n' % BOTH.encode()
+    )
     assert response.data["responses"][0]["_shards"]["failed"] == 1
     (warning,) = warnings(response)
     assert REPORTED in warning
     lines = b'{"index":"%b"}\n' % BOTH.encode() + orjson.dumps(wrong) + b"\n"
-    own = await proxy.post("/_msearch?pipeline=same", lines)
+    own = await sharded.post("/_msearch?pipeline=same", lines)
     assert own.data["responses"][0]["_shards"]["failed"] == 1
     assert warnings(own) == []
 
 
 @pytest.mark.parametrize("verb", ["_search", "_count"])
-async def test_what_no_pipeline_changed_is_the_clients_affair(proxy: Client, verb: str) -> None:
+async def test_what_no_pipeline_changed_is_the_clients_affair(sharded: Client, verb: str) -> None:
     """As is what fails nowhere."""
     wrong = {"query": {"range": {"d": {"gte": "x"}}}}
     for pipelines in ("same", "_none"):
-        response = await proxy.post(f"/{BOTH}/{verb}?pipeline={pipelines}", wrong)
+        response = await sharded.post(f"/{BOTH}/{verb}?pipeline={pipelines}", wrong)
         assert response.data["_shards"]["failed"] == 1
         assert warnings(response) == []
-    fine = await proxy.post(f"/test-shards-word/{verb}?pipeline=dates", MINE)
+    fine = await sharded.post(f"/test-shards-word/{verb}?pipeline=dates", MINE)
     assert fine.data["_shards"]["failed"] == 0
     assert warnings(fine) == []
 
 
-async def test_a_search_that_fails_on_all_shards_is_refused(proxy: Client) -> None:
+async def test_a_search_that_fails_on_all_shards_is_refused(sharded: Client) -> None:
     """Then the client's own goes in its place, as ever."""
-    response = await proxy.post("/test-shards-date/_search?pipeline=dates", MINE)
+    response = await sharded.post("/test-shards-date/_search?pipeline=dates", MINE)
     assert (response.status, len(response.ids)) == (200, 1)
     (warning,) = warnings(response)
     assert "failed (refused)" in warning
 
 
-async def test_a_long_response_goes_on_to_its_last_byte(proxy: Client) -> None:
+async def test_a_long_response_goes_on_to_its_last_byte(sharded: Client) -> None:
     """What was looked at of it is its beginning."""
     large = {"d": "2026-01-02", "t": "b", "x": "y" * 3_000_000}
-    await proxy.put("/test-shards-word/_doc/2?refresh=true", large)
+    await sharded.put("/test-shards-word/_doc/2?refresh=true", large)
     for coding in ("identity", "gzip"):
         headers = {"Accept-Encoding": coding, "Content-Type": "application/json"}
-        async with proxy.session.post(
+        async with sharded.session.post(
             f"/{BOTH}/_search?pipeline=sorts", json=MINE, headers=headers
         ) as response:
             data = orjson.loads(await response.read())

@@ -54,7 +54,7 @@ def with_opensearch(url: str, index: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def url(start_proxy: StartProxy, index_name: str) -> AsyncIterator[str]:
+async def helpers_url(start_proxy: StartProxy, index_name: str) -> AsyncIterator[str]:
     """Where a proxy listens whose pipelines ran well on every document, when all is done."""
     server = await start_proxy()
     await attach_identity(server)
@@ -68,10 +68,10 @@ async def url(start_proxy: StartProxy, index_name: str) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("helpers", [with_elasticsearch, with_opensearch])
 async def test_helpers_write_and_read_everything(
-    helpers: Helped, url: str, index_name: str
+    helpers: Helped, helpers_url: str, index_name: str
 ) -> None:
     """In bulks, from several threads, and from one index to another."""
-    assert await asyncio.to_thread(helpers, url, index_name) == {
+    assert await asyncio.to_thread(helpers, helpers_url, index_name) == {
         "bulk": (COUNT, []),
         "parallel": [(True, 200)],
         "taken": {(False, 409)},

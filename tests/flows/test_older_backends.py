@@ -43,7 +43,7 @@ def opensearch_spelling(older: EmbeddedCluster) -> bool:
 
 
 @pytest.fixture
-async def proxy(older: EmbeddedCluster, start_on: StartOn) -> AsyncIterator[Client]:
+async def on_older(older: EmbeddedCluster, start_on: StartOn) -> AsyncIterator[Client]:
     """A client of a proxy with default settings in front of the older backend."""
     async with connect(await start_on(older)) as client:
         yield client
@@ -61,49 +61,49 @@ def paged(response: Response, expected: list[str]) -> None:
 
 
 async def test_without_pipelines_requests_pass(
-    older: EmbeddedCluster, proxy: Client, index_name: str
+    older: EmbeddedCluster, on_older: Client, index_name: str
 ) -> None:
     """The root, a search and an error are what the backend says itself."""
-    await prepared(proxy, index_name)
+    await prepared(on_older, index_name)
     async with aiohttp.ClientSession(older.url) as session:
         direct = Client(session)
         for target in ("/", f"/{index_name}/_search?sort=n&filter_path=hits", "/none-such/_search"):
-            own, passed = await direct.get(target), await proxy.get(target)
+            own, passed = await direct.get(target), await on_older.get(target)
             assert (passed.status, passed.body) == (own.status, own.body)
             ignored = {"date", "content-length"}
             names = [{n.lower() for n in a.headers} - ignored for a in (own, passed)]
             assert names[0] == names[1]
 
 
-async def test_query_and_result_pipelines_run(proxy: Client, index_name: str) -> None:
+async def test_query_and_result_pipelines_run(on_older: Client, index_name: str) -> None:
     """On searches, alone and several at once, and on counts; not where they are turned off."""
-    await prepared(proxy, index_name)
-    await proxy.attach(index_name, query="cut", result="mark")
-    paged(await proxy.get(f"/{index_name}/_search"), ["0", "1"])
-    assert len((await proxy.get(f"/{index_name}/_search?pipeline=_none")).ids) == 5
-    assert (await proxy.get(f"/{index_name}/_count")).data["count"] == 5
-    many = await proxy.post(f"/{index_name}/_msearch", b'{}\n{}\n{"index": "none-such"}\n{}\n')
+    await prepared(on_older, index_name)
+    await on_older.attach(index_name, query="cut", result="mark")
+    paged(await on_older.get(f"/{index_name}/_search"), ["0", "1"])
+    assert len((await on_older.get(f"/{index_name}/_search?pipeline=_none")).ids) == 5
+    assert (await on_older.get(f"/{index_name}/_count")).data["count"] == 5
+    many = await on_older.post(f"/{index_name}/_msearch", b'{}\n{}\n{"index": "none-such"}\n{}\n')
     assert [part["status"] for part in many.data["responses"]] == [200, 404]
     assert many.data["responses"][0]["marked"] == "yes"
 
 
-async def test_document_pipelines_run(proxy: Client, index_name: str) -> None:
+async def test_document_pipelines_run(on_older: Client, index_name: str) -> None:
     """On single writes, updates and the items of a bulk, whose order and count stay."""
-    await proxy.index(index_name, {"0": {}})
-    await proxy.define("enrich", "document", ENRICH, on_update="doc")
-    await proxy.attach(index_name, document="enrich")
+    await on_older.index(index_name, {"0": {}})
+    await on_older.define("enrich", "document", ENRICH, on_update="doc")
+    await on_older.attach(index_name, document="enrich")
     url = f"/{index_name}"
-    assert (await proxy.put(f"{url}/_doc/1", {"n": 1})).status == 201
-    assert (await proxy.get(f"{url}/_source/1")).data == {"n": 1, "seen": True}
-    assert (await proxy.post(f"{url}/_update/0", {"doc": {"n": 0}})).status == 200
-    assert (await proxy.get(f"{url}/_source/0")).data == {"n": 0, "seen": True}
+    assert (await on_older.put(f"{url}/_doc/1", {"n": 1})).status == 201
+    assert (await on_older.get(f"{url}/_source/1")).data == {"n": 1, "seen": True}
+    assert (await on_older.post(f"{url}/_update/0", {"doc": {"n": 0}})).status == 200
+    assert (await on_older.get(f"{url}/_source/0")).data == {"n": 0, "seen": True}
     documents = [{"n": 3}, {"bad": 1}, {"secret": 1}, {"n": 6}]
     lines = [
         orjson.dumps(line)
         for number, document in enumerate(documents, 3)
         for line in ({"index": {"_id": str(number)}}, document)
     ]
-    response = await proxy.post(f"{url}/_bulk?refresh=true", b"\n".join([*lines, b""]))
+    response = await on_older.post(f"{url}/_bulk?refresh=true", b"\n".join([*lines, b""]))
     items = [item["index"] for item in response.data["items"]]
     assert [(item["_id"], item["status"]) for item in items] == [
         ("3", 201),
@@ -111,64 +111,66 @@ async def test_document_pipelines_run(proxy: Client, index_name: str) -> None:
         ("5", 400),
         ("6", 201),
     ]
-    assert (await proxy.get(f"{url}/_source/6")).data["seen"] is True
+    assert (await on_older.get(f"{url}/_source/6")).data["seen"] is True
 
 
-async def test_a_scroll_keeps_its_pipelines(proxy: Client, index_name: str) -> None:
+async def test_a_scroll_keeps_its_pipelines(on_older: Client, index_name: str) -> None:
     """Page by page, and it can be closed."""
-    await prepared(proxy, index_name)
-    await proxy.attach(index_name, query="cut", result="mark")
-    first = await proxy.post(f"/{index_name}/_search?scroll=1m")
+    await prepared(on_older, index_name)
+    await on_older.attach(index_name, query="cut", result="mark")
+    first = await on_older.post(f"/{index_name}/_search?scroll=1m")
     paged(first, ["0", "1"])
     body = {"scroll": "1m", "scroll_id": first.data["_scroll_id"]}
-    second = await proxy.post("/_search/scroll", body)
+    second = await on_older.post("/_search/scroll", body)
     paged(second, ["2", "3"])
-    cleared = await proxy.call(
+    cleared = await on_older.call(
         "DELETE", "/_search/scroll", {"scroll_id": second.data["_scroll_id"]}
     )
     assert (cleared.status, cleared.data["num_freed"]) == (200, 1)
 
 
 async def test_a_point_in_time_keeps_its_pipelines(
-    proxy: Client, index_name: str, opensearch_spelling: bool
+    on_older: Client, index_name: str, opensearch_spelling: bool
 ) -> None:
     """In the backend's own spelling."""
-    await prepared(proxy, index_name)
-    await proxy.attach(index_name, query="cut", result="mark")
+    await prepared(on_older, index_name)
+    await on_older.attach(index_name, query="cut", result="mark")
     if opensearch_spelling:
-        opened = await proxy.post(f"/{index_name}/_search/point_in_time?keep_alive=1m")
+        opened = await on_older.post(f"/{index_name}/_search/point_in_time?keep_alive=1m")
         own_id = opened.data["pit_id"]
     else:
-        opened = await proxy.post(f"/{index_name}/_pit?keep_alive=1m")
+        opened = await on_older.post(f"/{index_name}/_pit?keep_alive=1m")
         own_id = opened.data["id"]
     pit = {"id": own_id, "keep_alive": "1m"}
-    page = await proxy.post("/_search", {"pit": pit})
+    page = await on_older.post("/_search", {"pit": pit})
     paged(page, ["0", "1"])
     after = page.data["hits"]["hits"][-1]["sort"]
-    paged(await proxy.post("/_search", {"pit": pit, "search_after": after}), ["2", "3"])
+    paged(await on_older.post("/_search", {"pit": pit, "search_after": after}), ["2", "3"])
     if opensearch_spelling:
-        closed = await proxy.call("DELETE", "/_search/point_in_time", {"pit_id": [own_id]})
+        closed = await on_older.call("DELETE", "/_search/point_in_time", {"pit_id": [own_id]})
         assert [part["successful"] for part in closed.data["pits"]] == [True]
     else:
-        closed = await proxy.call("DELETE", "/_pit", {"id": own_id})
+        closed = await on_older.call("DELETE", "/_pit", {"id": own_id})
         assert closed.data == {"succeeded": True, "num_freed": 1}
     assert closed.status == 200
 
 
-async def test_an_elasticsearch_client_finds_its_spelling(proxy: Client, index_name: str) -> None:
+async def test_an_elasticsearch_client_finds_its_spelling(
+    on_older: Client, index_name: str
+) -> None:
     """`_pit` and the vendor's media types, which OpenSearch itself does not know."""
-    await prepared(proxy, index_name)
-    await proxy.attach(index_name, query="cut", result="mark")
+    await prepared(on_older, index_name)
+    await on_older.attach(index_name, query="cut", result="mark")
     headers = {"Accept": V8, "Content-Type": V8}
     target = f"/{index_name}/_pit?keep_alive=1m"
-    opened = await proxy.call("POST", target, None, {"Accept": V8})
+    opened = await on_older.call("POST", target, None, {"Accept": V8})
     assert opened.status == 200, opened.body
     assert opened.headers["X-Elastic-Product"] == "Elasticsearch"
     pit = {"id": opened.data["id"], "keep_alive": "1m"}
-    page = await proxy.call("POST", "/_search", {"pit": pit}, headers)
+    page = await on_older.call("POST", "/_search", {"pit": pit}, headers)
     paged(page, ["0", "1"])
     assert page.headers["Content-Type"].startswith("application/vnd.elasticsearch+json")
-    closed = await proxy.call("DELETE", "/_pit", {"id": pit["id"]}, headers)
+    closed = await on_older.call("DELETE", "/_pit", {"id": pit["id"]}, headers)
     assert (closed.status, closed.data) == (200, {"succeeded": True, "num_freed": 1})
 
 
@@ -194,17 +196,17 @@ async def test_attachments_survive_a_restart(
         assert (await proxy.delete("/_pipeline/cut")).status == 200
 
 
-async def test_a_final_pipeline_cannot_be_got_past(proxy: Client, index_name: str) -> None:
+async def test_a_final_pipeline_cannot_be_got_past(on_older: Client, index_name: str) -> None:
     """Neither by turning it off, nor by calls that would read or copy around it."""
-    await prepared(proxy, index_name)
+    await prepared(on_older, index_name)
     settings = {"index.result.final_pipeline": "mark"}
-    assert (await proxy.put(f"/{index_name}/_settings", settings)).status == 200
-    assert "marked" in (await proxy.get(f"/{index_name}/_search?pipeline=_none")).data
+    assert (await on_older.put(f"/{index_name}/_settings", settings)).status == 200
+    assert "marked" in (await on_older.get(f"/{index_name}/_search?pipeline=_none")).data
     copy = {"source": {"index": index_name}, "dest": {"index": f"{index_name}-copy"}}
     for refused in (
-        await proxy.post("/_reindex", copy),
-        await proxy.post(f"/{index_name}/_termvectors/1"),
-        await proxy.get(f"/{index_name}/_doc/1"),
+        await on_older.post("/_reindex", copy),
+        await on_older.post(f"/{index_name}/_termvectors/1"),
+        await on_older.get(f"/{index_name}/_doc/1"),
     ):
         assert refused.status == 403
         assert refused.error["type"] == "security_exception"

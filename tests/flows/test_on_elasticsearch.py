@@ -30,7 +30,9 @@ PRODUCT = ("X-Elastic-Product", "Elasticsearch")
 
 
 @pytest.fixture
-async def proxy(elasticsearch: EmbeddedCluster, start_on: StartOn) -> AsyncIterator[Client]:
+async def on_elasticsearch(
+    elasticsearch: EmbeddedCluster, start_on: StartOn
+) -> AsyncIterator[Client]:
     """A client of a proxy with default settings in front of Elasticsearch."""
     async with connect(await start_on(elasticsearch)) as client:
         yield client
@@ -42,73 +44,75 @@ async def prepared(proxy: Client, index: str) -> None:
     await proxy.define("mark", "result", MARK)
 
 
-async def test_query_and_result_pipelines_run(proxy: Client, index_name: str) -> None:
+async def test_query_and_result_pipelines_run(on_elasticsearch: Client, index_name: str) -> None:
     """By default, in the order named, or not at all; the response keeps the product header."""
-    await prepared(proxy, index_name)
-    await proxy.define("reverse", "result", REVERSE)
-    await proxy.attach(index_name, query="cut", result="mark")
+    await prepared(on_elasticsearch, index_name)
+    await on_elasticsearch.define("reverse", "result", REVERSE)
+    await on_elasticsearch.attach(index_name, query="cut", result="mark")
     url = f"/{index_name}/_search"
-    response = await proxy.get(url)
+    response = await on_elasticsearch.get(url)
     assert (response.ids, response.data["marked"]) == (["0", "1"], "yes")
     assert PRODUCT in response.headers.items()
-    assert (await proxy.get(f"{url}?pipeline=cut,reverse")).ids == ["1", "0"]
-    assert len((await proxy.get(f"{url}?pipeline=_none")).ids) == 5
-    assert (await proxy.get(f"/{index_name}/_count?pipeline=cut")).data["count"] == 5
+    assert (await on_elasticsearch.get(f"{url}?pipeline=cut,reverse")).ids == ["1", "0"]
+    assert len((await on_elasticsearch.get(f"{url}?pipeline=_none")).ids) == 5
+    assert (await on_elasticsearch.get(f"/{index_name}/_count?pipeline=cut")).data["count"] == 5
     lines = b'{}\n{}\n{"index": "none"}\n{}\n'
-    many = await proxy.post(f"/{index_name}/_msearch", lines)
+    many = await on_elasticsearch.post(f"/{index_name}/_msearch", lines)
     assert [part["status"] for part in many.data["responses"]] == [200, 404]
     assert many.data["responses"][0]["marked"] == "yes"
 
 
 async def test_a_search_in_vendor_media_types_runs_pipelines(
-    proxy: Client, index_name: str
+    on_elasticsearch: Client, index_name: str
 ) -> None:
     """The version that the client asked for stands in the response."""
-    await prepared(proxy, index_name)
+    await prepared(on_elasticsearch, index_name)
     headers = {"Accept": V9, "Content-Type": V9}
     url = f"/{index_name}/_search?pipeline=cut,mark"
-    response = await proxy.call("POST", url, {"query": {"match_all": {}}}, headers)
+    response = await on_elasticsearch.call("POST", url, {"query": {"match_all": {}}}, headers)
     assert (response.ids, response.data["marked"]) == (["0", "1"], "yes")
     assert response.headers["Content-Type"] == V9.replace(" ", "")
 
 
 async def test_a_failing_query_stage_leaves_the_original_response(
-    proxy: Client, index_name: str
+    on_elasticsearch: Client, index_name: str
 ) -> None:
     """With a Warning, and counted as degraded."""
-    await proxy.index(index_name, {"1": {}})
-    await proxy.define("broken", "query", BROKEN)
-    response = await proxy.get(f"/{index_name}/_search?pipeline=broken")
+    await on_elasticsearch.index(index_name, {"1": {}})
+    await on_elasticsearch.define("broken", "query", BROKEN)
+    response = await on_elasticsearch.get(f"/{index_name}/_search?pipeline=broken")
     assert (response.status, response.ids) == (200, ["1"])
     assert "udf_exception" in response.headers["Warning"]
-    assert (await proxy.get("/_pipeline/broken/_stats")).data["degraded"] == 1
+    assert (await on_elasticsearch.get("/_pipeline/broken/_stats")).data["degraded"] == 1
 
 
-async def test_document_pipelines_enrich_reject_and_fail(proxy: Client, index_name: str) -> None:
+async def test_document_pipelines_enrich_reject_and_fail(
+    on_elasticsearch: Client, index_name: str
+) -> None:
     """One by one and in a bulk, whose order and count stay."""
-    await proxy.index(index_name, {"0": {}})
-    await proxy.define("enrich", "document", ENRICH, on_update="doc")
-    await proxy.attach(index_name, document="enrich")
+    await on_elasticsearch.index(index_name, {"0": {}})
+    await on_elasticsearch.define("enrich", "document", ENRICH, on_update="doc")
+    await on_elasticsearch.attach(index_name, document="enrich")
     url = f"/{index_name}"
-    assert (await proxy.put(f"{url}/_doc/1", {"n": 1})).status == 201
-    assert (await proxy.get(f"{url}/_source/1")).data == {"n": 1, "seen": True}
-    assert (await proxy.put(f"{url}/_doc/2", {"secret": 1})).status == 400
-    assert (await proxy.put(f"{url}/_doc/2", {"bad": 1})).status == 500
-    assert (await proxy.put(f"{url}/_doc/2", {"skip": 1})).data["result"] == "noop"
-    assert (await proxy.get(f"{url}/_doc/2")).data["found"] is False
-    assert (await proxy.post(f"{url}/_update/0", {"doc": {"n": 0}})).status == 200
-    assert (await proxy.get(f"{url}/_source/0")).data == {"n": 0, "seen": True}
+    assert (await on_elasticsearch.put(f"{url}/_doc/1", {"n": 1})).status == 201
+    assert (await on_elasticsearch.get(f"{url}/_source/1")).data == {"n": 1, "seen": True}
+    assert (await on_elasticsearch.put(f"{url}/_doc/2", {"secret": 1})).status == 400
+    assert (await on_elasticsearch.put(f"{url}/_doc/2", {"bad": 1})).status == 500
+    assert (await on_elasticsearch.put(f"{url}/_doc/2", {"skip": 1})).data["result"] == "noop"
+    assert (await on_elasticsearch.get(f"{url}/_doc/2")).data["found"] is False
+    assert (await on_elasticsearch.post(f"{url}/_update/0", {"doc": {"n": 0}})).status == 200
+    assert (await on_elasticsearch.get(f"{url}/_source/0")).data == {"n": 0, "seen": True}
     documents: list[dict[str, Any]] = [{"n": 3}, {"bad": 1}, {"secret": 1}, {"skip": 1}, {"n": 7}]
     lines = [
         orjson.dumps(line)
         for number, document in enumerate(documents, 3)
         for line in ({"index": {"_id": str(number)}}, document)
     ]
-    response = await proxy.post(f"{url}/_bulk?refresh=true", b"\n".join([*lines, b""]))
+    response = await on_elasticsearch.post(f"{url}/_bulk?refresh=true", b"\n".join([*lines, b""]))
     items = [item["index"] for item in response.data["items"]]
     assert [item["_id"] for item in items] == ["3", "4", "5", "6", "7"]
     assert [item["status"] for item in items] == [201, 400, 400, 200, 201]
-    assert (await proxy.get(f"{url}/_source/7")).data["seen"] is True
+    assert (await on_elasticsearch.get(f"{url}/_source/7")).data["seen"] is True
 
 
 async def test_attachments_and_definitions_survive_a_restart(
@@ -132,32 +136,36 @@ async def test_attachments_and_definitions_survive_a_restart(
         assert (await proxy.delete("/_pipeline/cut")).status == 200
 
 
-async def test_pipelines_are_found_by_alias_and_pattern(proxy: Client, index_name: str) -> None:
+async def test_pipelines_are_found_by_alias_and_pattern(
+    on_elasticsearch: Client, index_name: str
+) -> None:
     """Elasticsearch resolves the names."""
-    await prepared(proxy, index_name)
-    await proxy.attach(index_name, result="mark")
-    await proxy.put(f"/{index_name}/_alias/{index_name}-alias")
+    await prepared(on_elasticsearch, index_name)
+    await on_elasticsearch.attach(index_name, result="mark")
+    await on_elasticsearch.put(f"/{index_name}/_alias/{index_name}-alias")
     for name in (f"{index_name}-alias", f"{index_name[:-1]}*{index_name[-1]}"):
-        assert "marked" in (await proxy.get(f"/{name}/_search")).data
+        assert "marked" in (await on_elasticsearch.get(f"/{name}/_search")).data
 
 
-async def test_the_store_is_guarded(proxy: Client) -> None:
+async def test_the_store_is_guarded(on_elasticsearch: Client) -> None:
     """The hidden index of the definitions is out of reach."""
-    await proxy.define("cut", "query", CUT)
+    await on_elasticsearch.define("cut", "query", CUT)
     for target in ("/.querymill/_search", "/a,.querymill/_count", "/_search?index=.querymill"):
-        assert (await proxy.get(target)).status == 403
+        assert (await on_elasticsearch.get(target)).status == 403
 
 
-async def test_a_final_pipeline_cannot_be_turned_off(proxy: Client, index_name: str) -> None:
+async def test_a_final_pipeline_cannot_be_turned_off(
+    on_elasticsearch: Client, index_name: str
+) -> None:
     """Not by name, and not by a call that only Elasticsearch has."""
-    await prepared(proxy, index_name)
+    await prepared(on_elasticsearch, index_name)
     settings = {"index.result.final_pipeline": "mark"}
-    assert (await proxy.put(f"/{index_name}/_settings", settings)).status == 200
-    response = await proxy.get(f"/{index_name}/_search?pipeline=_none")
+    assert (await on_elasticsearch.put(f"/{index_name}/_settings", settings)).status == 200
+    response = await on_elasticsearch.get(f"/{index_name}/_search?pipeline=_none")
     assert "marked" in response.data
-    sql = await proxy.post("/_query", {"query": f'FROM "{index_name}"'})
+    sql = await on_elasticsearch.post("/_query", {"query": f'FROM "{index_name}"'})
     assert sql.status == 403
-    terms = await proxy.post(f"/{index_name}/_terms_enum", {"field": "n"})
+    terms = await on_elasticsearch.post(f"/{index_name}/_terms_enum", {"field": "n"})
     assert terms.status == 403
 
 

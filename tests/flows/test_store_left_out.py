@@ -94,7 +94,7 @@ READS: list[tuple[str, str, bytes | None]] = [
 
 
 @pytest.fixture
-async def backend(each_backend: EmbeddedCluster) -> AsyncIterator[Client]:
+async def without_store(each_backend: EmbeddedCluster) -> AsyncIterator[Client]:
     """A client of a backend that has indices of every kind, and no store."""
     async with aiohttp.ClientSession(each_backend.url) as session:
         client = Client(session)
@@ -123,8 +123,8 @@ async def filled(backend: Client) -> None:
 
 
 @pytest.fixture
-async def proxy(
-    backend: Client, each_backend: EmbeddedCluster, start_on: StartOn
+async def with_store(
+    without_store: Client, each_backend: EmbeddedCluster, start_on: StartOn
 ) -> AsyncIterator[Client]:
     """A client of a proxy in front of that backend; there is a store with the first definition."""
     async with connect(await start_on(each_backend)) as client:
@@ -139,22 +139,24 @@ def reported(response: Response) -> tuple[int, list[str], list[int]]:
     return response.status, names, counts if b"status" not in response.body else []
 
 
-async def test_what_reads_by_pattern_does_not_see_the_store(backend: Client, proxy: Client) -> None:
+async def test_what_reads_by_pattern_does_not_see_the_store(
+    without_store: Client, with_store: Client
+) -> None:
     """Each response is that of a backend without a store, with its pipelines too."""
-    await filled(backend)
-    wanted = [reported(await backend.call(*call)) for call in READS]
-    await proxy.define("one", "query", ONE)
-    await proxy.attach("left-*", query="one")
+    await filled(without_store)
+    wanted = [reported(await without_store.call(*call)) for call in READS]
+    await with_store.define("one", "query", ONE)
+    await with_store.attach("left-*", query="one")
     different = []
     for call, want in zip(READS, wanted, strict=True):
-        got = await proxy.call(*call)
+        got = await with_store.call(*call)
         if reported(got) != want:
             different.append((call, want, reported(got)))
         shown = got.body.replace(b"-.querymill*", b"").replace(b"/left-a/_doc/.querymill", b"")
         if call[1] != "/left-a/_doc/.querymill":
             assert b".querymill" not in shown, (call, got.body)
     assert not different
-    assert (await proxy.get("/_pipeline/one")).status == 200
+    assert (await with_store.get("/_pipeline/one")).status == 200
 
 
 CHANGES: list[tuple[str, str, bytes | None]] = [
@@ -179,33 +181,33 @@ CHANGES: list[tuple[str, str, bytes | None]] = [
 
 @pytest.mark.parametrize("call", CHANGES, ids=lambda call: f"{call[0]} {call[1]}")
 async def test_what_changes_by_pattern_leaves_the_store_alone(
-    backend: Client, proxy: Client, call: tuple[str, str, bytes | None]
+    without_store: Client, with_store: Client, call: tuple[str, str, bytes | None]
 ) -> None:
     """The store is as before; all other indices are as the same call leaves them directly."""
-    await filled(backend)
-    direct = (await backend.call(*call)).status
-    wanted = await state(backend)
-    await backend.delete("/*?expand_wildcards=all")
-    await filled(backend)
-    await proxy.define("one", "query", ONE)
-    before = await store(backend)
-    response = await proxy.call(*call)
-    assert (response.status, await state(backend)) == (direct, wanted), response.body
-    assert await store(backend) == before
-    assert (await proxy.get("/_pipeline/one")).status == 200
+    await filled(without_store)
+    direct = (await without_store.call(*call)).status
+    wanted = await state(without_store)
+    await without_store.delete("/*?expand_wildcards=all")
+    await filled(without_store)
+    await with_store.define("one", "query", ONE)
+    before = await store(without_store)
+    response = await with_store.call(*call)
+    assert (response.status, await state(without_store)) == (direct, wanted), response.body
+    assert await store(without_store) == before
+    assert (await with_store.get("/_pipeline/one")).status == 200
 
 
 @pytest.mark.parametrize("kind", [AsyncOpenSearch, AsyncElasticsearch])
 async def test_clients_clean_up(
-    backend: Client, each_backend: EmbeddedCluster, start_on: StartOn, kind: Any
+    without_store: Client, each_backend: EmbeddedCluster, start_on: StartOn, kind: Any
 ) -> None:
     """As their own test suites do; the definitions live on."""
     server = await start_on(each_backend)
     async with connect(server) as proxy, kind([f"http://{server.address}"]) as client:
-        await filled(backend)
+        await filled(without_store)
         await proxy.define("one", "query", ONE)
         await client.indices.delete(index="*", expand_wildcards="all")
-        assert await state(backend) == {}
+        assert await state(without_store) == {}
         assert (await proxy.get("/_pipeline/one")).status == 200
 
 
@@ -231,13 +233,15 @@ async def store(backend: Client) -> object:
     return response.data
 
 
-async def test_the_store_is_left_out_behind_a_clusters_name(backend: Client, proxy: Client) -> None:
+async def test_the_store_is_left_out_behind_a_clusters_name(
+    without_store: Client, with_store: Client
+) -> None:
     """Also where that cluster is this very backend."""
-    await filled(backend)
-    await proxy.define("one", "query", ONE)
-    (node,) = (await backend.get("/_nodes/transport")).data["nodes"].values()
+    await filled(without_store)
+    await with_store.define("one", "query", ONE)
+    (node,) = (await without_store.get("/_nodes/transport")).data["nodes"].values()
     remote = {"cluster.remote.self.seeds": [node["transport"]["publish_address"]]}
-    response = await backend.put("/_cluster/settings", {"persistent": remote})
+    response = await without_store.put("/_cluster/settings", {"persistent": remote})
     assert response.status == 200, response.body
     try:
         for target, hits in [
@@ -249,13 +253,13 @@ async def test_the_store_is_left_out_behind_a_clusters_name(backend: Client, pro
             ("*,self:*?expand_wildcards=open,hidden", 8),
         ]:
             name, _, query = target.partition("?")
-            found = await proxy.get(f"/{name}/_search?size=50&{query}")
+            found = await with_store.get(f"/{name}/_search?size=50&{query}")
             assert found.status == 200, (target, found.body)
             assert len(found.ids) == hits, (target, found.body)
             assert b'.querymill","_id' not in found.body
     finally:
         none = {"cluster.remote.self.seeds": None}
-        await backend.put("/_cluster/settings", {"persistent": none})
+        await without_store.put("/_cluster/settings", {"persistent": none})
 
 
 NAMED: list[tuple[str, str, bytes | None]] = [
@@ -306,7 +310,7 @@ NAMED: list[tuple[str, str, bytes | None]] = [
 ]
 
 
-async def test_templates_for_other_indices_pass(backend: Client, proxy: Client) -> None:
+async def test_templates_for_other_indices_pass(without_store: Client, with_store: Client) -> None:
     """One for all has no effect on what is hidden; nor has one whose texts look like patterns."""
     for patterns in (["*"], ["left-*", "*-left"], ["querymill-*"]):
         template = {
@@ -315,15 +319,15 @@ async def test_templates_for_other_indices_pass(backend: Client, proxy: Client) 
             "template": {"aliases": {}, "settings": {}},
             "_meta": {"index_patterns": [".q*"]},
         }
-        response = await proxy.put("/_index_template/left-template", template)
+        response = await with_store.put("/_index_template/left-template", template)
         assert response.status == 200, response.body
-        await backend.call("DELETE", "/_index_template/left-template")
+        await without_store.call("DELETE", "/_index_template/left-template")
 
 
-async def test_its_own_name_is_refused(backend: Client, proxy: Client) -> None:
+async def test_its_own_name_is_refused(without_store: Client, with_store: Client) -> None:
     """By any spelling, and so is what cannot be narrowed."""
-    await proxy.define("one", "query", ONE)
+    await with_store.define("one", "query", ONE)
     for call in NAMED:
-        response = await proxy.call(*call)
+        response = await with_store.call(*call)
         assert response.status == 403, (call, response.body)
         assert response.error["type"] == "security_exception"

@@ -28,7 +28,7 @@ def upload(size: int, version: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def small(start_proxy: StartProxy) -> AsyncIterator[Client]:
+async def small_store(start_proxy: StartProxy) -> AsyncIterator[Client]:
     """A proxy whose store takes 1 MB."""
     async with connect(await start_proxy(store_max_bytes="1mb")) as client:
         yield client
@@ -45,30 +45,32 @@ def refused(response: Response) -> None:
 
 
 async def test_a_store_filled_to_its_limit_is_read_written_and_emptied(
-    small: Client, start_proxy: StartProxy, index_name: str
+    small_store: Client, start_proxy: StartProxy, index_name: str
 ) -> None:
     """What would make it larger is refused with a 413, whatever it is; all else goes on."""
-    await small.index(index_name, {"1": {}})
-    assert (await small.put("/_udf/u", upload(1000, "1"))).status == 200
-    assert (await small.put("/_pipeline/p", {**PIPELINE, "description": "x" * 100})).status == 200
-    await small.attach(index_name, query="p")
-    room = MIB - await held(small)
+    await small_store.index(index_name, {"1": {}})
+    assert (await small_store.put("/_udf/u", upload(1000, "1"))).status == 200
+    assert (
+        await small_store.put("/_pipeline/p", {**PIPELINE, "description": "x" * 100})
+    ).status == 200
+    await small_store.attach(index_name, query="p")
+    room = MIB - await held(small_store)
     head = len(orjson.dumps({"source": SAME, "files": {"fill": ""}, "version": "fill"}))
     filling = {"source": SAME, "version": "fill", "files": {"fill": "x" * (room - head + 1)}}
-    refused(await small.put("/_udf/u", filling))
+    refused(await small_store.put("/_udf/u", filling))
     filling["files"] = {"fill": "x" * (room - head)}
-    assert (await small.put("/_udf/u", filling)).status == 200
-    assert await held(small) == MIB
+    assert (await small_store.put("/_udf/u", filling)).status == 200
+    assert await held(small_store) == MIB
     # Nothing is taken in any more that makes it larger ...
-    refused(await small.put("/_udf/u", upload(100, "2")))
-    refused(await small.put("/_pipeline/q", PIPELINE))
-    refused(await small.put("/_pipeline/p", {**PIPELINE, "description": "x" * 101}))
-    refused(await small.put(f"/{index_name}/_settings", {"index.query.final_pipeline": "p"}))
-    assert (await small.get("/_pipeline/q")).status == 404
+    refused(await small_store.put("/_udf/u", upload(100, "2")))
+    refused(await small_store.put("/_pipeline/q", PIPELINE))
+    refused(await small_store.put("/_pipeline/p", {**PIPELINE, "description": "x" * 101}))
+    refused(await small_store.put(f"/{index_name}/_settings", {"index.query.final_pipeline": "p"}))
+    assert (await small_store.get("/_pipeline/q")).status == 404
     # ... and what does not is.
-    assert (await small.put("/_udf/u", filling)).data["result"] == "noop"
+    assert (await small_store.put("/_udf/u", filling)).data["result"] == "noop"
     other = {**PIPELINE, "description": "y" * 100}
-    assert (await small.put("/_pipeline/p", other)).data["result"] == "updated"
+    assert (await small_store.put("/_pipeline/p", other)).data["result"] == "updated"
     async with connect(await start_proxy(store_max_bytes="1mb")) as another:
         assert len((await another.get("/_udf/u?version=fill")).body) > room
         assert (await another.get(f"/{index_name}/_search")).headers["Querymill-Pipelines"]
@@ -80,18 +82,22 @@ async def test_a_store_filled_to_its_limit_is_read_written_and_emptied(
         assert (await another.put("/_udf/u", upload(1000, "2"))).status == 200
 
 
-async def test_a_store_beyond_its_limit_is_emptied(start_proxy: StartProxy, small: Client) -> None:
+async def test_a_store_beyond_its_limit_is_emptied(
+    start_proxy: StartProxy, small_store: Client
+) -> None:
     """As after the limit was lowered: it is served from, and what is deleted makes room."""
     async with connect(await start_proxy()) as large:
         for version in ("1", "2", "3"):
             assert (await large.put("/_udf/u", upload(MIB // 2, version))).status == 200
         assert (await large.put("/_pipeline/p", PIPELINE)).status == 200
-    refused(await small.put("/_udf/v", {"source": SAME}))
-    assert (await small.post("/_pipeline/p/_execute", {"input": {}})).data["outcome"] == "done"
-    assert (await small.delete("/_udf/u?version=2")).status == 200
-    refused(await small.put("/_udf/v", {"source": SAME}))
-    assert (await small.delete("/_udf/u?version=3")).status == 200
-    assert (await small.put("/_udf/v", {"source": SAME})).status == 200
+    refused(await small_store.put("/_udf/v", {"source": SAME}))
+    assert (await small_store.post("/_pipeline/p/_execute", {"input": {}})).data[
+        "outcome"
+    ] == "done"
+    assert (await small_store.delete("/_udf/u?version=2")).status == 200
+    refused(await small_store.put("/_udf/v", {"source": SAME}))
+    assert (await small_store.delete("/_udf/u?version=3")).status == 200
+    assert (await small_store.put("/_udf/v", {"source": SAME})).status == 200
 
 
 async def test_many_versions_of_the_largest_package(start_proxy: StartProxy) -> None:

@@ -112,7 +112,7 @@ async def host(cluster: EmbeddedCluster, runtime: Runtime) -> AsyncIterator[Host
 
 
 @pytest.fixture
-async def backend(each_backend: EmbeddedCluster) -> AsyncIterator[Client]:
+async def emptied(each_backend: EmbeddedCluster) -> AsyncIterator[Client]:
     async with aiohttp.ClientSession(each_backend.url) as session:
         yield Client(session)
         await Client(session).delete("/.querymill?ignore_unavailable=true")
@@ -120,7 +120,7 @@ async def backend(each_backend: EmbeddedCluster) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def hosts(
-    each_backend: EmbeddedCluster, backend: Client, runtime: Runtime
+    each_backend: EmbeddedCluster, emptied: Client, runtime: Runtime
 ) -> AsyncIterator[list[Host]]:
     """Two hosts on a store with ten versions of a large UDF and a pipeline."""
     async with AsyncExitStack() as stack:
@@ -235,19 +235,19 @@ async def test_writes_of_two_hosts_at_once(hosts: list[Host]) -> None:
 
 
 async def test_a_record_that_became_visible_late_is_read(
-    hosts: list[Host], backend: Client
+    hosts: list[Host], emptied: Client
 ) -> None:
     """A write is numbered before it can be seen, and a later one may be seen first."""
     _, second = hosts
     await second.read()
-    stored = (await backend.get("/.querymill/_doc/pipeline:p")).data["_source"]
+    stored = (await emptied.get("/.querymill/_doc/pipeline:p")).data["_source"]
     for name, refresh in (("late", "false"), ("early", "false")):
         value = {**stored, "name": name, "key": f"pipeline:{name}"}
         value["body"] = {**stored["body"], "name": name}
-        response = await backend.put(f"/.querymill/_doc/pipeline:{name}?refresh={refresh}", value)
+        response = await emptied.put(f"/.querymill/_doc/pipeline:{name}?refresh={refresh}", value)
         assert response.status == 201
     # As if the first were not to be seen yet, all before it is taken for read.
-    await backend.post("/.querymill/_refresh")
+    await emptied.post("/.querymill/_refresh")
     store = second.definitions.store
     assert isinstance(store, ClusterStore)
     entries = await store.entries(second.definitions.mirror._read_to)
@@ -257,27 +257,27 @@ async def test_a_record_that_became_visible_late_is_read(
     assert second.names() == ["early", "late", "p"]
 
 
-async def test_a_store_that_was_made_anew_is_read_anew(hosts: list[Host], backend: Client) -> None:
+async def test_a_store_that_was_made_anew_is_read_anew(hosts: list[Host], emptied: Client) -> None:
     """Although its writes have the same numbers as before."""
     _, second = hosts
     await second.read()
-    page = (await backend.get("/.querymill/_search?size=100&sort=_seq_no")).data["hits"]["hits"]
-    await backend.delete("/.querymill")
+    page = (await emptied.get("/.querymill/_search?size=100&sort=_seq_no")).data["hits"]["hits"]
+    await emptied.delete("/.querymill")
     for hit in page:
         source = {**hit["_source"], "updated": hit["_source"]["updated"] + 1}
         if source["kind"] == "pipeline":
             source["body"] = {**source["body"], "description": "made anew"}
         target = f"/.querymill/_doc/{hit['_id']}?refresh=true"
-        assert (await backend.put(target, source)).status == 201
+        assert (await emptied.put(target, source)).status == 201
     await second.read()
     assert second.registry.get("p").definition.description == "made anew"
-    await backend.delete("/.querymill")
+    await emptied.delete("/.querymill")
     assert await second.read() < FEW_BYTES
     assert (second.names(), second.registry.udfs.names()) == ([], [])
 
 
 async def test_the_first_releases_records_are_read(
-    each_backend: EmbeddedCluster, runtime: Runtime, backend: Client
+    each_backend: EmbeddedCluster, runtime: Runtime, emptied: Client
 ) -> None:
     """They say neither their size nor a digest; both are found out once, and what is in force."""
     body = {"source": SAME, "files": {"a": "x" * LARGE}, "version": "1"}
@@ -288,7 +288,7 @@ async def test_the_first_releases_records_are_read(
     ):
         document = {"key": f"{kind}:{name}", "kind": kind, "name": name, "revision": 2}
         document |= {"updated": 1_700_000_000_000, "body": value}
-        response = await backend.put(f"/.querymill/_doc/{kind}:{name}?refresh=true", document)
+        response = await emptied.put(f"/.querymill/_doc/{kind}:{name}?refresh=true", document)
         assert response.status == 201
     async with host(each_backend, runtime) as old:
         assert old.definitions.faults == {}

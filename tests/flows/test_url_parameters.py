@@ -216,7 +216,7 @@ def made() -> set[str]:
 
 
 @pytest.fixture
-async def sides(
+async def changed_sides(
     each_backend: EmbeddedCluster, start_on: StartOn
 ) -> AsyncIterator[tuple[Client, Client]]:
     """A backend with an index, direct and through a proxy whose pipelines change each request."""
@@ -248,9 +248,9 @@ def differing(reported: list[tuple[Any, Any, Any]]) -> list[tuple[Any, Any, Any]
     return [each for each in reported if each[1] != each[2]]
 
 
-async def test_searches(sides: tuple[Client, Client]) -> None:
+async def test_searches(changed_sides: tuple[Client, Client]) -> None:
     """What adds up, what replaces, what is refused, and what an empty value means."""
-    direct, proxy = sides
+    direct, proxy = changed_sides
     reported = []
     for url, body in CASES:
         target = f"/{INDEX}/_search?{url}"
@@ -262,9 +262,9 @@ async def test_searches(sides: tuple[Client, Client]) -> None:
     assert differing(reported) == []
 
 
-async def test_endpoints_of_a_query(sides: tuple[Client, Client]) -> None:
+async def test_endpoints_of_a_query(changed_sides: tuple[Client, Client]) -> None:
     """They take a query from the URL only where there is no body."""
-    direct, proxy = sides
+    direct, proxy = changed_sides
     reported = []
     for verb, url, body in QUERY_CASES:
         target = f"/{INDEX}/{verb}?{url}"
@@ -301,10 +301,10 @@ async def test_templates(opensearch: EmbeddedCluster, start_on: StartOn, index_n
 
 @pytest.mark.parametrize("url", ["q=title:red", "sort=price:desc", "size=1", "_source=false"])
 async def test_a_pipeline_sees_what_the_backend_would(
-    sides: tuple[Client, Client], url: str
+    changed_sides: tuple[Client, Client], url: str
 ) -> None:
     """The parameter stands in the request, and not in the URL any more."""
-    _, proxy = sides
+    _, proxy = changed_sides
     shows = "def result(r, c):\n    return {**r, 'request': c.request}\n"
     await proxy.define("shows", "result", shows)
     name = quote(url.partition("=")[0])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -24,7 +23,9 @@ from proxy.server.server import ProxyServer
 from proxy.traffic.relay import Relay
 from proxy.upstream.client import Upstream, UpstreamRequest
 from proxy.upstream.request_head import HeadLimits
-from tests.proxy.wire import Client, ScriptedBackend
+from tests.proxy.wire import Client, ScriptedBackend, http_response
+
+OPENSEARCH = b'{"version": {"distribution": "opensearch", "number": "3.8.0"}}'
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -74,13 +75,11 @@ class Proxy:
         return client
 
 
-StartProxy = Callable[..., Awaitable[Proxy]]
+StartBare = Callable[..., Awaitable[Proxy]]
 
 
 @pytest.fixture
-async def start_proxy(
-    backend: ScriptedBackend, logged: list[EventDict]
-) -> AsyncIterator[StartProxy]:
+async def start_bare(backend: ScriptedBackend, logged: list[EventDict]) -> AsyncIterator[StartBare]:
     """Start a proxy with some settings; it is stopped at the end of the test."""
     async with AsyncExitStack() as stack:
 
@@ -117,15 +116,15 @@ async def start_proxy(
 
 
 @pytest.fixture
-async def proxy(start_proxy: StartProxy) -> Proxy:
+async def bare(start_bare: StartBare) -> Proxy:
     """A proxy with default settings in front of the scripted backend."""
-    return await start_proxy()
+    return await start_bare()
 
 
 @pytest.fixture
-async def client(proxy: Proxy) -> Client:
+async def client(bare: Proxy) -> Client:
     """A connection to the proxy."""
-    return await proxy.client()
+    return await bare.client()
 
 
 OpenUpstream = Callable[..., Awaitable[Upstream]]
@@ -157,12 +156,11 @@ async def open_upstream(
 
 
 @pytest.fixture
-def closed_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def opensearch_like(backend: ScriptedBackend) -> ScriptedBackend:
+    """A backend that says it is OpenSearch."""
+    backend.replies["/"] = http_response(OPENSEARCH)
+    backend.reply = http_response(b"{}", "200 OK", "content-type: application/json")
+    return backend
 
 
 async def get(upstream: Upstream, target: str = "/", *, retry: bool = False) -> bytes:

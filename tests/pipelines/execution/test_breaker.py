@@ -17,26 +17,12 @@ from pipelines.execution.executor import Run
 from pipelines.execution.plan import CompiledPipeline
 from pipelines.execution.scope import StageReport
 from pipelines.wasm import Runtime
+from tests.clock import Clock
 from tests.pipelines.conftest import RAISES, SAME, SPINS, Core, open_core, stage
 
 ENDLESS = (
     "def query(request, context):\n    while 'stop' not in request: pass\n    return request\n"
 )
-
-
-class Clock:
-    """A clock that goes on when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from structlog.testing import capture_logs
 
 from pipelines.context import Context
@@ -13,6 +12,7 @@ from pipelines.execution.plan import CompiledPipeline, Stages
 from pipelines.execution.run_logs import RunLogs
 from pipelines.execution.stats import Stats
 from pipelines.stages import KINDS
+from tests.clock import Clock
 from tests.pipelines.conftest import PIPELINE_MS, stage
 
 CONTEXT = Context(id="1", phase="query", index="i")
@@ -21,21 +21,6 @@ CONTEXT = Context(id="1", phase="query", index="i")
 def pipeline(name: str) -> CompiledPipeline:
     definition = read_pipeline({"type": "query", "stages": [stage("u")]}, KINDS, name=name)
     return CompiledPipeline(definition, 1, Stages((), PIPELINE_MS))
-
-
-class Clock:
-    """Seconds, as the test says."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def admitted(limit: LogLimit, count: int, size: int = 1, key: str = "k") -> int:

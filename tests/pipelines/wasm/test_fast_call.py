@@ -59,7 +59,7 @@ class Made:
 
 
 @pytest.fixture
-def made() -> Iterator[Made]:
+def opened() -> Iterator[Made]:
     made = Made()
     yield made
     made.store.close()
@@ -72,7 +72,7 @@ def called(call: TextCall, text: str, most: int) -> str:
 
 
 @pytest.fixture(params=["below", "public"])
-def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the private names, and as if an upgrade had taken them away."""
     if request.param == "public":
         monkeypatch.setattr(fast_call, "PRIVATE", None)
@@ -100,41 +100,41 @@ def test_a_text_is_a_size_and_a_place() -> None:
     assert value.of.offset + sizeof(ffi.wasm_byte_vec_t) <= sizeof(value), LOOK
 
 
-def test_functions_and_stores_show_what_is_below(made: Made) -> None:
+def test_functions_and_stores_show_what_is_below(opened: Made) -> None:
     """`Func._func` is the C function, `Store._context` gives the C store."""
     ffi: Any = _ffi
-    function: Any = made.function("echo")
+    function: Any = opened.function("echo")
     assert isinstance(function._func, ffi.wasmtime_component_func_t), LOOK
-    assert type(made.store._context()).__name__ == "LP_wasmtime_context", LOOK
+    assert type(opened.store._context()).__name__ == "LP_wasmtime_context", LOOK
 
 
-@pytest.mark.usefixtures("either")
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("text", ["", "a", "ä€😀", "x" * 10_000])
-def test_texts_go_in_and_come_out(made: Made, text: str) -> None:
+def test_texts_go_in_and_come_out(opened: Made, text: str) -> None:
     """The same by both ways."""
-    function = made.function("echo")
-    assert called(text_call(made.store, function), text, len(text.encode())) == text
+    function = opened.function("echo")
+    assert called(text_call(opened.store, function), text, len(text.encode())) == text
 
 
-@pytest.mark.usefixtures("either")
-def test_a_response_longer_than_allowed(made: Made) -> None:
+@pytest.mark.usefixtures("either_way")
+def test_a_response_longer_than_allowed(opened: Made) -> None:
     """At the limit it is taken, above it is left where it is."""
-    function = made.function("echo")
-    call = text_call(made.store, function)
+    function = opened.function("echo")
+    call = text_call(opened.store, function)
     assert called(call, "12345", 5) == "12345"
     with pytest.raises(TooLongError):
         called(call, "123456", 5)
 
 
-@pytest.mark.usefixtures("either")
-def test_a_trap_is_the_bindings_error(made: Made) -> None:
+@pytest.mark.usefixtures("either_way")
+def test_a_trap_is_the_bindings_error(opened: Made) -> None:
     """`enter_wasm` makes it of what the C function returns."""
     with pytest.raises(WasmtimeError, match="unreachable"):
-        called(text_call(made.store, made.function("echo")), "1234567", 100)
+        called(text_call(opened.store, opened.function("echo")), "1234567", 100)
 
 
-@pytest.mark.usefixtures("either")
-def test_a_function_of_something_else_than_text(made: Made) -> None:
+@pytest.mark.usefixtures("either_way")
+def test_a_function_of_something_else_than_text(opened: Made) -> None:
     """Is none that can be called so."""
     with pytest.raises(TypeError, match="something else than text"):
-        text_call(made.store, made.function("count"))
+        text_call(opened.store, opened.function("count"))

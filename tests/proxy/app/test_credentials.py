@@ -70,7 +70,7 @@ class SecuredBackend:
 
 
 @pytest.fixture
-async def backend(aiohttp_raw_server: RawServer) -> tuple[SecuredBackend, str]:
+async def secured_backend(aiohttp_raw_server: RawServer) -> tuple[SecuredBackend, str]:
     """The secured backend and its URL."""
     secured = SecuredBackend()
     server = await aiohttp_raw_server(secured.handle)
@@ -79,16 +79,16 @@ async def backend(aiohttp_raw_server: RawServer) -> tuple[SecuredBackend, str]:
 
 @pytest.fixture
 async def secured(
-    backend: tuple[SecuredBackend, str], runtime: Runtime
+    secured_backend: tuple[SecuredBackend, str], runtime: Runtime
 ) -> AsyncIterator[tuple[Client, SecuredBackend]]:
     """A client of a proxy in front of it that has credentials of its own."""
-    given = {"backend": (backend[1],), "listen": "127.0.0.1:0"}
+    given = {"backend": (secured_backend[1],), "listen": "127.0.0.1:0"}
     settings = load(given, {"QUERYMILL_BACKEND_AUTHORIZATION": OWN})
     async with (
         open_proxy(settings, runtime) as server,
         aiohttp.ClientSession(f"http://{server.address}") as session,
     ):
-        yield Client(session), backend[0]
+        yield Client(session), secured_backend[0]
 
 
 SOURCE = b"def query(r, c):\n    return r\n"
@@ -136,10 +136,10 @@ async def test_traffic_carries_the_clients_credentials_and_no_others(
 
 
 async def test_without_credentials_of_its_own_the_proxy_says_what_is_missing(
-    backend: tuple[SecuredBackend, str], runtime: Runtime
+    secured_backend: tuple[SecuredBackend, str], runtime: Runtime
 ) -> None:
     """It is not ready, and the reason is the backend's."""
-    settings = load({"backend": (backend[1],), "listen": "127.0.0.1:0"}, {})
+    settings = load({"backend": (secured_backend[1],), "listen": "127.0.0.1:0"}, {})
     async with (
         open_proxy(settings, runtime) as server,
         aiohttp.ClientSession(f"http://{server.address}") as session,

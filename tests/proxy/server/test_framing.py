@@ -7,7 +7,7 @@ import asyncio
 import orjson
 import pytest
 
-from tests.proxy.conftest import StartProxy
+from tests.proxy.conftest import StartBare
 from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, request
 
 # What has to be refused before anything reaches the backend: a proxy and a backend that read these
@@ -163,10 +163,10 @@ async def test_what_came_before_a_broken_request_is_answered(
 
 
 async def test_bytes_behind_the_last_request(
-    backend: ScriptedBackend, start_proxy: StartProxy
+    backend: ScriptedBackend, start_bare: StartBare
 ) -> None:
     """Whatever follows a request that ends its connection, the request has its response."""
-    proxy = await start_proxy()
+    proxy = await start_bare()
     for stray in (b"\r\n", b"\r\n\r\n", b"x", b"\x00" * 5000, *BROKEN.values(), request("/next")):
         for head in (b"HTTP/1.1\r\nHost: x\r\nConnection: close", b"HTTP/1.0"):
             for last in (b"GET / ", b"POST / "):

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import only_reads
-from tests.proxy.conftest import StartProxy
+from tests.proxy.conftest import StartBare
 from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, http_response, request
 
 KB64 = 64 * 1024
@@ -40,7 +40,7 @@ MakeRequest = Callable[[int], bytes]
 
 @pytest.mark.parametrize(("make", "limit", "status"), LIMITS)
 async def test_head_limits_obeyed(
-    start_proxy: StartProxy, make: MakeRequest, limit: int, status: int
+    start_bare: StartBare, make: MakeRequest, limit: int, status: int
 ) -> None:
     """A head one below its limit, and one at it, are taken as they are."""
     seen: list[int] = []
@@ -49,7 +49,7 @@ async def test_head_limits_obeyed(
         seen.append(sum(map(len, (exchange.target, *map(b"".join, exchange.raw_headers)))))
         return exchange.respond(200)
 
-    client = await (await start_proxy(traffic=count)).client()
+    client = await (await start_bare(traffic=count)).client()
     for size in (limit - 1, limit):
         assert (await client.ask(make(size))).status == 200
     assert seen[0] < seen[1]
@@ -94,9 +94,9 @@ async def test_large_head_is_cut_off_before_its_end(
     assert backend.received == []
 
 
-async def test_trickling_head_is_cut_off(backend: ScriptedBackend, start_proxy: StartProxy) -> None:
+async def test_trickling_head_is_cut_off(backend: ScriptedBackend, start_bare: StartBare) -> None:
     """header_timeout is for the whole head: a byte every now and then does not prolong it."""
-    proxy = await start_proxy(header_timeout=0.4)
+    proxy = await start_bare(header_timeout=0.4)
     client = await proxy.client()
     data = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-A: b\r\n" * 100_000
     sent = 0
@@ -116,10 +116,10 @@ async def test_trickling_head_is_cut_off(backend: ScriptedBackend, start_proxy: 
 
 
 async def test_slow_clients_hold_no_backend_connection(
-    backend: ScriptedBackend, start_proxy: StartProxy
+    backend: ScriptedBackend, start_bare: StartBare
 ) -> None:
     """Clients that dawdle with small bodies, however many, leave the backend to the others."""
-    proxy = await start_proxy(backend_connections=1)
+    proxy = await start_bare(backend_connections=1)
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab"
     slow = [await proxy.client() for _ in range(50)]
     for client in slow:

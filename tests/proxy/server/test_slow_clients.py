@@ -15,7 +15,7 @@ from proxy.server.connection import ClientConnection
 from proxy.server.exchange import Exchange
 from proxy.server.pace import Pace
 from proxy.server.server import ProxyServer
-from tests.proxy.conftest import Proxy, StartProxy
+from tests.proxy.conftest import Proxy, StartBare
 from tests.proxy.wire import Client, ScriptedBackend, http_response, request
 
 LARGE = b"x" * 24_000_000
@@ -46,10 +46,10 @@ def test_pace_without_a_rate() -> None:
 
 @pytest.mark.parametrize("length", [1000, 1_000_000])
 async def test_a_dripping_body_is_cut_off(
-    backend: ScriptedBackend, start_proxy: StartProxy, length: int
+    backend: ScriptedBackend, start_bare: StartBare, length: int
 ) -> None:
     """Bytes that keep coming, but too slowly, are a 408, whether the body is read or streams."""
-    proxy = await start_proxy(body_timeout=60, client_min_rate=100, client_grace=0.3)
+    proxy = await start_bare(body_timeout=60, client_min_rate=100, client_grace=0.3)
     client = await proxy.client()
     await client.send(HEAD % length)
 
@@ -68,10 +68,10 @@ async def test_a_dripping_body_is_cut_off(
 
 
 async def test_a_body_at_the_least_rate_passes(
-    backend: ScriptedBackend, start_proxy: StartProxy
+    backend: ScriptedBackend, start_bare: StartBare
 ) -> None:
     """What keeps up may take longer than the grace."""
-    proxy = await start_proxy(client_min_rate=1, client_grace=1.0)
+    proxy = await start_bare(client_min_rate=1, client_grace=1.0)
     client = await proxy.client()
     await client.send(HEAD % 15)
     for _ in range(15):
@@ -120,7 +120,7 @@ async def settled(server: ProxyServer, logged: list[EventDict], count: int) -> N
 )
 async def test_a_response_nobody_takes(
     backend: ScriptedBackend,
-    start_proxy: StartProxy,
+    start_bare: StartBare,
     logged: list[EventDict],
     whole: bool,
     values: dict[str, object],
@@ -139,7 +139,7 @@ async def test_a_response_nobody_takes(
             ended += 1
 
     backend.reply = http_response(LARGE)
-    proxy = await start_proxy(traffic=large if whole else None, **values)
+    proxy = await start_bare(traffic=large if whole else None, **values)
     clients = [await never_reading(proxy, request("/")) for _ in range(5)]
     await settled(proxy.server, logged, 5)
     reasons = [line["reason"] for line in logged if "client does not" in line["event"]]
@@ -149,22 +149,22 @@ async def test_a_response_nobody_takes(
 
 
 async def test_small_responses_nobody_takes(
-    backend: ScriptedBackend, start_proxy: StartProxy, logged: list[EventDict]
+    backend: ScriptedBackend, start_bare: StartBare, logged: list[EventDict]
 ) -> None:
     """Many small responses to requests sent ahead count like a large one, and no more are made."""
     backend.reply = http_response(b"x" * 50_000)
-    proxy = await start_proxy(write_timeout=0.4)
+    proxy = await start_bare(write_timeout=0.4)
     await never_reading(proxy, request("/") * 2000)
     await settled(proxy.server, logged, 1)
     assert len(backend.received) < 2000
 
 
 async def test_a_slow_reader_that_keeps_up_gets_everything(
-    backend: ScriptedBackend, start_proxy: StartProxy, logged: list[EventDict]
+    backend: ScriptedBackend, start_bare: StartBare, logged: list[EventDict]
 ) -> None:
     """Reading slowly is no fault: the response may take longer than the grace and the timeout."""
     backend.reply = http_response(LARGE)
-    proxy = await start_proxy(write_timeout=0.5, client_min_rate=1000, client_grace=0.5)
+    proxy = await start_bare(write_timeout=0.5, client_min_rate=1000, client_grace=0.5)
     client = await never_reading(proxy, request("/"))
     client.writer.transport.resume_reading()  # type: ignore[attr-defined]
     head = await client.reader.readuntil(b"\r\n\r\n")

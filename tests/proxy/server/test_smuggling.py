@@ -105,11 +105,11 @@ async def difference(proxy: Proxy, backend: ScriptedBackend, case: Case, pieces:
 
 @pytest.mark.parametrize("pieces", [False, True], ids=["whole", "pieces"])
 @pytest.mark.parametrize("table", TABLES)
-async def test_corpus(proxy: Proxy, backend: ScriptedBackend, table: str, pieces: bool) -> None:
+async def test_corpus(bare: Proxy, backend: ScriptedBackend, table: str, pieces: bool) -> None:
     """Each case of the corpus comes out as it says, sent in one piece or byte by byte."""
     different = {}
     for name, case in TABLES[table].items():
-        if found := await difference(proxy, backend, case, pieces):
+        if found := await difference(bare, backend, case, pieces):
             different[name] = found
     assert different == {}
 
@@ -117,11 +117,11 @@ async def test_corpus(proxy: Proxy, backend: ScriptedBackend, table: str, pieces
 @pytest.mark.parametrize("pieces", [False, True], ids=["whole", "pieces"])
 @pytest.mark.parametrize("name", ENDINGS)
 async def test_nothing_is_read_behind_the_end(
-    proxy: Proxy, backend: ScriptedBackend, name: str, pieces: bool
+    bare: Proxy, backend: ScriptedBackend, name: str, pieces: bool
 ) -> None:
     """Behind the last request of a connection nothing is read, and it has its response."""
     case = ENDINGS[name]
-    client = await proxy.client()
+    client = await bare.client()
     await send(client, case.data, pieces=pieces)
     seen = await statuses(client)
     assert came(backend) == expected(case)
@@ -131,10 +131,10 @@ async def test_nothing_is_read_behind_the_end(
 
 
 async def test_connection_goes_on_after_an_upgrade_nobody_wants(
-    proxy: Proxy, backend: ScriptedBackend
+    bare: Proxy, backend: ScriptedBackend
 ) -> None:
     """Clients that offer TLS with each request keep their connection."""
-    client = await proxy.client()
+    client = await bare.client()
     for target in ("/1", "/2"):
         offer = request(target, "GET", b"", "Connection: upgrade", "Upgrade: TLS/1.2")
         assert (await client.ask(offer)).get("connection") is None
@@ -145,7 +145,7 @@ async def test_connection_goes_on_after_an_upgrade_nobody_wants(
 
 
 async def test_bytes_behind_a_web_socket_are_not_read(
-    proxy: Proxy, backend: ScriptedBackend
+    bare: Proxy, backend: ScriptedBackend
 ) -> None:
     """What follows an offer of a web socket while it is answered never becomes a request."""
 
@@ -154,7 +154,7 @@ async def test_bytes_behind_a_web_socket_are_not_read(
         await wire.send(http_response())
 
     backend.reply = slow
-    client = await proxy.client()
+    client = await bare.client()
     offer = request("/", "GET", b"", "Connection: upgrade", "Upgrade: websocket")
     assert (await client.ask(offer)).get("connection") == b"close"
     assert await client.at_end()

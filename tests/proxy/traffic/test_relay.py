@@ -8,7 +8,7 @@ import gzip
 import pytest
 
 from proxy.traffic.relay import only_reads
-from tests.proxy.conftest import Proxy, StartProxy
+from tests.proxy.conftest import Proxy, StartBare
 from tests.proxy.wire import Client, Message, ScriptedBackend, Wire, http_response, request
 
 MEGABYTE = 1024 * 1024
@@ -226,9 +226,9 @@ async def test_expect_is_answered_when_the_body_is_read(
     assert backend.received[0].get("expect") is None
 
 
-async def test_expect_is_not_answered_when_the_body_is_refused(start_proxy: StartProxy) -> None:
+async def test_expect_is_not_answered_when_the_body_is_refused(start_bare: StartBare) -> None:
     """A body announced as too large is refused without 100 Continue, and the connection ends."""
-    proxy = await start_proxy(max_request_bytes="1kb")
+    proxy = await start_bare(max_request_bytes="1kb")
     client = await proxy.client()
     head = b"PUT /a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1025\r\n\r\n"
     got = await client.ask(head)
@@ -239,10 +239,10 @@ async def test_expect_is_not_answered_when_the_body_is_refused(start_proxy: Star
 @pytest.mark.parametrize("size", [1024, 1025, 200_000])
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_request_size_limit(
-    backend: ScriptedBackend, start_proxy: StartProxy, size: int, chunked: bool
+    backend: ScriptedBackend, start_bare: StartBare, size: int, chunked: bool
 ) -> None:
     """A body of max_request_bytes passes; one byte more is a 413, announced or not."""
-    proxy: Proxy = await start_proxy(max_request_bytes="1kb")
+    proxy: Proxy = await start_bare(max_request_bytes="1kb")
     client = await proxy.client()
     if chunked:
         head = b"PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"

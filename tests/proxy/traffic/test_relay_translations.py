@@ -11,6 +11,8 @@ from proxy.upstream.client import UpstreamRequest
 from tests.proxy.conftest import OpenUpstream, Proxy
 from tests.proxy.wire import ScriptedBackend, http_response, request
 
+pytestmark = pytest.mark.usefixtures("opensearch_like")
+
 V9 = "application/vnd.elasticsearch+json;compatible-with=9"
 ELASTIC = (f"Accept: {V9}", f"Content-Type: {V9}")
 JSON = "content-type: application/json; charset=UTF-8"
@@ -19,20 +21,12 @@ CLOSE = "/_search/point_in_time"
 CLOSED = b'{"pits":[{"successful":true,"pit_id":"x"}]}'
 
 
-@pytest.fixture(autouse=True)
-def opensearch_like(backend: ScriptedBackend) -> None:
-    """The backend says that it is an OpenSearch."""
-    backend.replies["/"] = http_response(
-        b'{"version":{"distribution":"opensearch","number":"3.8.0"}}'
-    )
-
-
-async def test_opening(backend: ScriptedBackend, proxy: Proxy) -> None:
+async def test_opening(backend: ScriptedBackend, bare: Proxy) -> None:
     """Path, media types and answer are the other one's; the client's gzip is not asked for."""
     backend.replies[OPEN] = http_response(b'{"pit_id":"x","_shards":{}}', "200 OK", JSON)
     gzipped = "Accept-Encoding: gzip"
     sent = request("/a/_pit?keep_alive=1m", "POST", b"", *ELASTIC, gzipped)
-    message = await (await proxy.client()).ask(sent)
+    message = await (await bare.client()).ask(sent)
     assert (message.status, message.body) == (200, b'{"id":"x","_shards":{}}')
     assert message.get("content-length") == b"23"
     assert message.get("content-type") == V9.encode()
@@ -42,7 +36,7 @@ async def test_opening(backend: ScriptedBackend, proxy: Proxy) -> None:
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("compressed", [False, True])
 async def test_closing(
-    backend: ScriptedBackend, proxy: Proxy, chunked: bool, compressed: bool
+    backend: ScriptedBackend, bare: Proxy, chunked: bool, compressed: bool
 ) -> None:
     """However the body comes, it goes on whole and plain."""
     chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(CLOSED), CLOSED)
@@ -58,7 +52,7 @@ async def test_closing(
             ["DELETE /_pit HTTP/1.1", "Host: h", *fields, "Transfer-Encoding: chunked"]
         )
         sent = head.encode() + b"\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
-    message = await (await proxy.client()).ask(sent)
+    message = await (await bare.client()).ask(sent)
     assert (message.status, orjson.loads(message.body)) == (
         200,
         {"succeeded": True, "num_freed": 1},
@@ -67,19 +61,19 @@ async def test_closing(
     assert (received.body, received.get("content-encoding")) == (b'{"pit_id":["x"]}', None)
 
 
-async def test_closing_nothing(backend: ScriptedBackend, proxy: Proxy) -> None:
+async def test_closing_nothing(backend: ScriptedBackend, bare: Proxy) -> None:
     """The status is the other one's, too; a bad body does not reach the backend."""
     backend.replies[CLOSE] = http_response(b'{"pits":[]}', "200 OK", JSON)
-    client = await proxy.client()
+    client = await bare.client()
     message = await client.ask(request("/_pit", "DELETE", b'{"id":"x"}', *ELASTIC))
     assert message.first_line == b"HTTP/1.1 404 Not Found"
     bad = await client.ask(request("/_pit", "DELETE", b'{"id":7}', *ELASTIC))
     assert (bad.status, backend.targets) == (400, ["/", CLOSE])
 
 
-async def test_a_response_in_another_form_stays(backend: ScriptedBackend, proxy: Proxy) -> None:
+async def test_a_response_in_another_form_stays(backend: ScriptedBackend, bare: Proxy) -> None:
     """YAML, asked for by the client, and errors."""
-    client = await proxy.client()
+    client = await bare.client()
     yaml = http_response(b"pit_id: x\n", "200 OK", "content-type: application/yaml")
     for reply in (yaml, http_response(b'{"error":{},"status":404}', "404 Not Found", JSON)):
         backend.replies[OPEN] = reply
@@ -87,11 +81,11 @@ async def test_a_response_in_another_form_stays(backend: ScriptedBackend, proxy:
         assert message.body == reply.partition(b"\r\n\r\n")[2]
 
 
-async def test_a_broken_response(backend: ScriptedBackend, proxy: Proxy) -> None:
+async def test_a_broken_response(backend: ScriptedBackend, bare: Proxy) -> None:
     """The client is told, and the connection is not used again."""
     broken = http_response(b'{"pit_id":"x","_shards":{}}', "200 OK", JSON)[:-5] + b"\xff" * 5
     backend.replies[OPEN] = broken.replace(b"Content-Length: 27", b"Content-Length: 99999999")
-    client = await proxy.client()
+    client = await bare.client()
     message = await client.ask(request("/a/_pit?keep_alive=1m", "POST", b"", *ELASTIC))
     assert message.status == 502
     backend.replies[OPEN] = http_response(b'{"pit_id":"x","_shards":{}}', "200 OK", JSON)

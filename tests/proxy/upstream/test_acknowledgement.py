@@ -18,7 +18,7 @@ import pytest
 from proxy.upstream.acknowledgement import Acknowledgement
 from proxy.upstream.client import Upstream, UpstreamRequest
 from proxy.upstream.errors import UpstreamTimeout
-from tests.proxy.conftest import OpenUpstream, StartProxy, get
+from tests.proxy.conftest import OpenUpstream, StartBare, get
 from tests.proxy.wire import Message, ScriptedBackend, Wire, http_response
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of it")
@@ -165,11 +165,11 @@ async def test_a_slow_backend_is_not_gone(
 
 
 async def test_a_client_is_reported_with_a_504(
-    backend: ScriptedBackend, start_proxy: StartProxy
+    backend: ScriptedBackend, start_bare: StartBare
 ) -> None:
     """In the backend's envelope, through the whole proxy."""
     backend.reply = vanishing = Vanishing()
-    proxy = await start_proxy(backend_timeout=600, backend_kept_timeout=0.5)
+    proxy = await start_bare(backend_timeout=600, backend_kept_timeout=0.5)
     client = await proxy.client()
     head = b"POST /i/_doc HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     request = head + b"Content-Length: 2\r\n\r\n{}"

@@ -8,7 +8,7 @@ import pytest
 from proxy.backend.client import Backend
 from proxy.upstream.client import UpstreamRequest
 from proxy.upstream.request_head import FieldsTooLargeError, HeadLimits, LineTooLongError
-from tests.proxy.conftest import OpenUpstream, Proxy, StartProxy, get
+from tests.proxy.conftest import OpenUpstream, Proxy, StartBare, get
 from tests.proxy.wire import Client, ScriptedBackend, http_response, request
 
 VIA = "querymill-test"
@@ -113,10 +113,10 @@ async def test_large_heads(
     assert backend.targets == ["/"]
 
 
-async def test_limits_of_the_settings(backend: ScriptedBackend, start_proxy: StartProxy) -> None:
+async def test_limits_of_the_settings(backend: ScriptedBackend, start_bare: StartBare) -> None:
     """A backend that takes more, or less, is told of by the settings."""
-    small: Proxy = await start_proxy(backend_max_line="1kb", backend_max_header="1kb")
-    large: Proxy = await start_proxy(backend_max_line="32kb", backend_max_header="64kb")
+    small: Proxy = await start_bare(backend_max_line="1kb", backend_max_header="1kb")
+    large: Proxy = await start_bare(backend_max_line="32kb", backend_max_header="64kb")
     cookie = request("/", "GET", b"", f"Cookie: {'a' * 30_000}")
     for sent in (request(line(5000)), cookie):
         assert (await (await large.client()).ask(sent)).status == 200

@@ -13,7 +13,7 @@ from aiohttp import web
 from proxy.config.settings import SettingsError, load
 from proxy.upstream.client import Upstream
 from proxy.upstream.errors import UpstreamUnreachable
-from tests.proxy.conftest import StartProxy, get
+from tests.proxy.conftest import StartBare, get
 from tests.proxy.wire import request
 
 # An authority made for these tests, and what it says of 127.0.0.1; valid for a hundred years.
@@ -76,18 +76,18 @@ async def _never(asked: web.BaseRequest) -> web.Response:
     raise AssertionError(asked)
 
 
-async def test_a_client_does_not_notice(start_proxy: StartProxy, port: int) -> None:
+async def test_a_client_does_not_notice(start_bare: StartBare, port: int) -> None:
     """It speaks to the proxy without TLS, bodies of any size included."""
-    proxy = await start_proxy(backend=(f"https://127.0.0.1:{port}",), backend_ca=str(AUTHORITY))
+    proxy = await start_bare(backend=(f"https://127.0.0.1:{port}",), backend_ca=str(AUTHORITY))
     client = await proxy.client()
     for size in (3, 900_000):
         respond = await client.ask(request("/b", "POST", b"x" * size))
         assert (respond.status, json.loads(respond.body)) == (200, {"path": "/b", "read": size})
 
 
-async def test_a_client_is_reported(start_proxy: StartProxy, port: int) -> None:
+async def test_a_client_is_reported(start_bare: StartBare, port: int) -> None:
     """In the backend's envelope."""
-    proxy = await start_proxy(backend=(f"https://127.0.0.1:{port}",))
+    proxy = await start_bare(backend=(f"https://127.0.0.1:{port}",))
     respond = await (await proxy.client()).ask(request("/"))
     assert respond.status == 502
     assert "backend_ca" in json.loads(respond.body)["error"]["reason"]

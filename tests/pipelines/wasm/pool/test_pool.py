@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
 from pipelines.errors import StageError, StageTimeoutError
 from pipelines.wasm import Call, Limits, Runtime
 from pipelines.wasm.pool import SandboxPool
+from tests.pipelines.wasm.pool.conftest import Pools
 from tests.pipelines.wasm.udfs import Runner, udf, using
 
 COUNTER = "runs = 0\ndef query(r, c):\n    global runs\n    runs += 1\n    return {'runs': runs}"
 ENDLESS = "def query(r, c):\n    while True: pass"
 CALL = Call(phase="query", payload="{}")
-
-Pools = Callable[..., Any]
-
-
-@pytest.fixture
-def pools(runtime: Runtime) -> Pools:
-    @asynccontextmanager
-    async def opened(**settings: Any) -> AsyncIterator[Runner]:
-        pool = SandboxPool(runtime, **settings)
-        yield Runner(pool)
-        await pool.close()
-
-    return opened
 
 
 async def test_recycled_after_runs(pools: Pools) -> None:

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from pipelines.wasm import Runtime
-from pipelines.wasm.pool import SandboxPool
 from pipelines.wasm.pool.prewarm import FIRST
+from tests.pipelines.wasm.pool.conftest import Pools
 from tests.pipelines.wasm.udfs import Runner, udf
 
 SOURCE = "runs = 0\ndef query(r, c):\n    global runs\n    runs += 1\n    return {'runs': runs}"
-
-Pools = Callable[..., Any]
-
-
-@pytest.fixture
-def pools(runtime: Runtime) -> Pools:
-    @asynccontextmanager
-    async def opened(**settings: Any) -> AsyncIterator[Runner]:
-        pool = SandboxPool(runtime, load_timeout_ms=20_000, **settings)
-        yield Runner(pool)
-        await pool.close()
-        assert pool.stats()["live"] == 0
-
-    return opened
 
 
 async def fresh(runner: Runner, name: str = "sample") -> None:

@@ -7,11 +7,10 @@ import pytest
 from proxy.http.headers import Headers
 from proxy.http.media_type import plain_media_type
 from proxy.protocol.elastic.client import elastic_client, plain_media_types, vendor_response
-from tests.proxy.conftest import StartProxy
+from tests.proxy.conftest import StartBare
 from tests.proxy.wire import ScriptedBackend, http_response, request
 
 V9 = "application/vnd.elasticsearch+json; compatible-with=9"
-OPENSEARCH = b'{"version": {"distribution": "opensearch", "number": "3.8.0"}}'
 ELASTICSEARCH = b'{"version": {"number": "9.5.0"}}'
 
 
@@ -82,26 +81,18 @@ def test_other_clients(fields: dict[str, str]) -> None:
     assert elastic_client(Headers(fields)) is None
 
 
-async def ask(start_proxy: StartProxy, *fields: str, **values: object) -> dict[bytes, bytes]:
+async def ask(start_proxy: StartBare, *fields: str, **values: object) -> dict[bytes, bytes]:
     """The fields of the response to a search with these fields."""
     client = await (await start_proxy(**values)).client()
     got = await client.ask(request("/_search", "POST", b"{}", *fields))
     return dict(got.fields)
 
 
-@pytest.fixture
-def opensearch_like(backend: ScriptedBackend) -> ScriptedBackend:
-    """A backend that says it is OpenSearch."""
-    backend.replies["/"] = http_response(OPENSEARCH)
-    backend.reply = http_response(b"{}", "200 OK", "content-type: application/json")
-    return backend
-
-
 async def test_elasticsearch_client_on_opensearch(
-    opensearch_like: ScriptedBackend, start_proxy: StartProxy
+    opensearch_like: ScriptedBackend, start_bare: StartBare
 ) -> None:
     """Vendor types go plain to OpenSearch, and come back as the client asked, with the product."""
-    fields = await ask(start_proxy, f"Accept: {V9}", f"Content-Type: {V9}")
+    fields = await ask(start_bare, f"Accept: {V9}", f"Content-Type: {V9}")
     sent = opensearch_like.received[-1]
     assert (sent.get("accept"), sent.get("content-type")) == (b"application/json",) * 2
     assert fields == {
@@ -112,39 +103,39 @@ async def test_elasticsearch_client_on_opensearch(
 
 
 async def test_product_is_asked_for_once(
-    opensearch_like: ScriptedBackend, start_proxy: StartProxy
+    opensearch_like: ScriptedBackend, start_bare: StartBare
 ) -> None:
     """The backend's product is looked up at the first such client, then remembered."""
-    client = await (await start_proxy()).client()
+    client = await (await start_bare()).client()
     for _ in range(3):
         await client.ask(request("/a", "GET", b"", f"Accept: {V9}"))
     assert opensearch_like.targets == ["/", "/a", "/a", "/a"]
 
 
 async def test_other_client_on_opensearch(
-    opensearch_like: ScriptedBackend, start_proxy: StartProxy
+    opensearch_like: ScriptedBackend, start_bare: StartBare
 ) -> None:
     """Another client's fields pass untouched, and nobody asks what the backend is."""
-    fields = await ask(start_proxy, "Content-Type: application/json")
+    fields = await ask(start_bare, "Content-Type: application/json")
     assert fields == {b"content-type": b"application/json", b"Content-Length": b"2"}
     assert opensearch_like.targets == ["/_search"]
 
 
 async def test_elasticsearch_client_on_elasticsearch(
-    backend: ScriptedBackend, start_proxy: StartProxy
+    backend: ScriptedBackend, start_bare: StartBare
 ) -> None:
     """On Elasticsearch its own client's fields pass untouched."""
     backend.replies["/"] = http_response(
         ELASTICSEARCH, "200 OK", "X-Elastic-Product: Elasticsearch"
     )
-    fields = await ask(start_proxy, f"Accept: {V9}")
+    fields = await ask(start_bare, f"Accept: {V9}")
     assert backend.received[-1].get("accept") == V9.encode()
     assert fields == {b"Content-Length": b"2"}
 
 
-async def test_compat_off(opensearch_like: ScriptedBackend, start_proxy: StartProxy) -> None:
+async def test_compat_off(opensearch_like: ScriptedBackend, start_bare: StartBare) -> None:
     """Switched off, nothing is ever touched."""
-    fields = await ask(start_proxy, f"Accept: {V9}", compat="off")
+    fields = await ask(start_bare, f"Accept: {V9}", compat="off")
     assert opensearch_like.received[-1].get("accept") == V9.encode()
     assert fields == {b"content-type": b"application/json", b"Content-Length": b"2"}
     assert opensearch_like.targets == ["/_search"]
