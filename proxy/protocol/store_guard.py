@@ -17,6 +17,8 @@ from proxy.protocol.target import Target, with_names
 # Members of bodies that hold index names, wherever they stand.
 INLINE: Final = PARSE_INLINE
 INDEX_MEMBERS: Final = frozenset({"index", "indices", "_index", "index_pattern"})
+# In a bulk, where `index` is an action, and its `_id` and `routing` may be any text.
+_ACTION_MEMBERS: Final = frozenset({"_index"})
 # What spells a name another way: escapes, the zeroes of UTF-16 and UTF-32, too many bytes of UTF-8.
 _SPELLINGS: Final = (b"\\u", b"\0", b"\xc0", b"\xc1")
 _OVERLONG: Final = re.compile(rb"\xe0[\x80-\x9f]")
@@ -99,7 +101,7 @@ def check_bulk(body: bytes) -> None:
     for line in lines:
         if line.strip():
             text = decoded(line)
-            check_names(names_in(text))
+            check_names(_parts(texts_under(text, _ACTION_MEMBERS)))
             # A line of comments alone is none to the backends: no document follows it.
             if first_text(text) not in (None, "delete"):
                 next(lines, None)

@@ -70,7 +70,7 @@ class Lookups:
         """Raise `ErrorResponse` for such a query; the backend refuses what is unreadable."""
         guarded = self._selector.guarded(*_READ)
         body = await self._body(exchange)
-        if guarded and target.operation in _TEMPLATES:
+        if target.operation in _TEMPLATES and (guarded or can_name_store(body)):
             body = await self._rendered(exchange, body)
         if len(body) > PARSE_INLINE:
             names = await asyncio.to_thread(self._names, body, target)
