@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,12 @@ class Client:
 
     async def get(self, target: str, body: Any = None, **headers: str) -> Response:
         return await self.call("GET", target, body, headers)
+
+    async def get_until(self, target: str, holds: Callable[[Response], bool]) -> Response:
+        """Ask again and again until the response is so; the test's own time limit ends it."""
+        while not holds(response := await self.get(target)):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        return response
 
     async def put(self, target: str, body: Any = None, **headers: str) -> Response:
         return await self.call("PUT", target, body, headers)

@@ -84,8 +84,6 @@ def routes(patient_pool: SandboxPool) -> tuple[Route, ...]:
     definitions = Definitions(
         registry, ClusterStore(backend), patient_pool, refresh=1.0, max_bytes=1
     )
-        registry, ClusterStore(backend), patient_pool, refresh=1.0, max_bytes=1
-    )
     selector = Selector(registry, Resolver(backend, ttl=1.0), "off")
     limits = ExecuteSettings()
     return admin_routes(

@@ -51,8 +51,10 @@ class ClusterStore:
     store here, and nowhere else.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, *, most: int = BODY_MAX) -> None:
+        """`most` are the bytes of records that are read in one call."""
         self._backend = backend
+        self._most = most
         self._exists = False
 
     # Reading
@@ -122,7 +124,7 @@ class ClusterStore:
         fault = ""
         try:
             response = await self._backend.call(
-                "POST", f"/{INDEX}/_mget", {"ids": ids}, retry=True, most=BODY_MAX
+                "POST", f"/{INDEX}/_mget", {"ids": ids}, retry=True, most=self._most
             )
             if response.status == 404:
                 return [Body(None) for _ in piece]
@@ -131,7 +133,7 @@ class ClusterStore:
                 return [_body(entry, doc) for entry, doc in zip(piece, docs, strict=True)]
             fault = "it cannot be parsed as JSON"
         except UpstreamTooLarge:
-            fault = f"it is larger than {BODY_MAX} bytes"
+            fault = f"it is larger than {self._most} bytes"
         if len(piece) == 1:
             return [Body(replace(piece[0], fault=fault))]
         middle = len(piece) // 2

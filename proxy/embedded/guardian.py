@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -75,13 +76,22 @@ def _guard(order: dict[str, Any], wake: int, asked: list[int]) -> int:
     return 0
 
 
-def _watch(node: subprocess.Popen[bytes], caller: int, wake: int, asked: list[int]) -> None:
-    """Return when the node must end; tell of its end before that and go on."""
+def _watch(
+    node: subprocess.Popen[bytes],
+    caller: int,
+    wake: int,
+    asked: list[int],
+    handle_of: Callable[[int], int | None] | None = None,
+) -> None:
+    """Return when the node must end; tell of its end before that and go on.
+
+    `handle_of` gives what is readable once a process is dead, where the system has that.
+    """
     poll = select.poll()
     poll.register(0, select.POLLIN)
     poll.register(wake, select.POLLIN)
     # A forked child of the caller may hold the pipe open after the caller itself has died.
-    watched = _process_handle(caller)
+    watched = (handle_of or _process_handle)(caller)
     if watched is not None:
         poll.register(watched, select.POLLIN)
     reported = False

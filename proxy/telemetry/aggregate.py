@@ -35,12 +35,15 @@ _NOTE_SHARE: Final = 0.01
 
 
 class Peers:
-    """This worker's side: answers the others, and asks them. `folder` is private to the user."""
+    """This worker's side: answers the others, and asks them.
 
-    def __init__(self, folder: Path, own: Callable[[], Figures]) -> None:
+    `folder` is private to the user; `name` is the worker's own in it, else that of its process.
+    """
+
+    def __init__(self, folder: Path, own: Callable[[], Figures], name: str = "") -> None:
         self._folder = folder
         self._own = own
-        self._name = f"{os.getpid()}"
+        self._name = name or f"{os.getpid()}"
         self._server: asyncio.Server | None = None
         self._tasks = Tasks()
 

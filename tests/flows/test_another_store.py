@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 
@@ -127,8 +126,7 @@ async def define(proxy: Client, index: str) -> None:
 
 async def until(proxy: Client, index: str, hits: int) -> None:
     """Ask until a search gives so many hits; the test's own time limit ends it otherwise."""
-    while len((await proxy.get(f"/{index}/_search")).ids) != hits:  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
+    await proxy.get_until(f"/{index}/_search", lambda response: len(response.ids) == hits)
 
 
 async def test_whole_proxies_on_another_store(
@@ -216,8 +214,9 @@ async def test_each_failure_is_reported(
         assert response.error["reason"] == str(failure)
         assert response.headers.get("Retry-After") == ("1" if status == 429 else None)
     assert len((await proxy.get(f"/{index_name}/_search")).ids) == 1
-    while (await proxy.get("/_querymill/readyz")).data["warning"] != str(failure):  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
+    await proxy.get_until(
+        "/_querymill/readyz", lambda response: response.data["warning"] == str(failure)
+    )
     store.failure = None
     assert (await proxy.delete("/_pipeline/one?force=true")).status == 200
     assert len((await proxy.get(f"/{index_name}/_search")).ids) == 3
@@ -227,5 +226,4 @@ async def test_each_failure_is_reported(
     response = await late.get("/_querymill/readyz")
     assert (response.status, response.data["reason"]) == (503, str(failure))
     store.failure = None
-    while (await late.get("/_querymill/readyz")).status != 200:  # noqa: ASYNC110
-        await asyncio.sleep(0.02)
+    await late.get_until("/_querymill/readyz", lambda response: response.status == 200)

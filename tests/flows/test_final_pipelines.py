@@ -113,7 +113,7 @@ async def test_a_final_pipeline_fails_closed(proxy: Client, index_name: str) -> 
     assert (await proxy.get(f"/{index_name}/_count")).status == 500
     await final(proxy, index_name, query=None, result="redact")
     unreadable = await proxy.get(f"/{index_name}/_search?format=smile")
-    assert unreadable.status in (406, 500)
+    assert unreadable.status == 406
 
 
 async def test_finals_of_all_targets_run(proxy: Client, index_name: str) -> None:
@@ -257,7 +257,7 @@ async def test_a_body_in_the_url_gets_past_nothing(proxy: Client, index_name: st
     await prepared(proxy, index_name)
     document = "source=%7B%22n%22%3A1%7D&source_content_type=application/json"
     # Whether it is a document is the backend's to say; OpenSearch says no.
-    assert (await proxy.put(f"/{index_name}/_doc/7?{document}")).status in (201, 400)
+    assert (await proxy.put(f"/{index_name}/_doc/7?{document}")).status == 400
     store = "source=%7B%22index%22%3A%7B%22_index%22%3A%22.querymill%22%7D%7D%0A%7B%7D%0A"
     assert (await proxy.post(f"/_bulk?{store}&source_content_type=application/json")).status == 403
     await final(proxy, index_name, document="stamp", query="mine")
@@ -269,4 +269,4 @@ async def test_a_body_in_the_url_gets_past_nothing(proxy: Client, index_name: st
     json = "source=%7B%22size%22%3A9%7D&source_content_type=application/json"
     assert (await proxy.get(f"/{index_name}/_search?{json}")).ids == ["1", "3"]
     assert (await proxy.put(f"/{index_name}/_doc/9")).status == 400
-    assert (await proxy.get(f"/{index_name}/_doc/9")).status in (403, 404)
+    assert (await proxy.get(f"/{index_name}/_doc/9")).status == 403

@@ -146,5 +146,5 @@ async def test_attachments_go_with_indices_that_are_gone(
     assert await attached() == [b, c, d]
     await either_with_pipelines.put(f"/{a}/_alias/{index_name}-alias")
     await put(either_with_pipelines, f"/{index_name}-alias/_settings", {QUERY: "two"})
-    assert (await either_with_pipelines.delete(f"/{index_name}-alias")).status >= 400
+    assert (await either_with_pipelines.delete(f"/{index_name}-alias")).status == 400
     assert await found(either_with_pipelines, f"{index_name}-alias") == 2

@@ -55,7 +55,7 @@ async def test_a_lookup_in_a_kept_index(proxy: Client, open_index: str, kind: st
     """Is refused once the index has a final pipeline, and is the backend's affair before."""
     body = {"query": lookups(f"{open_index}-kept")[kind]}
     before = await proxy.post(f"/{open_index}/_search", body)
-    assert before.status in (200, 400)
+    assert before.status == (400 if kind in ("geo_shape", "percolate") else 200), before.body
     await keep(proxy, open_index)
     response = await proxy.post(f"/{open_index}/_search", body)
     assert refused(response)

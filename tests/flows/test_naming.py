@@ -60,6 +60,7 @@ CALLS: list[tuple[str, str, Any, str]] = [
     ("GET", "_source/2", None, "read"),
     ("POST", "_mget", {"ids": ["2"]}, "read"),
 ]
+CREATES = ("_doc", "_create/99")
 
 
 @pytest.mark.parametrize(("method", "verb", "body", "names"), CALLS)
@@ -70,7 +71,7 @@ async def test_the_header_field_names_pipelines(
     await prepared(proxy, index_name)
     headers = {FIELD: "read"} if names == "read" else ALL
     given = await proxy.call(method, f"/{index_name}/{verb}", body, headers)
-    assert given.status in (200, 201), given.body
+    assert given.status == (201 if verb in CREATES else 200), given.body
     assert ran(given) == names
 
 
@@ -99,7 +100,7 @@ async def test_what_the_header_field_leaves_alone(proxy: Client, index_name: str
         assert (unknown.status, "[nothing]" in unknown.error["reason"]) == (404, True)
         mixed = await proxy.call(method, target, body, {FIELD: "_none,mark"})
         assert (mixed.status, FIELD in mixed.error["reason"]) == (400, True)
-        assert (await proxy.call(method, target, body, {FIELD: " "})).status in (200, 201)
+        assert (await proxy.call(method, target, body, {FIELD: " "})).status == 200
     one = lines({"index": {"_id": "1"}}, {})
     bulk = await proxy.call("POST", f"/{index_name}/_bulk", one, {FIELD: "nothing"})
     assert bulk.data["items"][0]["index"]["status"] == 404

@@ -40,14 +40,12 @@ async def test_another_proxy_follows_within_its_refresh(
         await writer.attach(index_name, query=None)
         await until(reader, f"/{index_name}/_search", 2)
         await writer.delete("/_pipeline/one")
-        while (await reader.get("/_pipeline/one")).status != 404:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        await reader.get_until("/_pipeline/one", lambda response: response.status == 404)
 
 
 async def until(client: Client, target: str, hits: int) -> None:
     """Ask until the response has so many hits; the test's own time limit ends it otherwise."""
-    while len((await client.get(target)).ids) != hits:  # noqa: ASYNC110
-        await asyncio.sleep(0.05)
+    await client.get_until(target, lambda response: len(response.ids) == hits)
 
 
 async def test_an_upload_that_is_being_tried_holds_nobody_up(start_proxy: StartProxy) -> None:

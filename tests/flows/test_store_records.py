@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 import pytest
 
+from pipelines.wasm import Runtime
+from proxy.app.assembly import open_proxy
+from proxy.config.settings import load
+from proxy.control.cluster_store import ClusterStore
 from proxy.embedded import EmbeddedCluster
-from tests.client import Client
+from tests.client import Client, Response
 from tests.conftest import StartOn, StartProxy, connect
 
 ONE = "def query(request, context):\n    return {**request, 'size': 1}\n"
@@ -61,11 +65,11 @@ BAD: dict[str, Any] = {
 }
 
 
-async def plant(backend: Client, id: str, value: Any) -> None:
+async def plant(backend: Client, id: str, value: Any, status: int = 201) -> None:
     """Write a record past the proxy."""
     target = f"/.querymill/_doc/{quote(id, safe='')}?refresh=true"
     response = await backend.put(target, value)
-    assert response.status in (200, 201), (id, response.body)
+    assert response.status == status, (id, response.body)
 
 
 async def define(proxy: Client) -> None:
@@ -73,10 +77,15 @@ async def define(proxy: Client) -> None:
     assert (await proxy.put("/_pipeline/one", PIPELINE)).status == 200
 
 
+def ids(shown: Response) -> set[str]:
+    """The records that cannot be read."""
+    return {each["id"] for each in shown.data["unreadable"]}
+
+
 async def unreadable(proxy: Client) -> set[str]:
-    shown = (await proxy.get("/_querymill/store")).data["unreadable"]
-    assert all(each["reason"] for each in shown)
-    return {each["id"] for each in shown}
+    shown = await proxy.get("/_querymill/store")
+    assert all(each["reason"] for each in shown.data["unreadable"])
+    return ids(shown)
 
 
 async def test_bad_records_keep_nobody_from_serving(
@@ -92,11 +101,10 @@ async def test_bad_records_keep_nobody_from_serving(
         await first.index(index_name, {"1": {}, "2": {}})
         await define(first)
         for id, value in BAD.items():
-            await plant(backend, id, value)
+            await plant(backend, id, value, 200 if id == "secret:cursors" else 201)
         async with connect(await start_on(each_backend, **fast)) as second:
             for proxy in (first, second):
-                while await unreadable(proxy) != BAD.keys():  # noqa: ASYNC110
-                    await asyncio.sleep(0.1)
+                await proxy.get_until("/_querymill/store", lambda shown: ids(shown) == BAD.keys())
                 response = await proxy.get(f"/{index_name}/_search?pipeline=one")
                 assert len(response.ids) == 1
                 ready = await proxy.get("/_querymill/readyz")
@@ -187,7 +195,7 @@ async def test_a_record_is_put_right(direct: Client, proxy: Client, kind: str) -
 
 
 async def test_a_record_too_large_to_be_read_is_left_out(
-    start_proxy: StartProxy, direct: Client, proxy: Client, monkeypatch: pytest.MonkeyPatch
+    opensearch: EmbeddedCluster, runtime: Runtime, direct: Client, proxy: Client
 ) -> None:
     """By itself: those that would have been read with it are."""
     await define(proxy)
@@ -196,8 +204,12 @@ async def test_a_record_too_large_to_be_read_is_left_out(
         config = {"udf_name": "one", "parameters": filling}
         body = {**PIPELINE, "stages": [{**STAGE, "config": config}]}
         await plant(direct, f"pipeline:{name}", record("pipeline", name, body))
-    monkeypatch.setattr("proxy.control.cluster_store.BODY_MAX", 100_000)
-    async with connect(await start_proxy()) as other:
+    settings = load({"backend": (opensearch.url,), "listen": "127.0.0.1:0"}, {})
+    small = partial(ClusterStore, most=100_000)
+    async with (
+        open_proxy(settings, runtime, store=small) as server,
+        connect(server) as other,
+    ):
         assert (await other.get("/_querymill/readyz")).status == 200
         assert await unreadable(other) == {"pipeline:b"}
         listed = (await other.get("/_pipeline")).data["pipelines"]

@@ -362,7 +362,7 @@ async def test_calls_of_opensearch_clients_are_missing(reference: Client, index_
         ("GET", "/_list/indices"),
     ):
         response = await reference.call(method, target, None)
-        assert 400 <= response.status < 500, (method, target, response.body)
+        assert response.status == 400, (method, target, response.body)
 
 
 async def test_a_translated_point_in_time_keeps_its_pipelines(
@@ -391,4 +391,4 @@ async def test_other_clients_are_not_translated(
     response = await proxy.post(f"/{index_name}/_pit?keep_alive=1m")
     assert (response.status, "no handler found" in response.data["error"]) == (400, True)
     async with connect(await start_proxy(compat="off")) as strict:
-        assert (await opened(strict, index_name)).status >= 400
+        assert (await opened(strict, index_name)).status == 400

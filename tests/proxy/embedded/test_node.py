@@ -216,16 +216,15 @@ def test_a_guardian_without_an_order_ends() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
 
 
-def test_a_guardian_without_a_handle_looks_for_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guardian_without_a_handle_looks_for_its_caller() -> None:
     """Some builds of Python cannot have the kernel tell of another process's death."""
-    monkeypatch.setattr(guardian, "_process_handle", lambda pid: None)
     ended = subprocess.Popen(["/bin/true"])
     ended.wait()
     (silent, writing), (wake, waker), stdin = os.pipe(), os.pipe(), os.dup(0)
     os.dup2(silent, 0)
     try:
         # This process has another parent than that; its input does not end.
-        guardian._watch(ended, ended.pid, wake, [])
+        guardian._watch(ended, ended.pid, wake, [], lambda pid: None)
     finally:
         os.dup2(stdin, 0)
         for handle in (silent, writing, wake, waker, stdin):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from proxy.http.errors import ErrorResponse
-from proxy.protocol.members import WINDOW
+from proxy.protocol.bodies.members import WINDOW
 from proxy.protocol.reach import LEFT_OUT
 from proxy.protocol.store_guard import (
     can_expand,

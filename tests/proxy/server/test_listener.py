@@ -13,6 +13,7 @@ from proxy.server import listener as listening
 from proxy.server.listener import Listener, listen_on
 from proxy.workers.board import Board
 from proxy.workers.share import Share
+from tests.waiting import until
 
 
 class Watched(Share):
@@ -94,8 +95,7 @@ async def test_a_closed_door_stays_closed(listener: socket.socket) -> None:
     clients, share = Clients(), Watched(ahead=True)
     opened = Listener(listener, clients, share)
     writer = await connect(listener)
-    while not share.asked:  # noqa: ASYNC110 - nothing tells that it was asked
-        await asyncio.sleep(0)
+    await until(lambda: share.asked)
     opened.close()
     await asyncio.sleep(2 * listening._ASIDE_SECONDS * listening._ASIDE_TIMES)
     writer.close()

@@ -26,9 +26,7 @@ def counted(number: int) -> Figures:
 
 def worker(folder: Path, name: str, number: int) -> Peers:
     """Another worker, as far as its name goes."""
-    peers = Peers(folder, lambda: counted(number))
-    peers._name = name
-    return peers
+    return Peers(folder, lambda: counted(number), name)
 
 
 async def test_living_and_ended_workers_add_up(tmp_path: Path) -> None:

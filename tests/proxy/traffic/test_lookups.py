@@ -52,7 +52,9 @@ async def guarded_core(runtime: Runtime) -> AsyncIterator[Core]:
     async with open_core(runtime) as core:
         core.udf("same", "def query(request, context): return request")
         core.pipeline("same", name="same")
-        core.registry.set_attachment("final", {"index.query.final_pipeline": "same"})
+        core.registry.change(
+            core.registry.udfs, {}, {"final": {"index.query.final_pipeline": "same"}}
+        )
         yield core
 
 
@@ -187,7 +189,7 @@ async def test_without_final_pipelines(
     check: Check, guarded_core: Core, index: str, said: str
 ) -> None:
     """Any index may be looked up in, but for the store; most bodies show that at once."""
-    guarded_core.registry.set_attachment("final", {})
+    guarded_core.registry.change(guarded_core.registry.udfs, {}, {"final": {}})
     assert await check("/a/_search", text(terms("other"))) == "clear"
     assert await check("/a/_search", text(terms(index))) == ("clear" if said == "passes" else said)
     template = text({"source": json.dumps(terms(index))})

@@ -76,7 +76,7 @@ async def selector_of(
 ) -> Selector:
     backend.reply = tell
     for expression, settings in attached.items():
-        core.registry.set_attachment(expression, settings)
+        core.registry.change(core.registry.udfs, {}, {expression: settings})
     resolver = Resolver(Backend(await open_upstream()), ttl=60.0)
     return Selector(core.registry, resolver, on_conflict)
 
@@ -296,7 +296,7 @@ async def test_a_change_is_in_force_at_once(
     selector = await selector_of(registered, backend, open_upstream, {"a": {QUERY: "q"}})
     first = await selector.for_search(("a",), None)
     assert selector.known(("a",), None) == first
-    registered.registry.set_attachment("a", {QUERY: "r"})
+    registered.registry.change(registered.registry.udfs, {}, {"a": {QUERY: "r"}})
     assert selector.known(("a",), None) is None
     second = await selector.for_search(("a",), None)
     assert [outcome(each.query, each.result) for each in (first, second)] == ["q", "r"]

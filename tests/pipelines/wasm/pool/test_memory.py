@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from pathlib import Path
@@ -16,6 +15,7 @@ from pipelines.wasm.pool.idle import IdleSandboxes
 from pipelines.wasm.pool.memory import private_bytes
 from pipelines.wasm.sandbox import Sandbox
 from tests.pipelines.wasm.udfs import Runner, udf
+from tests.waiting import until
 
 MIB = 1024**2
 HELD = 20 * MIB
@@ -66,8 +66,9 @@ def idle_of(runtime: Runtime, *, most: int, used: Callable[[IdleSandboxes], int]
 @pytest.mark.parametrize(("most", "left"), [(31, "abc"), (30, "abc"), (29, "bc"), (9, ""), (0, "")])
 def test_those_longest_unused_go_first(runtime: Runtime, most: int, left: str) -> None:
     """As many as are over the limit; at the limit none."""
-    idle = idle_of(runtime, most=1000, used=lambda idle: 10 * idle.stats()["live"])
-    idle._max_bytes = most
+    grown = False
+    idle = idle_of(runtime, most=most, used=lambda idle: 10 * idle.stats()["live"] if grown else 0)
+    grown = True
     idle.close_over()
     assert "".join(name for name in "abc" if idle.count((name, b"{}", 64, False))) == left
     assert idle.stats()["evicted"] == 3 - len(left)
@@ -97,8 +98,8 @@ async def test_what_grew_while_it_ran_is_seen_later(runtime: Runtime) -> None:
     runner = Runner(pool)
     await runner.run(udf(CALM, name="calm"))
     await runner.run(udf(GROWING, name="growing"))
-    while not pool.stats()["evicted"]:  # noqa: ASYNC110 - another thread closes it
-        await asyncio.sleep(0.01)
+    # Another thread closes it.
+    await until(lambda: pool.stats()["evicted"])
     await pool.close()
 
 

@@ -11,6 +11,7 @@ from pipelines.wasm import Call, Limits, Runtime
 from pipelines.wasm.pool import SandboxPool
 from tests.pipelines.wasm.pool.conftest import Pools
 from tests.pipelines.wasm.udfs import Runner, udf, using
+from tests.waiting import until
 
 COUNTER = "runs = 0\ndef query(r, c):\n    global runs\n    runs += 1\n    return {'runs': runs}"
 ENDLESS = "def query(r, c):\n    while True: pass"
@@ -29,8 +30,8 @@ async def test_another_is_ready_before_one_is_used_up(pools: Pools) -> None:
     async with pools(recycle_runs=20) as runner:
         for _ in range(18):
             await runner.run(COUNTER)
-        while runner.pool.stats()["idle"] < 2:  # noqa: ASYNC110 - another thread makes it
-            await asyncio.sleep(0.01)
+        # Another thread makes it.
+        await until(lambda: runner.pool.stats()["idle"] >= 2)
         reported = [(await runner.run(COUNTER)).data["runs"] for _ in range(4)]
         assert reported == [19, 20, 1, 2]
         assert runner.pool.stats()["created"] == 2

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 
 import pytest
 
 from pipelines.wasm.pool.prewarm import FIRST
 from tests.pipelines.wasm.pool.conftest import Pools
 from tests.pipelines.wasm.udfs import Runner, udf
+from tests.waiting import until
 
 SOURCE = "runs = 0\ndef query(r, c):\n    global runs\n    runs += 1\n    return {'runs': runs}"
 
@@ -29,7 +29,7 @@ async def burst(runner: Runner, runs: int) -> None:
 async def at_rest(runner: Runner) -> dict[str, int]:
     """The figures once nothing more is to be made or closed."""
     stock = runner.pool._prewarmer
-    await once(
+    await until(
         lambda: not stock._pause and not any(each.filling for each in stock._demands.values())
     )
     await asyncio.wrap_future(stock._thread.submit(int))
@@ -37,13 +37,7 @@ async def at_rest(runner: Runner) -> dict[str, int]:
 
 
 async def nothing_lives(runner: Runner) -> None:
-    await once(lambda: not runner.pool.stats()["live"])
-
-
-async def once(true: Callable[[], bool]) -> None:
-    """The test's own time limit ends it."""
-    while not true():  # noqa: ASYNC110  (there is no event of it)
-        await asyncio.sleep(0.005)
+    await until(lambda: not runner.pool.stats()["live"])
 
 
 @pytest.mark.parametrize(("most", "kept"), [(0, 0), (1, 1), (FIRST, FIRST), (8, FIRST)])
