@@ -13,7 +13,7 @@ from proxy.http.errors import ErrorResponse
 from proxy.http.query_string import QueryString
 from proxy.protocol.parameters import COMMON, flag, one_of, read_parameters, whole, word
 
-_NOTHING: Any = SimpleNamespace(registry=None)
+_NOTHING: Any = SimpleNamespace(registry=SimpleNamespace(compiler=None))
 # No handler is called, so none of what they work with is needed.
 ROUTES = admin_routes(*[_NOTHING] * 6)
 KNOWN = {"version": word, "force": flag, "if_revision": whole, "type": one_of("query", "result")}
