@@ -169,6 +169,15 @@ async def test_without_time_no_stage_begins(way: Way) -> None:
 
 
 @each_way
+async def test_a_stage_without_time_of_its_own_does_not_begin(way: Way) -> None:
+    """Though its pipeline has some."""
+    works = Works()
+    stages = Stages((Step("s", works, timeout_ms=0, batch=works),), PIPELINE_MS)
+    assert await ran(way, stages, Stats(), "go") == ["failed"]
+    assert works.seen == []
+
+
+@each_way
 async def test_once_time_is_over_no_other_stage_begins(way: Way) -> None:
     """The one that used it up is the last."""
     slow, late = Works(seconds=0.1), Works()

@@ -388,5 +388,6 @@ async def test_a_whole_proxy_runs_it(start_proxy: StartProxy, index_name: str) -
         assert len(found.ids) == 1
         tried = await proxy.post("/_pipeline/asks/_execute", {"request": SHOUTS})
         assert tried.data["outcome"] == "done", tried.body
+        assert [each["name"] for each in tried.data["stages"]] == ["upper", "size", "nest"]
         stats = (await proxy.get("/_pipeline/asks/_stats")).data
         assert "nest" in str(stats)

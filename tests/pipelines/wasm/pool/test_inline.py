@@ -15,6 +15,7 @@ import pytest
 from pipelines.errors import StageTimeoutError
 from pipelines.wasm import Call, Isolation, Limits
 from pipelines.wasm.pool import SandboxPool
+from pipelines.wasm.pool.inline import _REMEMBERED as REMEMBERED
 from pipelines.wasm.pool.inline import (
     INLINE_BYTES,
     LONGEST_PROOF,
@@ -149,6 +150,16 @@ def test_it_is_watched_for_so_many_runs(runs: int, watched: bool) -> None:
     assert paces.is_watched(KEY) is watched
     paces.ended(KEY, SLOW_SECONDS, None)
     assert paces.is_watched(KEY)
+
+
+@pytest.mark.parametrize(("others", "watched"), [(-1, True), (0, False)])
+def test_so_many_are_watched_at_once(others: int, watched: bool) -> None:
+    """Then the one that was slow first is forgotten."""
+    paces = Paces()
+    paces.watch(KEY)
+    for number in range(REMEMBERED + others):
+        paces.watch((f"digest {number}", *KEY[1:]))
+    assert paces.is_watched(KEY) is watched
 
 
 def test_a_slow_first_run_is_no_new_udf_any_more() -> None:
