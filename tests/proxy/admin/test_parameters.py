@@ -13,7 +13,8 @@ from proxy.http.errors import ErrorResponse
 from proxy.http.query_string import QueryString
 from proxy.protocol.parameters import COMMON, flag, one_of, read_parameters, whole, word
 
-_NOTHING: Any = SimpleNamespace(registry=SimpleNamespace(compiler=None))
+_COMPILER = SimpleNamespace(kinds={})
+_NOTHING: Any = SimpleNamespace(registry=SimpleNamespace(compiler=_COMPILER))
 # No handler is called, so none of what they work with is needed.
 ROUTES = admin_routes(*[_NOTHING] * 6)
 KNOWN = {"version": word, "force": flag, "if_revision": whole, "type": one_of("query", "result")}
