@@ -11,10 +11,10 @@ attachment  the index setting that binds a pipeline to an index, alias, data str
 run         one execution of one pipeline on one request; it ends in exactly one outcome:
             done, degraded, failed, rejected or dropped
 
-The flow is one way: an upload is read by `definitions` into frozen values, `registry` holds them
-and compiles each pipeline into `stages`, `execution` runs a payload through them, every stage
-wrapped by one observer, which alone times, counts and logs. A sandbox of `wasm` does the work.
-Everything that runs has the same shape: ``async run(payload, context) -> payload``.
+The flow is one way: an upload is read by `definitions` into frozen values, `compiler` makes of each
+what runs, with the kinds in `stages`, and `registry` holds it. `execution` runs a payload through
+the stages, each seen by one observer, which alone times, counts and logs. A sandbox of `wasm` does
+the work. Everything that runs has the same shape: ``async run(payload, scope) -> payload``.
 
 This package knows nothing of HTTP; `proxy` imports it, never the other way round, and only
 `pipelines.wasm` imports wasmtime.

@@ -125,7 +125,6 @@ class ExecuteCalls:
         self._selector = selector
         self._pool = pool
         self._limits = limits
-        self._compiler = Compiler(pool, definitions.registry.compiler.kinds)
 
     async def stored(self, call: AdminCall) -> web.StreamResponse:
         """``POST /_pipeline/{name}/_execute``."""
@@ -167,7 +166,9 @@ class ExecuteCalls:
                 await check_package(self._pool, given.package)
             except DefinitionError as error:
                 raise DefinitionError(f"udfs.{name}.{error.path}", error.reason) from error
-        return Trial(self._definitions.registry.udfs, self._compiler, body.udfs)
+        registry = self._definitions.registry
+        compiler = Compiler(self._pool, registry.compiler.kinds)
+        return Trial(registry.udfs, compiler, body.udfs)
 
     async def _stored(
         self, trial: Trial, pipelines: Iterable[CompiledPipeline]
