@@ -86,7 +86,7 @@ class Prepared:
         try:
             reported = orjson.loads(response)
         except ValueError as error:
-            raise StageError("invalid_result", f"its answer is not JSON: {error}") from error
+            raise StageError("invalid_result", f"its response is not JSON: {error}") from error
         if not isinstance(reported, list):
             return ends
         exact = fits_orjson(response)

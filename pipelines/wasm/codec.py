@@ -55,9 +55,9 @@ def split(response: str, kind: str, most: int = HEADER_BYTES) -> tuple[dict[str,
     try:
         header = orjson.loads(head)
     except ValueError as error:
-        raise StageError(kind, f"its answer cannot be read ({error})") from error
+        raise StageError(kind, f"its response cannot be read ({error})") from error
     if not isinstance(header, dict):
-        raise StageError(kind, "its answer cannot be read (the header is not an object)")
+        raise StageError(kind, "its response cannot be read (the header is not an object)")
     return header, rest
 
 

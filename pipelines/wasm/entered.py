@@ -56,7 +56,7 @@ class Entered:
         self._ticker.stop()
         self._line.log = None
         if isinstance(error, TooLongError):
-            reason = f"its answer has {error.size} bytes, its limits leave {error.most}"
+            reason = f"its response has {error.size} bytes, its limits leave {error.most}"
             raise StageError("output_too_large", reason) from error
         if isinstance(error, WasmtimeError):
             trap = traps.explain(error)

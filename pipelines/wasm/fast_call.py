@@ -36,7 +36,7 @@ class TooLongError(Exception):
     """An answer of so many bytes was left where it was: taking it over would take its time."""
 
     def __init__(self, size: int, most: int) -> None:
-        super().__init__(f"an answer of {size} bytes, {most} are taken")
+        super().__init__(f"a response of {size} bytes, {most} are taken")
         self.size = size
         self.most = most
 
@@ -51,7 +51,7 @@ _NEEDED = (
 
 
 class _Text(Structure):
-    """A text as the C functions see it: what is given belongs to Python, an answer to them."""
+    """A text as the C functions see it: what is given belongs to Python, a response to them."""
 
     _fields_ = (("size", c_size_t), ("data", c_void_p))
 

@@ -208,7 +208,7 @@ class ExecuteCalls:
             document = await self._stored(trial, chosen)
             return _Plan(body=body, begins="document", document=document, warnings=tuple(warnings))
         if body.inputs is not None:
-            reason = "is for documents; give the search as [request], its answer as [response]"
+            reason = "is for documents; give the search as [request], what was found as [response]"
             raise DefinitionError("inputs" if body.several else "input", reason)
         names = tuple(body.index.split(","))
         selection = await self._selector.for_search(names, None)
@@ -241,7 +241,7 @@ class ExecuteCalls:
             size += sum(_size(run) for run, _ in attempt.runs)
             if size > self._limits.execute_max_answer:
                 reason = (
-                    f"the answer is larger than {self._limits.execute_max_answer} characters "
+                    f"the response is larger than {self._limits.execute_max_answer} characters "
                     "(execute_max_answer); give fewer [inputs], or call it without ?verbose"
                 )
                 raise ErrorResponse(413, "content_too_long_exception", reason)
@@ -310,7 +310,7 @@ class ExecuteCalls:
     async def _search(self, call: AdminCall, body: TrialBody, request: Payload) -> Payload:
         """The backend's response to a search, before any pipeline."""
         if not body.index:
-            raise DefinitionError("index", "required, unless [response] is what was answered")
+            raise DefinitionError("index", "required, unless [response] is what was found")
         _check_index(body)
         check_body(request.text.encode())
         response = await self._backend.call(

@@ -1,4 +1,4 @@
-"""Asks for names as they come, and for several in one call when they come faster than answers.
+"""Asks for names as they come, and for several in one call when they come faster than responses.
 
 A backend's work on such a call is with all its indices, hardly with the names asked for: a thousand
 indices in use, asked for one by one, kept it from searching.

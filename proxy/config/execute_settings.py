@@ -27,7 +27,7 @@ class ExecuteSettings:
     execute_max_answer: int = setting(
         "bytes",
         64 * _MB,
-        "Largest that the payloads in an answer of `_execute` may be together, in characters.",
+        "Largest that the payloads in a response of `_execute` may be together, in characters.",
         minimum=1024,
         maximum=1024 * _MB,
     )

@@ -90,5 +90,5 @@ def _merged(items: list[BulkItem], raw: bytes) -> str:
     try:
         return merge_response(items, raw.decode(errors="replace"))
     except ValueError as error:
-        reason = f"the backend's answer to the bulk cannot be understood: {error}"
+        reason = f"the backend's response to the bulk cannot be understood: {error}"
         raise ErrorResponse(500, "proxy_exception", reason) from error

@@ -76,7 +76,7 @@ class GetHandler:
         ) as response:
             readable = is_json(response.headers.get("Content-Type", ""))
             if response.status == 200 and not readable:
-                runs.skipped(chosen, "the document is not answered as JSON")
+                runs.skipped(chosen, "the document does not come as JSON")
             if response.status != 200 or not readable:
                 return await self._unread(exchange, response, form)
             raw = await response.read(RESPONSE_MAX)

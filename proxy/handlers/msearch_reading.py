@@ -104,7 +104,7 @@ def responses_in(raw: bytes) -> tuple[str, Slice, list[Slice]]:
     """The text of a response, where its responses lie, and each. Raises `UnreadableError`."""
     text, whole = located(raw, "responses")
     if whole is None:
-        raise ErrorResponse(500, "proxy_exception", "the backend's answer has no [responses]")
+        raise ErrorResponse(500, "proxy_exception", "the backend's response has no [responses]")
     return text, whole, elements(text, whole.start)
 
 

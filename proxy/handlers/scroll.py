@@ -122,7 +122,7 @@ class ScrollHandler:
         readable = is_json(response.headers.get("Content-Type", ""))
         if response.status != 200 or not readable:
             if response.status == 200:
-                runs.skipped(chosen, "the page is not answered as JSON")
+                runs.skipped(chosen, "the page does not come as JSON")
             return page
         page.raw = await response.read(RESPONSE_MAX)
         try:

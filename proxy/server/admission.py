@@ -151,7 +151,7 @@ class Admission:
         if len(self._queue) >= self._limits.max_waiting:
             raise self._refusal(
                 "queue_full",
-                f"{self.in_flight} requests are being answered and {len(self._queue)} wait for "
+                f"{self.in_flight} requests are under way and {len(self._queue)} wait for "
                 "their turn (max_in_flight, max_waiting)",
             )
 

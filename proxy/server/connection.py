@@ -90,7 +90,7 @@ class ClientConnection(web.RequestHandler):
         super().resume_writing()
 
     def _too_slow(self, reason: str) -> None:
-        _log.warning("client does not take its answer", peer=self.peername, reason=reason)
+        _log.warning("client does not take its response", peer=self.peername, reason=reason)
         if self.transport is not None:
             self.transport.abort()
         self.force_close()

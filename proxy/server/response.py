@@ -115,7 +115,7 @@ def _head(
     head = b"\r\n".join(lines)
     breaks = len(lines) - 1
     if head.count(b"\r") != breaks or head.count(b"\n") != breaks or b"\0" in head:
-        raise ValueError("a line break in the head of an answer would split it")
+        raise ValueError("a line break in the head of a response would split it")
     return head + b"\r\n\r\n"
 
 

@@ -143,7 +143,7 @@ class Relay:
             async for chunk in response.chunks():
                 await sent.write(chunk)
         except UpstreamError as exc:
-            _log.warning("answer broken off", target=exchange.raw_path, reason=str(exc))
+            _log.warning("response broken off", target=exchange.raw_path, reason=str(exc))
             exchange.abort()
             return sent
         await sent.write_eof()

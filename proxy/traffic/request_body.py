@@ -148,7 +148,7 @@ def located(body: bytes, name: str) -> tuple[str, Slice | None]:
         text.encode()
         return text, member(text, name)
     except ValueError:
-        raise UnreadableError(f"the answer is not JSON that can be read: {problem}") from problem
+        raise UnreadableError(f"the response is not JSON that can be read: {problem}") from problem
 
 
 def new_body_headers(exchange: Exchange, content_type: str = "") -> Headers:

@@ -101,7 +101,7 @@ class ResponseForm:
             raise ErrorResponse(
                 406,
                 "media_type_header_exception",
-                "an answer that a pipeline has to read cannot be given as SMILE; ask for"
+                "a response that a pipeline has to read cannot be given as SMILE; ask for"
                 " application/json, application/cbor or application/yaml",
             )
 
@@ -187,7 +187,7 @@ class ResponseForm:
             raise ErrorResponse(
                 400,
                 "illegal_argument_exception",
-                "the answer is nested too deeply for filter_path or a format other than JSON;"
+                "the response is nested too deeply for filter_path or a format other than JSON;"
                 " ask for all of it, in JSON",
             ) from error
         if self.gzip and len(written) > GZIP_MIN:

@@ -147,7 +147,7 @@ def require_final(message: RawResponseMessage) -> None:
         return
     text = b" ".join([value for _, value in message.raw_headers])
     if _CONTROLS.search(text) or not (message.reason or "").isprintable():
-        raise HttpProcessingError(message="control character in the head of an answer")
+        raise HttpProcessingError(message="control character in the head of a response")
     _clean.keep(key, True)
 
 

@@ -206,7 +206,7 @@ class UpstreamResponse:
         if limit == self.largest:
             setting = " (max_response_bytes)"
         return UpstreamTooLarge(
-            f"the answer of the backend {origin} is larger than {limit} bytes{setting}"
+            f"the response of the backend {origin} is larger than {limit} bytes{setting}"
         )
 
 
@@ -228,7 +228,9 @@ def _mapped(exc: BaseException, node: Node) -> UpstreamError:
         return UpstreamTimeout(f"the backend {origin} sent nothing for too long (backend_timeout)")
     if isinstance(exc, HttpProcessingError):
         return UpstreamBroken(f"the backend {origin} sent something that is not HTTP")
-    return UpstreamBroken(f"the backend {origin} closed the connection before its answer was done")
+    return UpstreamBroken(
+        f"the backend {origin} closed the connection before its response was done"
+    )
 
 
 def is_gone(exc: BaseException) -> bool:

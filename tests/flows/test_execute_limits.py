@@ -110,7 +110,9 @@ async def test_response(small_limits: Client, size: int, status: int) -> None:
     response = await tried(small_limits, pipelines=["p"], inputs=inputs)
     assert response.status == status
     if status == 413:
-        said = "the answer is larger than 2000 characters (execute_max_answer); give fewer [inputs]"
+        said = (
+            "the response is larger than 2000 characters (execute_max_answer); give fewer [inputs]"
+        )
         assert response.error["reason"].startswith(said)
     verbose = await small_limits.post(
         "/_pipeline/_execute?verbose=true", {"pipelines": ["p"], "inputs": inputs}

@@ -137,7 +137,7 @@ async def test_those_who_wait_are_served_in_their_turn(
         await waiting(watch, 0)
         await second.send(request(search))
         await waiting(watch, 1)
-        check_refused(await third.ask(request(search)), b"1 requests are being answered and 1 wait")
+        check_refused(await third.ask(request(search)), b"1 requests are under way and 1 wait")
         assert (await held.end()).status == 200
         assert (await second.read_response()).status == 200
         assert (await third.ask(request(search))).status == 200

@@ -89,4 +89,4 @@ async def test_a_response_of_its_own_making(runner: Runner, size: int, kind: str
     error = await runner.fails(source, limits=replace(PLENTY, memory_mb=128))
     assert error.kind.startswith(kind)
     if kind == "output":
-        assert f"its answer has {size + 3} bytes" in error.reason
+        assert f"its response has {size + 3} bytes" in error.reason

@@ -99,7 +99,7 @@ async def test_max_in_flight_obeyed_and_violated() -> None:
         error = crowd.refused[third]
         assert (error.status, error.type) == (429, "rejected_execution_exception")
         assert error.headers == {"Retry-After": "1"}
-        assert "2 requests are being answered and 0 wait" in error.reason
+        assert "2 requests are under way and 0 wait" in error.reason
         assert crowd.admission.refused == {"queue_full": 1}
         await crowd.go(first)
         assert await crowd.come("c") in crowd.inside

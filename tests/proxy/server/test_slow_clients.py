@@ -104,7 +104,7 @@ def connections(server: ProxyServer) -> list[ClientConnection]:
 async def settled(server: ProxyServer, logged: list[EventDict], count: int) -> None:
     """Returns once so many connections were given up, and none is left."""
     while True:
-        reported = [line for line in logged if line["event"] == "client does not take its answer"]
+        reported = [line for line in logged if line["event"] == "client does not take its response"]
         if len(reported) == count and not connections(server):
             return
         await asyncio.sleep(0.01)
