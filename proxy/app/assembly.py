@@ -43,6 +43,7 @@ from proxy.traffic.lookups import Lookups
 from proxy.traffic.relay import Relay
 from proxy.traffic.router import Router
 from proxy.traffic.selection import Selector
+from proxy.traffic.services import Services
 from proxy.traffic.templates import Templates
 from proxy.upstream.client import Upstream
 from proxy.upstream.request_head import HeadLimits
@@ -148,18 +149,24 @@ async def open_proxy(
         templates = Templates(backend)
         catch_up = Sync(place.notices, definitions, resolver)
         indices = IndicesHandler(relay, own, definitions, resolver, token=settings.admin_token)
-        handlers = endpoint_handlers(
-            settings,
+        services = Services(
             relay=relay,
             selector=selector,
             executor=executor,
+            visible=visible,
+            max_transform_bytes=settings.max_transform_bytes,
+            max_request_bytes=settings.max_request_bytes,
+            items_at_once=settings.items_at_once,
+        )
+        handlers = endpoint_handlers(
+            services,
             batches=Batches(stats, run_logs),
             registry=registry,
             backend=backend,
             secret=lambda: definitions.secret,
             indices=indices,
             templates=templates,
-            visible=visible,
+            public_address=settings.public_address,
         )
         traffic = Router(
             relay,

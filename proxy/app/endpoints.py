@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from pipelines.execution.batch import Batches
-from pipelines.execution.executor import Executor
 from pipelines.registry import Registry
 from proxy.backend.client import Backend
-from proxy.config.settings import Settings
+from proxy.config.option import Address
 from proxy.handlers.async_search import AsyncSearchHandler
 from proxy.handlers.bulk import BulkHandler
 from proxy.handlers.dead_letter import DeadLetters
@@ -26,74 +25,37 @@ from proxy.protocol.endpoints import Operation
 from proxy.protocol.given_ids import GivenIds
 from proxy.protocol.resume_id import Cursors
 from proxy.traffic.continuation import Continuation
-from proxy.traffic.relay import Relay
 from proxy.traffic.router import Handler
-from proxy.traffic.selection import Selector
+from proxy.traffic.services import Services
 from proxy.traffic.templates import Templates
 
 
 def endpoint_handlers(
-    settings: Settings,
+    services: Services,
     *,
-    relay: Relay,
-    selector: Selector,
-    executor: Executor,
     batches: Batches,
     registry: Registry,
     backend: Backend,
     secret: Callable[[], bytes],
     indices: IndicesHandler,
     templates: Templates,
-    visible: frozenset[str],
+    public_address: Address | None,
 ) -> Mapping[Operation, Handler]:
     """The handlers of a proxy with these parts; `secret` signs the ids that clients are given."""
-    largest = settings.max_transform_bytes
     updates, dead_letters = Updates(backend), DeadLetters(backend)
     cursors = Cursors(secret)
     given = GivenIds(cursors)
-    continuation = Continuation(selector, registry, cursors, given)
-    scroll = ScrollHandler(relay, executor, cursors, continuation, visible=visible)
-    search = SearchHandler(
-        relay, selector, executor, templates, continuation, max_bytes=largest, visible=visible
-    )
-    documents = DocumentHandler(
-        relay,
-        selector,
-        executor,
-        updates,
-        dead_letters,
-        backend,
-        max_bytes=largest,
-        visible=visible,
-    )
-    bulk = BulkHandler(
-        relay,
-        selector,
-        executor,
-        batches,
-        updates,
-        dead_letters,
-        max_bytes=largest,
-        max_bulk_bytes=settings.max_request_bytes,
-        at_once=settings.items_at_once,
-        visible=visible,
-    )
-    reads = GetHandler(relay, selector, executor, visible=visible)
-    points = PointInTimeHandler(relay, selector, continuation, cursors, given)
-    async_search = AsyncSearchHandler(
-        relay, selector, executor, cursors, continuation, max_bytes=largest, visible=visible
-    )
-    msearch = MsearchHandler(
-        relay,
-        selector,
-        executor,
-        templates,
-        continuation,
-        max_bytes=settings.max_request_bytes,
-        visible=visible,
-    )
-    queries = QueryOnlyHandler(relay, selector, executor, max_bytes=largest, visible=visible)
-    nodes = NodesHandler(relay, settings.public_address)
+    continuation = Continuation(services.selector, registry, cursors, given)
+    scroll = ScrollHandler(services, cursors, continuation)
+    search = SearchHandler(services, templates, continuation)
+    documents = DocumentHandler(services, updates, dead_letters, backend)
+    bulk = BulkHandler(services, batches, updates, dead_letters)
+    reads = GetHandler(services)
+    points = PointInTimeHandler(services, continuation, cursors, given)
+    async_search = AsyncSearchHandler(services, cursors, continuation)
+    msearch = MsearchHandler(services, templates, continuation)
+    queries = QueryOnlyHandler(services)
+    nodes = NodesHandler(services.relay, public_address)
     return {
         Operation.SEARCH: search,
         Operation.DOCUMENT: documents.one,

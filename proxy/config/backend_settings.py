@@ -81,9 +81,9 @@ class BackendSettings:
     max_response_bytes: int = setting(
         "bytes",
         200 * _MB,
-        "Largest response of the backend that is read whole, as to a bulk, or to a call of the "
-        "proxy's own; a larger one is a 502. What passes has no limit, what a result pipeline sees "
-        "`max_transform_bytes`.",
+        "Largest response of the backend that is read whole: to a bulk, msearch or mget, to a "
+        "scroll, and to calls of the proxy's own; a larger one is a 502. What passes has no limit, "
+        "what a result pipeline sees `max_transform_bytes`.",
         minimum=_MB,
         maximum=2048 * _MB,
     )

@@ -25,8 +25,8 @@ class PipelineSettings:
     items_at_once: int = setting(
         "count",
         8,
-        "Items of one bulk that are worked on at once; more take sandboxes from the requests of "
-        "others.",
+        "Items of one bulk, msearch or mget that are worked on at once; more take sandboxes from "
+        "the requests of others.",
         minimum=1,
         maximum=256,
     )

@@ -10,21 +10,20 @@ from urllib.parse import quote
 import orjson
 from aiohttp import web
 
-from pipelines.execution.executor import Executor
 from pipelines.jsontext.slices import Slice, members, replaced
 from pipelines.payload import Payload
-from proxy.handlers.scroll import RESPONSE_MAX
 from proxy.http.headers import request_headers
+from proxy.http.limits import PARSE_INLINE
 from proxy.http.media_type import is_json
 from proxy.protocol.resume_id import Cursors, Memory
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.continuation import Continuation
+from proxy.traffic.limits import PATH_ID_MAX
 from proxy.traffic.named_body import named_in_body
 from proxy.traffic.refusals import Attempt
-from proxy.traffic.relay import Relay, request_body
+from proxy.traffic.relay import request_body
 from proxy.traffic.request_body import (
-    PARSE_INLINE,
     UnreadableError,
     new_body_headers,
     parse_response,
@@ -34,12 +33,10 @@ from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
 from proxy.traffic.search_payload import merged_request
 from proxy.traffic.search_run import Found, SearchRun
-from proxy.traffic.selection import Chosen, Selector
+from proxy.traffic.selection import Chosen
+from proxy.traffic.services import Services
 from proxy.upstream.client import UpstreamResponse
 
-# These ids stand in paths: whatever lets the backend's request lines (4 KB) through has to take
-# them. The rest is for the backend's own id and the parameters.
-REMEMBERED_MAX: Final = 3 * 1024
 # Elasticsearch tells the id in the head of its responses as well.
 ID_FIELD: Final = "X-Elasticsearch-Async-Id"
 # Parameters that a plain search does not have.
@@ -73,24 +70,14 @@ class AsyncSearchHandler:
     time with the state that the query pipelines left.
     """
 
-    def __init__(
-        self,
-        relay: Relay,
-        selector: Selector,
-        executor: Executor,
-        cursors: Cursors,
-        continuation: Continuation,
-        *,
-        max_bytes: int,
-        visible: frozenset[str],
-    ) -> None:
-        self._relay = relay
-        self._selector = selector
-        self._executor = executor
+    def __init__(self, services: Services, cursors: Cursors, continuation: Continuation) -> None:
+        self._relay = services.relay
+        self._selector = services.selector
+        self._executor = services.executor
         self._cursors = cursors
         self._continuation = continuation
-        self._max_bytes = max_bytes
-        self._visible = visible
+        self._max_bytes = services.max_transform_bytes
+        self._visible = services.visible
 
     async def submit(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """Begin a search; its first response may have results already."""
@@ -220,7 +207,7 @@ class AsyncSearchHandler:
                 if response.status == 200:
                     runs.skipped(chosen, "the response is not JSON")
                 return
-            begun.raw = await response.read(RESPONSE_MAX)
+            begun.raw = await response.read()
             try:
                 text = begun.raw.decode()
                 parts = await _located(text)
@@ -293,7 +280,7 @@ class AsyncSearchHandler:
             request=request if chosen else "{}",
             metadata=dict(runs.metadata),
         )
-        return self._continuation.fitted(memory, REMEMBERED_MAX, runs, "answers")
+        return self._continuation.fitted(memory, PATH_ID_MAX, runs, "answers")
 
     def _runs(self, exchange: Exchange, names: tuple[str, ...]) -> Runs:
         index = ",".join(names)

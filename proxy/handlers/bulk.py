@@ -11,7 +11,6 @@ from aiohttp import web
 from pipelines.context import Phase
 from pipelines.errors import DroppedError, PipelineError
 from pipelines.execution.batch import Batches
-from pipelines.execution.executor import Executor
 from pipelines.payload import Payload
 from proxy.formats.convert import has_lines
 from proxy.handlers.bulk_batches import BulkBatches
@@ -35,7 +34,6 @@ from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.tasks import for_each
 from proxy.traffic.naming import Asked
-from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import (
     UnreadableError,
     inflated,
@@ -44,7 +42,8 @@ from proxy.traffic.request_body import (
     visible_headers,
 )
 from proxy.traffic.runs import RunFailedError, Runs
-from proxy.traffic.selection import Chosen, Selector
+from proxy.traffic.selection import Chosen
+from proxy.traffic.services import Services
 from proxy.upstream.errors import UpstreamError
 
 
@@ -70,30 +69,19 @@ class BulkHandler:
     """Handles `_bulk`. Without document pipelines anywhere it is relayed untouched."""
 
     def __init__(
-        self,
-        relay: Relay,
-        selector: Selector,
-        executor: Executor,
-        batches: Batches,
-        updates: Updates,
-        dead_letters: DeadLetters,
-        *,
-        max_bytes: int,
-        max_bulk_bytes: int,
-        at_once: int,
-        visible: frozenset[str],
+        self, services: Services, batches: Batches, updates: Updates, dead_letters: DeadLetters
     ) -> None:
-        self._relay = relay
-        self._sending = BulkSending(relay, max_bytes=max_bulk_bytes)
-        self._selector = selector
-        self._executor = executor
-        self._batches = BulkBatches(batches, max_bytes=max_bytes)
+        self._relay = services.relay
+        self._sending = BulkSending(services.relay, max_bytes=services.max_request_bytes)
+        self._selector = services.selector
+        self._executor = services.executor
+        self._batches = BulkBatches(batches, max_bytes=services.max_transform_bytes)
         self._updates = updates
         self._dead_letters = dead_letters
-        self._max_bytes = max_bytes
-        self._max_bulk_bytes = max_bulk_bytes
-        self._at_once = at_once
-        self._visible = visible
+        self._max_bytes = services.max_transform_bytes
+        self._max_bulk_bytes = services.max_request_bytes
+        self._at_once = services.items_at_once
+        self._visible = services.visible
 
     async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         asked = target.query.get("pipeline")

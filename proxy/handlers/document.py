@@ -10,7 +10,6 @@ import orjson
 from aiohttp import web
 
 from pipelines.errors import DroppedError
-from pipelines.execution.executor import Executor
 from pipelines.payload import Payload
 from proxy.backend.client import Backend
 from proxy.handlers.dead_letter import DeadLetters
@@ -21,17 +20,17 @@ from proxy.http.query_string import QueryString
 from proxy.protocol.target import Target
 from proxy.server.errors import response_for
 from proxy.server.exchange import Exchange
-from proxy.traffic.relay import Relay, request_body
+from proxy.traffic.relay import request_body
 from proxy.traffic.request_body import (
     UnreadableError,
-    credentials_of,
     new_body_headers,
     parse,
     read_json_body,
 )
 from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import RunFailedError, Runs
-from proxy.traffic.selection import Chosen, Selector
+from proxy.traffic.selection import Chosen
+from proxy.traffic.services import Services
 
 # How often a merging update is tried when the document changes meanwhile, unless the request says.
 MERGE_TRIES = 3
@@ -43,25 +42,16 @@ class DocumentHandler:
     """Handles `_doc`, `_create` and `_update`. Without pipelines they are relayed untouched."""
 
     def __init__(
-        self,
-        relay: Relay,
-        selector: Selector,
-        executor: Executor,
-        updates: Updates,
-        dead_letters: DeadLetters,
-        backend: Backend,
-        *,
-        max_bytes: int,
-        visible: frozenset[str],
+        self, services: Services, updates: Updates, dead_letters: DeadLetters, backend: Backend
     ) -> None:
-        self._relay = relay
-        self._selector = selector
-        self._executor = executor
+        self._relay = services.relay
+        self._selector = services.selector
+        self._executor = services.executor
         self._updates = updates
         self._dead_letters = dead_letters
         self._backend = backend
-        self._max_bytes = max_bytes
-        self._visible = visible
+        self._max_bytes = services.max_transform_bytes
+        self._visible = services.visible
 
     async def one(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``_doc`` and ``_create``."""
@@ -170,7 +160,7 @@ class DocumentHandler:
             index=target.index,
             document_id=target.id,
             document=body,
-            credentials=credentials_of(exchange),
+            credentials=exchange.credentials,
         )
         return await self._left_out(exchange, target, runs, reported)
 
@@ -195,7 +185,7 @@ class DocumentHandler:
                 chosen,
                 runs,
                 routing=query.get("routing"),
-                credentials=credentials_of(exchange),
+                credentials=exchange.credentials,
             )
             if merged.kind == "missing":
                 body = await exchange.body(self._max_bytes)
@@ -207,7 +197,7 @@ class DocumentHandler:
                 "PUT",
                 _write_target(target, query, merged),
                 merged.source.encode(),
-                headers=credentials_of(exchange),
+                headers=exchange.credentials,
             )
             if response.status == 409 and tries > 0 and "if_seq_no" not in query.names():
                 continue

@@ -11,25 +11,25 @@ import orjson
 from aiohttp import web
 
 from pipelines.errors import PipelineError
-from pipelines.execution.executor import Executor
 from pipelines.execution.plan import CompiledPipeline
 from pipelines.jsontext.json_text import write
 from pipelines.jsontext.slices import Slice, elements, member, members, replaced
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import request_headers
+from proxy.http.limits import PARSE_INLINE
 from proxy.http.media_type import is_json
 from proxy.protocol.target import Operation, Target
 from proxy.server.errors import response_for
 from proxy.server.exchange import Exchange
-from proxy.traffic.relay import Relay, request_body
-from proxy.traffic.request_body import PARSE_INLINE, UnreadableError, located, parse_response
+from proxy.tasks import for_each
+from proxy.traffic.relay import request_body
+from proxy.traffic.request_body import UnreadableError, located, parse_response
 from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
-from proxy.traffic.selection import Chosen, Selector, bypass_refused
+from proxy.traffic.selection import Chosen, bypass_refused
+from proxy.traffic.services import Services
 from proxy.upstream.client import UpstreamResponse
 
-RESPONSE_MAX = 200 * 1024 * 1024
-CONCURRENCY = 8
 _AROUND: Final = (
     b'{"took":0,"timed_out":false,"_shards":{"total":1,"successful":1,"skipped":0,"failed":0},'
     b'"hits":{"total":{"value":1,"relation":"eq"},"max_score":null,"hits":[%b]}}'
@@ -40,13 +40,12 @@ _REQUEST = '{"query":{"match_all":{}}}'
 class GetHandler:
     """Handles `GET _doc`, `_source` and `_mget`. Without such pipelines they are relayed."""
 
-    def __init__(
-        self, relay: Relay, selector: Selector, executor: Executor, *, visible: frozenset[str]
-    ) -> None:
-        self._relay = relay
-        self._selector = selector
-        self._executor = executor
-        self._visible = visible
+    def __init__(self, services: Services) -> None:
+        self._relay = services.relay
+        self._selector = services.selector
+        self._executor = services.executor
+        self._visible = services.visible
+        self._at_once = services.items_at_once
 
     async def one(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """One document, or its source; a document that a pipeline takes out is not found."""
@@ -79,7 +78,7 @@ class GetHandler:
                 runs.skipped(chosen, "the document does not come as JSON")
             if response.status != 200 or not readable:
                 return await self._unread(exchange, response, form)
-            raw = await response.read(RESPONSE_MAX)
+            raw = await response.read()
             text = raw.decode(errors="surrogateescape")
             hit = _source_hit(target, text) if bare else text
             try:
@@ -111,7 +110,7 @@ class GetHandler:
         """A response that no pipeline is for, or can read."""
         if form.is_plain and exchange.method != "HEAD":
             return await self._relay.respond(exchange, response)
-        return await form.respond(exchange, response, await response.read(RESPONSE_MAX))
+        return await form.respond(exchange, response, await response.read())
 
     async def many(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``_mget``: every document by the pipelines of its own index."""
@@ -131,7 +130,7 @@ class GetHandler:
             readable = is_json(response.headers.get("Content-Type", ""))
             if response.status != 200 or not readable:
                 return await self._unread(exchange, response, form)
-            raw = await response.read(RESPONSE_MAX)
+            raw = await response.read()
             runs = self._runs(exchange, target.index)
             text, whole = await self._documents(raw, runs)
             changes = await self._each(exchange, target, text, whole, runs) if whole else []
@@ -156,18 +155,15 @@ class GetHandler:
         self, exchange: Exchange, target: Target, text: str, whole: Slice, runs: Runs
     ) -> list[tuple[Slice, str]]:
         changes: list[tuple[Slice, str]] = []
-        waiting = iter(elements(text, whole.start))
 
-        async def work() -> None:
-            for part in waiting:
-                document = text[part.start : part.end]
-                new = await self._one_of_many(exchange, target, document, runs)
-                if new != document:
-                    changes.append((part, new))
+        async def work(part: Slice) -> None:
+            document = text[part.start : part.end]
+            new = await self._one_of_many(exchange, target, document, runs)
+            if new != document:
+                changes.append((part, new))
 
-        async with asyncio.TaskGroup() as group:
-            for number in range(CONCURRENCY):
-                group.create_task(work(), name=f"mget worker {number}")
+        parts = list(elements(text, whole.start))
+        await for_each(parts, work, at_once=self._at_once, name="mget item")
         return changes
 
     async def _one_of_many(self, exchange: Exchange, target: Target, text: str, runs: Runs) -> str:

@@ -8,33 +8,25 @@ from dataclasses import replace
 from aiohttp import web
 
 from pipelines.errors import PipelineError
-from pipelines.execution.executor import Executor
 from pipelines.jsontext.json_text import write
 from pipelines.jsontext.slices import member, replaced
 from proxy.formats.convert import has_lines
 from proxy.handlers.bulk_sending import NO_REQUESTS
-from proxy.handlers.msearch_reading import NAMES_MAX, MsearchReading, names_in_lines, responses_in
+from proxy.handlers.msearch_reading import MsearchReading, names_in_lines, responses_in
 from proxy.handlers.msearch_refusals import MsearchRefusals
-from proxy.handlers.msearch_work import (
-    RESPONSE_MAX,
-    Responses,
-    Work,
-    failure_of,
-    needs_work,
-    together,
-)
+from proxy.handlers.msearch_work import Responses, Work, failure_of, needs_work, together
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
+from proxy.http.limits import PARSE_INLINE
 from proxy.protocol.bodies.lenient_json import is_whole, may_hold
 from proxy.protocol.bodies.msearch_body import MsearchItem, MsearchSyntaxError, write_msearch
+from proxy.protocol.limits import NAMES_MAX
 from proxy.protocol.resume_id import PREFIX, Memory
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.continuation import Continuation
 from proxy.traffic.naming import SEARCH_PIPELINE, Asked
-from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import (
-    PARSE_INLINE,
     UnreadableError,
     inflated,
     new_body_headers,
@@ -45,7 +37,8 @@ from proxy.traffic.request_body import (
 from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
 from proxy.traffic.search_run import SearchRun, run_together
-from proxy.traffic.selection import READ, Selection, Selector
+from proxy.traffic.selection import READ, Selection
+from proxy.traffic.services import Services
 from proxy.traffic.templates import Templates
 
 _EMPTY = b'{"took":0,"responses":[]}'
@@ -55,24 +48,17 @@ class MsearchHandler:
     """Handles `_msearch` and `_msearch/template`. Without pipelines they are relayed untouched."""
 
     def __init__(
-        self,
-        relay: Relay,
-        selector: Selector,
-        executor: Executor,
-        templates: Templates,
-        continuation: Continuation,
-        *,
-        max_bytes: int,
-        visible: frozenset[str],
+        self, services: Services, templates: Templates, continuation: Continuation
     ) -> None:
-        self._relay = relay
-        self._reading = MsearchReading(relay)
-        self._selector = selector
-        self._executor = executor
+        self._relay = services.relay
+        self._reading = MsearchReading(services.relay)
+        self._selector = services.selector
+        self._executor = services.executor
         self._templates = templates
         self._continuation = continuation
-        self._max_bytes = max_bytes
-        self._visible = visible
+        self._max_bytes = services.max_request_bytes
+        self._visible = services.visible
+        self._at_once = services.items_at_once
 
     async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         asked, query = self._selector.names.of(exchange, target.query, searches=True)
@@ -100,6 +86,7 @@ class MsearchHandler:
             lambda work: self._rewrite(work, exchange, templated),
             lambda: self._ask(exchange, target, works, templated),
             self._result,
+            at_once=self._at_once,
         )
         return await self._respond(exchange, asked_for, works)
 
@@ -288,12 +275,14 @@ class MsearchHandler:
         with await self._relay.send(
             exchange, target=query.after(path), headers=headers, body=sent or b"\n", retry=True
         ) as response:
-            raw = await response.read(RESPONSE_MAX)
+            raw = await response.read()
             if not sent:
                 if NO_REQUESTS in raw:
                     return await self._told_apart(Responses(None, form, _EMPTY), works)
                 return Responses(response, form, raw)
-            refusals = MsearchRefusals(self._relay, exchange, query.after(path), headers)
+            refusals = MsearchRefusals(
+                self._relay, exchange, query.after(path), headers, self._at_once
+            )
             again, raw = await refusals.fall_back(works, response, raw, templated=templated)
             if not again and templated and response.status == 400:
                 again = await refusals.single_out(works)

@@ -8,6 +8,7 @@ from itertools import islice
 from pipelines.jsontext.slices import Slice, elements
 from proxy.formats.convert import format_of
 from proxy.http.errors import ErrorResponse
+from proxy.http.limits import PARSE_INLINE
 from proxy.protocol.bodies.lenient_json import decoded, is_whole
 from proxy.protocol.bodies.msearch_body import (
     MsearchItem,
@@ -15,9 +16,9 @@ from proxy.protocol.bodies.msearch_body import (
     read_msearch,
     write_msearch,
 )
+from proxy.protocol.limits import NAMES_MAX
 from proxy.protocol.reach import ALL, check_name, expands_hidden, narrowed, reaches_store, refusal
 from proxy.protocol.store_guard import (
-    INLINE,
     can_expand,
     can_name_store,
     check_names,
@@ -28,9 +29,6 @@ from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
 from proxy.traffic.request_body import located
-
-NAMES_MAX = 100
-"""Of index expressions that are asked for at once."""
 
 
 class MsearchReading:
@@ -50,7 +48,7 @@ class MsearchReading:
             items = read_msearch(body, skips_first=skips_first)
             return items, [_narrowed(item, target) for item in items]
 
-        return read() if len(body) <= INLINE else await asyncio.to_thread(read)
+        return read() if len(body) <= PARSE_INLINE else await asyncio.to_thread(read)
 
     async def without_store(self, body: bytes, exchange: Exchange, target: Target) -> bytes | None:
         """The body without the store, where a pattern in it reaches that; else None.
@@ -75,7 +73,7 @@ class MsearchReading:
 
 async def _asks(body: bytes) -> bool:
     """Whether a body has to be read to know that it keeps clear of the store."""
-    if len(body) <= INLINE:
+    if len(body) <= PARSE_INLINE:
         return can_expand(body) or can_name_store(body)
     return await asyncio.to_thread(lambda: can_expand(body) or can_name_store(body))
 

@@ -11,33 +11,31 @@ import orjson
 from pipelines.errors import PipelineError
 from pipelines.jsontext.slices import elements, member
 from pipelines.payload import Payload
-from proxy.handlers.msearch_work import (
-    RESPONSE_MAX,
-    Work,
-    failure_of,
-    is_refused,
-    judged_items,
-)
+from proxy.handlers.msearch_work import Work, failure_of, is_refused, judged_items
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers
 from proxy.http.media_type import is_json
 from proxy.protocol.bodies.msearch_body import MsearchItem, write_msearch
 from proxy.server.exchange import Exchange
+from proxy.tasks import for_each
 from proxy.traffic.refusals import Attempt
 from proxy.traffic.relay import Relay
-from proxy.traffic.search_run import each
 from proxy.upstream.client import UpstreamResponse
 from proxy.upstream.errors import UpstreamError
 
 
 @dataclass(frozen=True, slots=True)
 class MsearchRefusals:
-    """Sends searches of one exchange again, each by itself, as `target` with `headers`."""
+    """Sends searches of one exchange again, each by itself, as `target` with `headers`.
+
+    `at_once` are under way at a time.
+    """
 
     relay: Relay
     exchange: Exchange
     target: str
     headers: Headers
+    at_once: int
 
     async def fall_back(
         self, works: list[Work], response: UpstreamResponse, raw: bytes, *, templated: bool
@@ -53,7 +51,7 @@ class MsearchRefusals:
             changed = [work for work in changed if work in refused]
         elif response.status != 400:
             return False, raw
-        await each(changed, self._send_alone)
+        await for_each(changed, self._send_alone, at_once=self.at_once, name="msearch item")
         if response.status == 200:
             return False, raw
         responses = [work.refused for work in changed if work.refused]
@@ -76,7 +74,7 @@ class MsearchRefusals:
                 refuses=is_refused,
             ).respond(work.runs)
             with response:
-                text = (await response.read(RESPONSE_MAX)).decode()
+                text = (await response.read()).decode()
             whole = member(text, "responses") if response.status == 200 else None
             if whole is None:
                 work.failure = orjson.loads(text)
@@ -96,7 +94,7 @@ class MsearchRefusals:
         refused: list[tuple[Work, dict[str, Any]]] = []
         for work in left:
             with await self._send(work.item) as response:
-                raw = await response.read(RESPONSE_MAX)
+                raw = await response.read()
                 if response.status == 400 and is_json(response.headers.get("Content-Type", "")):
                     refused.append((work, orjson.loads(raw)))
         if not refused or len(refused) == len(left):

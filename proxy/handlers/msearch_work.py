@@ -20,7 +20,6 @@ from proxy.traffic.search_run import SearchRun
 from proxy.traffic.selection import Selection
 from proxy.upstream.response import UpstreamResponse
 
-RESPONSE_MAX = 200 * 1024 * 1024
 _NOTHING = Payload("{}", {})
 _NO_SEARCH = SearchRun((), (), _NOTHING)
 

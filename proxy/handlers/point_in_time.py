@@ -13,7 +13,6 @@ import orjson
 from aiohttp import web
 
 from pipelines.jsontext.slices import Slice, elements, member, replaced
-from proxy.handlers.scroll import BODY_MAX
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
 from proxy.http.media_type import is_json
@@ -22,25 +21,21 @@ from proxy.protocol.resume_id import PREFIX, Cursors, Memory
 from proxy.protocol.target import Operation, Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.continuation import ID_MEMBERS, Continuation, is_text
-from proxy.traffic.relay import Relay, request_body
+from proxy.traffic.limits import SMALL_BODY_MAX
+from proxy.traffic.relay import request_body
 from proxy.traffic.request_body import inflated, new_body_headers, read_json_body
 from proxy.traffic.response_format import ResponseForm
-from proxy.traffic.selection import Selector
+from proxy.traffic.services import Services
 
 
 class PointInTimeHandler:
     """Handles the calls that open, close and list points in time, and those that close scrolls."""
 
     def __init__(
-        self,
-        relay: Relay,
-        selector: Selector,
-        continuation: Continuation,
-        cursors: Cursors,
-        given: GivenIds,
+        self, services: Services, continuation: Continuation, cursors: Cursors, given: GivenIds
     ) -> None:
-        self._relay = relay
-        self._selector = selector
+        self._relay = services.relay
+        self._selector = services.selector
         self._continuation = continuation
         self._cursors = cursors
         self._given = given
@@ -80,7 +75,7 @@ class PointInTimeHandler:
         if PREFIX in value:
             own = self._own_ids(value, asked)
             query = query.without({"scroll_id"}).with_parameter("scroll_id", own)
-        sent = await exchange.body(BODY_MAX) if exchange.has_body else None
+        sent = await exchange.body(SMALL_BODY_MAX) if exchange.has_body else None
         headers = request_headers(exchange.raw_headers)
         if (text := await _readable(exchange)) is not None:
             before = len(asked)
@@ -99,7 +94,7 @@ class PointInTimeHandler:
 
     async def all(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """List or close all points in time, of whoever opened them."""
-        sent = await exchange.body(BODY_MAX) if exchange.has_body else None
+        sent = await exchange.body(SMALL_BODY_MAX) if exchange.has_body else None
         headers = request_headers(exchange.raw_headers)
         find = self._given.find if self._given else None
         return await self._ask(exchange, target, headers, sent, find)
@@ -191,13 +186,13 @@ async def _readable(exchange: Exchange) -> str | None:
     """
     if not exchange.has_body:
         return None
-    body = await inflated(exchange, BODY_MAX)
+    body = await inflated(exchange, SMALL_BODY_MAX)
     ours = PREFIX.encode() in body
     if is_text(exchange):
         # In JSON any letter may be written as its number.
         return body.decode("utf-8", "replace") if ours or b"\\u" in body else None
     try:
-        return (await read_json_body(exchange, BODY_MAX)).decode("utf-8", "replace")
+        return (await read_json_body(exchange, SMALL_BODY_MAX)).decode("utf-8", "replace")
     except ErrorResponse:
         if ours:
             raise

@@ -9,7 +9,6 @@ import orjson
 from aiohttp import web
 
 from pipelines.definitions.attachment import NONE
-from pipelines.execution.executor import Executor
 from pipelines.jsontext.slices import member, replaced, without_member
 from pipelines.payload import Payload
 from proxy.http.query_string import QueryString
@@ -18,30 +17,23 @@ from proxy.protocol.target import Operation, Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.naming import Asked
 from proxy.traffic.refusals import Attempt
-from proxy.traffic.relay import Relay, request_body
+from proxy.traffic.relay import request_body
 from proxy.traffic.request_body import UnreadableError, new_body_headers, parse, read_json_body
 from proxy.traffic.runs import Runs
-from proxy.traffic.selection import Chosen, Selection, Selector
+from proxy.traffic.selection import Chosen, Selection
+from proxy.traffic.services import Services
 from proxy.upstream.client import UpstreamResponse
 
 
 class QueryOnlyHandler:
     """Runs query pipelines on requests whose only part for them is the query clause."""
 
-    def __init__(
-        self,
-        relay: Relay,
-        selector: Selector,
-        executor: Executor,
-        *,
-        max_bytes: int,
-        visible: frozenset[str],
-    ) -> None:
-        self._relay = relay
-        self._selector = selector
-        self._executor = executor
-        self._max_bytes = max_bytes
-        self._visible = visible
+    def __init__(self, services: Services) -> None:
+        self._relay = services.relay
+        self._selector = services.selector
+        self._executor = services.executor
+        self._max_bytes = services.max_transform_bytes
+        self._visible = services.visible
 
     async def __call__(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         asked, query = self._asked(exchange, target)

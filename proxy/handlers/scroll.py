@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final
 from urllib.parse import quote
 
 import orjson
 from aiohttp import web
 
-from pipelines.execution.executor import Executor
 from pipelines.jsontext.slices import Slice, member, replaced
 from pipelines.payload import Payload
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import request_headers
 from proxy.http.media_type import is_json
-from proxy.protocol.resume_id import CURSOR_MAX, PREFIX, Cursors
+from proxy.protocol.limits import CURSOR_MAX
+from proxy.protocol.resume_id import PREFIX, Cursors
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.continuation import Continuation, is_text
-from proxy.traffic.relay import Relay, request_body
+from proxy.traffic.limits import SMALL_BODY_MAX
+from proxy.traffic.relay import request_body
 from proxy.traffic.request_body import (
     UnreadableError,
     inflated,
@@ -32,10 +32,8 @@ from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
 from proxy.traffic.search_run import Found, SearchRun
 from proxy.traffic.selection import Chosen
+from proxy.traffic.services import Services
 from proxy.upstream.response import UpstreamResponse
-
-BODY_MAX: Final = 16 * 1024 * 1024
-RESPONSE_MAX: Final = 100 * 1024 * 1024
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,20 +50,12 @@ class Page(Found):
 class ScrollHandler:
     """Handles `_search/scroll`."""
 
-    def __init__(
-        self,
-        relay: Relay,
-        executor: Executor,
-        cursors: Cursors,
-        continuation: Continuation,
-        *,
-        visible: frozenset[str],
-    ) -> None:
-        self._relay = relay
-        self._executor = executor
+    def __init__(self, services: Services, cursors: Cursors, continuation: Continuation) -> None:
+        self._relay = services.relay
+        self._executor = services.executor
         self._cursors = cursors
         self._continuation = continuation
-        self._visible = visible
+        self._visible = services.visible
 
     async def page(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``_search/scroll``: the next page."""
@@ -102,7 +92,7 @@ class ScrollHandler:
             if page.raw is None:
                 if form.is_plain:
                     return await self._relay.respond(exchange, response)
-                return await form.respond(exchange, response, await response.read(RESPONSE_MAX))
+                return await form.respond(exchange, response, await response.read())
             text = page.raw.decode(errors="surrogateescape")
             if page.payload is not None:
                 text = page.payload.text
@@ -124,7 +114,7 @@ class ScrollHandler:
             if response.status == 200:
                 runs.skipped(chosen, "the page does not come as JSON")
             return page
-        page.raw = await response.read(RESPONSE_MAX)
+        page.raw = await response.read()
         try:
             page.payload = await parse_response(page.raw, "page")
         except UnreadableError as error:
@@ -179,10 +169,10 @@ async def _readable(exchange: Exchange) -> str:
     Raises `ErrorResponse` where an id of ours comes with one that cannot be read: 406 for SMILE,
     400 for one that is broken.
     """
-    body = await inflated(exchange, BODY_MAX)
+    body = await inflated(exchange, SMALL_BODY_MAX)
     if not is_text(exchange):
         try:
-            body = await read_json_body(exchange, BODY_MAX)
+            body = await read_json_body(exchange, SMALL_BODY_MAX)
         except ErrorResponse:
             if PREFIX in exchange.target or PREFIX.encode() in body:
                 raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from pipelines.execution.executor import Executor
 from pipelines.payload import Payload
 from proxy.handlers.search_asking import Asking
 from proxy.http.query_string import QueryString
@@ -12,12 +11,13 @@ from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.continuation import Continuation
 from proxy.traffic.named_body import named_in_body
-from proxy.traffic.relay import Relay, request_body
+from proxy.traffic.relay import request_body
 from proxy.traffic.request_body import UnreadableError, read_json_body
 from proxy.traffic.runs import Runs
 from proxy.traffic.search_payload import merged_request, templated_request
 from proxy.traffic.search_run import SearchRun
-from proxy.traffic.selection import Selection, Selector
+from proxy.traffic.selection import Selection
+from proxy.traffic.services import Services
 from proxy.traffic.templates import Templates
 
 
@@ -25,23 +25,15 @@ class SearchHandler:
     """Handles `_search` and its template. Without pipelines the request is relayed untouched."""
 
     def __init__(
-        self,
-        relay: Relay,
-        selector: Selector,
-        executor: Executor,
-        templates: Templates,
-        continuation: Continuation,
-        *,
-        max_bytes: int,
-        visible: frozenset[str],
+        self, services: Services, templates: Templates, continuation: Continuation
     ) -> None:
-        self._relay = relay
-        self._selector = selector
-        self._executor = executor
+        self._relay = services.relay
+        self._selector = services.selector
+        self._executor = services.executor
         self._templates = templates
         self._continuation = continuation
-        self._max_bytes = max_bytes
-        self._visible = visible
+        self._max_bytes = services.max_transform_bytes
+        self._visible = services.visible
 
     async def template(self, exchange: Exchange, target: Target) -> web.StreamResponse:
         """``_search/template``: what the template comes to is searched for as any other request."""

@@ -18,7 +18,6 @@ from typing import Any
 import orjson
 
 from proxy.http.errors import ErrorResponse
-from proxy.protocol.limits import CURSOR_MAX as CURSOR_MAX
 from proxy.protocol.limits import PACKED_MAX, UNPACKED_MAX
 
 PREFIX = "qm1."

@@ -15,7 +15,6 @@ from proxy.protocol.reach import check_name, expands_hidden, narrowed, reaches_s
 from proxy.protocol.target import Target, with_names
 
 # Members of bodies that hold index names, wherever they stand.
-INLINE: Final = PARSE_INLINE
 INDEX_MEMBERS: Final = frozenset({"index", "indices", "_index", "index_pattern"})
 # In a bulk, where `index` is an action, and its `_id` and `routing` may be any text.
 _ACTION_MEMBERS: Final = frozenset({"_index"})

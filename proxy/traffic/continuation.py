@@ -14,7 +14,8 @@ from proxy.formats.convert import format_of
 from proxy.http.errors import ErrorResponse
 from proxy.protocol.bodies.lenient_json import may_hold
 from proxy.protocol.given_ids import GivenIds
-from proxy.protocol.resume_id import CURSOR_MAX, PREFIX, Cursors, Memory
+from proxy.protocol.limits import CURSOR_MAX
+from proxy.protocol.resume_id import PREFIX, Cursors, Memory
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.request_body import inflated, read_json_body

@@ -19,3 +19,9 @@ FORMAT_INLINE: Final = 16 * 1024
 """Above this, a response is converted off the event loop: that takes longer than parsing."""
 GZIP_MIN: Final = 1024
 """Below this, gzip saves less than it costs."""
+LABELS_MAX: Final = 1024
+"""Of the pipelines' labels in ``Querymill-Pipelines``: clients refuse responses whose heads are
+large."""
+PATH_ID_MAX: Final = 3 * 1024
+"""Of an id that stands in paths: whatever lets the backend's request lines (4 KB) through has to
+take them. The rest is for the backend's own id and the parameters."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 import orjson
 
@@ -13,7 +12,7 @@ from proxy.formats.convert import FormatError, as_json_type, format_of, to_json
 from proxy.http.encoding import BodyTooLargeError, inflate
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, printable, request_headers
-from proxy.http.limits import PARSE_INLINE as PARSE_INLINE
+from proxy.http.limits import PARSE_INLINE
 from proxy.http.media_type import is_json, is_ndjson
 from proxy.protocol.bodies.lenient_json import as_json
 from proxy.server.exchange import Exchange
@@ -178,8 +177,3 @@ def visible_headers(exchange: Exchange, names: frozenset[str]) -> dict[str, str]
     """The request headers a UDF may see, in lower case."""
     given = exchange.headers
     return {name: printable(value) for name in names if (value := given.get(name)) is not None}
-
-
-def credentials_of(exchange: Exchange) -> Mapping[str, str]:
-    """The caller's own credentials, for calls made on its behalf."""
-    return exchange.credentials

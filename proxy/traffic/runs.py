@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import orjson
 
@@ -18,10 +18,8 @@ from proxy.server.errors import item_status
 from proxy.server.exchange import Exchange
 from proxy.server.request_id import REQUEST_ID, new_id
 from proxy.traffic.failed_shards import FailedShards
+from proxy.traffic.limits import LABELS_MAX
 from proxy.traffic.request_body import UnreadableError, visible_headers
-
-LABELS_MAX: Final = 1024
-"""Of the pipelines' labels in ``Querymill-Pipelines``."""
 
 
 class RunFailedError(ErrorResponse):

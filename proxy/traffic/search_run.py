@@ -6,18 +6,15 @@ asynchronous search, the next page of a scroll. They differ in how the backend i
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from pipelines.payload import Payload
+from proxy.tasks import for_each
 from proxy.traffic.runs import Runs
 from proxy.traffic.selection import Chosen
-
-CONCURRENCY: Final = 8
-"""Searches of one request that are under way at once; more would wait for the same sandboxes."""
 
 
 @dataclass(slots=True)
@@ -90,29 +87,19 @@ async def run_together(
     before: Callable[[T], Awaitable[None]],
     ask: Callable[[], Awaitable[A]],
     after: Callable[[A, T], Awaitable[None]],
+    *,
+    at_once: int,
 ) -> A:
     """The same for searches that are asked together: `before` and `after` run the pipelines of one.
 
-    Both keep what ends a search with it, so that one that fails does so alone.
+    Both keep what ends a search with it, so that one that fails does so alone. `at_once` are under
+    way at a time; more would wait for the same sandboxes.
     """
     try:
-        await each(searches, before)
+        await for_each(searches, before, at_once=at_once, name="search")
         asked = await ask()
-        await each(searches, partial(after, asked))
+        await for_each(searches, partial(after, asked), at_once=at_once, name="search")
         return asked
     finally:
         for search in searches:
             search.runs.accepted()
-
-
-async def each(searches: Sequence[T], run: Callable[[T], Awaitable[None]]) -> None:
-    """Run something for each, a few at once."""
-    waiting = iter(searches)
-
-    async def work_off() -> None:
-        for search in waiting:
-            await run(search)
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(min(CONCURRENCY, len(searches))):
-            group.create_task(work_off(), name=f"search worker {number}")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.embedded import EmbeddedCluster
-from proxy.protocol.resume_id import CURSOR_MAX
+from proxy.protocol.limits import CURSOR_MAX
 from tests.client import Client, Response
 from tests.conftest import StartOn, connect
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from proxy.http.errors import ErrorResponse
-from proxy.protocol.resume_id import CURSOR_MAX, PREFIX, Cursors, Memory
+from proxy.protocol.limits import CURSOR_MAX
+from proxy.protocol.resume_id import PREFIX, Cursors, Memory
 
 MEMORY = Memory(
     names=("a", "b*"),

@@ -16,7 +16,9 @@ from pipelines.execution.stats import Stats
 from pipelines.payload import Payload
 from proxy.http.errors import ErrorResponse
 from proxy.traffic.runs import Runs
-from proxy.traffic.search_run import CONCURRENCY, Found, SearchRun, run_together
+from proxy.traffic.search_run import Found, SearchRun, run_together
+
+AT_ONCE = 8
 
 REQUEST = Payload.of({"query": {"match_all": {}}})
 RESPONSE = Payload.of({"hits": {"hits": []}})
@@ -156,7 +158,7 @@ class Item:
     marks: list[str] = field(default_factory=list)
 
 
-@pytest.mark.parametrize("count", [1, CONCURRENCY, CONCURRENCY + 1, 50])
+@pytest.mark.parametrize("count", [1, AT_ONCE, AT_ONCE + 1, 50])
 async def test_searches_asked_together_fail_alone(count: int) -> None:
     """All query pipelines, one request, all result pipelines; a few of each at once."""
     stats, order, now, most = Stats(), [], 0, 0
@@ -186,9 +188,9 @@ async def test_searches_asked_together_fail_alone(count: int) -> None:
             payload = await search.after(item.runs, RESPONSE, item.sent)
             item.marks = payload.data["marks"]
 
-    assert await run_together(items, before, ask, after) == "asked"
+    assert await run_together(items, before, ask, after, at_once=AT_ONCE) == "asked"
     assert order == ["before"] * (count + 1) + ["ask"] + ["after"] * (count + 1)
-    assert most == min(CONCURRENCY, count + 1)
+    assert most == min(AT_ONCE, count + 1)
     assert [item.error is not None for item in items] == [True] + [False] * count
     assert [item.marks for item in items] == [[]] + [["r"]] * count
     assert dict(stats.items())["good"].outcomes["done"] == count
