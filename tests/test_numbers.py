@@ -10,6 +10,9 @@ import pytest
 
 from pipelines.definitions.limits import (
     FILES_MAX,
+    MEMORY_MAX_MB,
+    MEMORY_MB,
+    MEMORY_MIN_MB,
     PACKAGE_MAX,
     PIPELINE_TIMEOUT_MAX_MS,
     PIPELINE_TIMEOUT_MS,
@@ -19,7 +22,6 @@ from pipelines.definitions.limits import (
     STAGE_TIMEOUT_MS,
     STAGES_MAX,
 )
-from pipelines.definitions.package import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB
 from pipelines.jsontext.projection import NAMES_MAX, PATHS_MAX
 from pipelines.stages.python import (
     BATCH_MS,

@@ -31,3 +31,9 @@ ENTRIES_MAX: Final = 1000
 """Files and folders of an archive."""
 DIRECTORY_MAX: Final = 512 * 1024
 """Bytes of its central directory."""
+MEMORY_MB: Final = 64
+"""Of a sandbox, its interpreter included, unless the stage says otherwise."""
+MEMORY_MIN_MB: Final = 32
+"""The interpreter alone takes some twenty."""
+MEMORY_MAX_MB: Final = 1024
+"""So that a few sandboxes do not take all the memory of a host."""

@@ -1,15 +1,10 @@
-"""One version of a UDF as it is run: its source and its files, and what it may take of memory."""
+"""One version of a UDF as it is run: its source and its files."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
-
-MEMORY_MIN_MB: Final = 32
-MEMORY_MB: Final = 64
-MEMORY_MAX_MB: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)

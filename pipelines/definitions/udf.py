@@ -21,8 +21,16 @@ from pipelines.definitions.fields import (
     Fields,
     hint_to_make,
 )
-from pipelines.definitions.limits import FILES_MAX, JSON_MAX, PACKAGE_MAX, SOURCE_MAX
-from pipelines.definitions.package import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB, Package
+from pipelines.definitions.limits import (
+    FILES_MAX,
+    JSON_MAX,
+    MEMORY_MAX_MB,
+    MEMORY_MB,
+    MEMORY_MIN_MB,
+    PACKAGE_MAX,
+    SOURCE_MAX,
+)
+from pipelines.definitions.package import Package
 from pipelines.definitions.spelling import nearest
 from pipelines.definitions.versions import is_prerelease, version_key
 from pipelines.errors import ConflictError, DefinitionError, MissingError, NoJsonError

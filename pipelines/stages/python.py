@@ -12,7 +12,8 @@ import orjson
 
 from pipelines.context import Phase
 from pipelines.definitions.fields import NAME, NAME_RULE, Fields, json_type
-from pipelines.definitions.package import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB, Package
+from pipelines.definitions.limits import MEMORY_MAX_MB, MEMORY_MB, MEMORY_MIN_MB
+from pipelines.definitions.package import Package
 from pipelines.definitions.pipeline import Reference, StageReader
 from pipelines.definitions.reachable import check_input
 from pipelines.errors import (

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import orjson
 
-from pipelines.definitions.package import MEMORY_MB, Package
+from pipelines.definitions.limits import MEMORY_MB
+from pipelines.definitions.package import Package
 from pipelines.jsontext.projection import Projection
 
 Phase = Literal["query", "document", "result"]

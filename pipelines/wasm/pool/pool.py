@@ -9,7 +9,8 @@ from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from pipelines.definitions.package import MEMORY_MB, Package
+from pipelines.definitions.limits import MEMORY_MB
+from pipelines.definitions.package import Package
 from pipelines.errors import StageError, StageTimeoutError
 from pipelines.payload import Document
 from pipelines.wasm.batch import Batch

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.definitions.limits import (
+    MEMORY_MAX_MB,
+    MEMORY_MIN_MB,
     PIPELINE_TIMEOUT_MAX_MS,
     RETRIES_MAX,
     STAGE_TIMEOUT_MAX_MS,
     STAGES_MAX,
 )
-from pipelines.definitions.package import MEMORY_MAX_MB, MEMORY_MIN_MB
 from pipelines.definitions.pipeline import read_pipeline
 from pipelines.errors import DefinitionError
 from pipelines.stages import KINDS
