@@ -9,7 +9,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.handlers.bulk_batches import LEAST_DOCUMENTS, SHARED_DOCUMENTS
+from proxy.handlers.writes.bulk_batches import LEAST_DOCUMENTS, SHARED_DOCUMENTS
 from tests.client import Client, Response
 from tests.conftest import StartProxy, connect
 

@@ -13,11 +13,11 @@ from pipelines.errors import DroppedError, PipelineError
 from pipelines.execution.batch import Batches
 from pipelines.payload import Payload
 from proxy.formats.convert import has_lines
-from proxy.handlers.bulk_batches import BulkBatches
-from proxy.handlers.bulk_sending import BulkSending
-from proxy.handlers.dead_letter import DeadLetters
-from proxy.handlers.document import item_error, item_response, noop, pipeline_left
-from proxy.handlers.update import Updates
+from proxy.handlers.writes.bulk_batches import BulkBatches
+from proxy.handlers.writes.bulk_sending import BulkSending
+from proxy.handlers.writes.dead_letter import DeadLetters
+from proxy.handlers.writes.document import item_error, item_response, noop, pipeline_left
+from proxy.handlers.writes.update import Updates
 from proxy.http.errors import ErrorResponse
 from proxy.http.limits import PARSE_INLINE
 from proxy.protocol.bodies.bulk_body import (

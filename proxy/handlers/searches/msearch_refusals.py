@@ -11,7 +11,7 @@ import orjson
 from pipelines.errors import PipelineError
 from pipelines.jsontext.slices import elements, member
 from pipelines.payload import Payload
-from proxy.handlers.msearch_work import Work, failure_of, is_refused, judged_items
+from proxy.handlers.searches.msearch_work import Work, failure_of, is_refused, judged_items
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers
 from proxy.http.media_type import is_json

@@ -12,7 +12,7 @@ from pipelines.execution.plan import CompiledPipeline
 from pipelines.payload import Document
 from pipelines.stages.python import BATCH_DOCUMENTS, FIRST_DOCUMENTS
 from pipelines.wasm import Runtime
-from proxy.handlers.bulk_batches import (
+from proxy.handlers.writes.bulk_batches import (
     AT_ONCE,
     BATCH_BYTES,
     LEAST_DOCUMENTS,

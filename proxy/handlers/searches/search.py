@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from pipelines.payload import Payload
-from proxy.handlers.search_asking import Asking
+from proxy.handlers.searches.search_asking import Asking
 from proxy.http.query_string import QueryString
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange

@@ -11,15 +11,15 @@ from pipelines.errors import PipelineError
 from pipelines.jsontext.json_text import write
 from pipelines.jsontext.slices import member, replaced
 from proxy.formats.convert import has_lines
-from proxy.handlers.bulk_sending import NO_REQUESTS
-from proxy.handlers.msearch_reading import MsearchReading, names_in_lines, responses_in
-from proxy.handlers.msearch_refusals import MsearchRefusals
-from proxy.handlers.msearch_work import Responses, Work, failure_of, needs_work, together
+from proxy.handlers.searches.msearch_reading import MsearchReading, names_in_lines, responses_in
+from proxy.handlers.searches.msearch_refusals import MsearchRefusals
+from proxy.handlers.searches.msearch_work import Responses, Work, failure_of, needs_work, together
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
 from proxy.http.limits import PARSE_INLINE
 from proxy.protocol.bodies.lenient_json import is_whole, may_hold
 from proxy.protocol.bodies.msearch_body import MsearchItem, MsearchSyntaxError, write_msearch
+from proxy.protocol.bodies.no_requests import NO_REQUESTS
 from proxy.protocol.limits import NAMES_MAX
 from proxy.protocol.resume_id import PREFIX, Memory
 from proxy.protocol.target import Target

@@ -10,7 +10,7 @@ from pipelines.context import Context
 from pipelines.errors import DroppedError, RejectedError
 from pipelines.execution.batch import Batches, BatchRun
 from pipelines.payload import Document
-from proxy.handlers.document import item_error, noop
+from proxy.handlers.writes.document import item_error, noop
 from proxy.http.errors import ErrorResponse
 from proxy.protocol.bodies.bulk_body import BulkItem
 from proxy.server.request_id import new_id

@@ -11,6 +11,7 @@ from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
 from proxy.http.query_string import QueryString
 from proxy.protocol.bodies.bulk_body import BulkItem, merge_response, write_bulk
+from proxy.protocol.bodies.no_requests import NO_REQUESTS
 from proxy.protocol.target import Target
 from proxy.server.exchange import Exchange
 from proxy.traffic.relay import Relay
@@ -20,9 +21,6 @@ from proxy.traffic.runs import Runs
 
 # More items are put together off the event loop.
 WRITE_INLINE: Final = 5_000
-NO_REQUESTS: Final = b"no requests added"
-"""In the response of both backends to a call of several requests that has none, if all else of it
-is as it should be."""
 
 
 class BulkSending:

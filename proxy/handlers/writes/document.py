@@ -12,8 +12,8 @@ from aiohttp import web
 from pipelines.errors import DroppedError
 from pipelines.payload import Payload
 from proxy.backend.client import Backend
-from proxy.handlers.dead_letter import DeadLetters
-from proxy.handlers.update import Merged, Updates
+from proxy.handlers.writes.dead_letter import DeadLetters
+from proxy.handlers.writes.update import Merged, Updates
 from proxy.http.errors import ErrorResponse
 from proxy.http.headers import Headers, request_headers
 from proxy.http.query_string import QueryString
