@@ -73,9 +73,8 @@ class Paces:
 
     def ended(self, key: Key, seconds: float, worked: float | None) -> None:
         """A run ended by itself: after so long by the wall, and so much processor time if known."""
-        if self._runaways:
-            self._runaways.pop(key, None)
         if worked is None and seconds > QUICK_SECONDS:
+            self._runaways.pop(key, None)
             self.watch(key)
             self._begin(key)
             return

@@ -71,8 +71,8 @@ class SearchHandler:
         asking.opened = opened
         asking.memory = memory
         asking.carries = goes_on or memory is not None
-        run = await self._run(asking, selection)
-        found = await run.run(asking.runs, asking.ask)
+        asking.search = await self._search(asking, selection)
+        found = await asking.search.run(asking.runs, asking.ask)
         with found.response:
             return await asking.respond(found)
 
@@ -111,11 +111,9 @@ class SearchHandler:
             templated=templated,
         )
 
-    async def _run(self, asking: Asking, selection: Selection) -> SearchRun:
+    async def _search(self, asking: Asking, selection: Selection) -> SearchRun:
         """The search as pipelines see it."""
         exchange = asking.exchange
-        asking.query_pipelines = selection.query
-        asking.result_pipelines = selection.result
         if selection.result and "scroll" in asking.query.names():
             asking.carries = True
         if exchange.has_body:
@@ -126,10 +124,9 @@ class SearchHandler:
             if asking.sent or exchange.source is not None:
                 # A template call without a template is nothing that a pipeline could miss.
                 asking.runs.unread(selection.query, error)
-            asking.query_pipelines, asking.unread = (), True
-            request = Payload("{}", {})
-        asking.original = request
-        return SearchRun(asking.query_pipelines, selection.result, request)
+            asking.unread = True
+            return SearchRun((), selection.result, Payload("{}", {}))
+        return SearchRun(selection.query, selection.result, request)
 
     async def _request(self, asking: Asking) -> Payload:
         """The request with what the URL says. Raises `UnreadableError`."""

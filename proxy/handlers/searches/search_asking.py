@@ -23,8 +23,7 @@ from proxy.traffic.request_body import UnreadableError, new_body_headers, parse_
 from proxy.traffic.response_format import ResponseForm
 from proxy.traffic.runs import Runs
 from proxy.traffic.search_payload import read_up_to, unreadable
-from proxy.traffic.search_run import Found
-from proxy.traffic.selection import Chosen
+from proxy.traffic.search_run import Found, SearchRun
 from proxy.upstream.response import UpstreamResponse
 
 
@@ -63,10 +62,10 @@ class Reply(Found):
 class Asking:
     """One `_search` of a client, from the request that query pipelines left to its response.
 
-    `sent` is the client's body, `opened` that body where its id was replaced. `remaining` are the
-    URL's parameters that are not in the request; `is_read` says that the body could be read and is
-    not empty, `unread` that no pipeline can be given it, so that it goes on as it came. The
-    response's ids have to remember something where it `carries`.
+    `search` is what runs around it. `sent` is the client's body, `opened` that body where its id
+    was replaced. `remaining` are the URL's parameters that are not in the request; `is_read` says
+    that the body could be read and is not empty, `unread` that no pipeline can be given it, so that
+    it goes on as it came. The response's ids have to remember something where it `carries`.
     """
 
     __slots__ = (
@@ -79,12 +78,10 @@ class Asking:
         "memory",
         "names",
         "opened",
-        "original",
         "query",
-        "query_pipelines",
         "remaining",
-        "result_pipelines",
         "runs",
+        "search",
         "sent",
         "target",
         "templated",
@@ -118,14 +115,12 @@ class Asking:
         self.memory: Memory | None = None
         self.carries = False
         self.is_read = self.unread = False
-        self.query_pipelines: Chosen = ()
-        self.result_pipelines: Chosen = ()
-        self.original = Payload("{}", {})
+        self.search = SearchRun((), (), Payload("{}", {}))
 
     async def ask(self, rewritten: Payload) -> Reply:
         """Put a search to the backend; the response is read where somebody has to see it."""
         runs, exchange = self.runs, self.exchange
-        seen = bool(self.result_pipelines or self.carries)
+        seen = bool(self.search.result or self.carries)
         if not (seen or runs.metadata or self.templated):
             response, request = await self._attempt(rewritten, None).respond(runs)
             return Reply(request, response=response)
@@ -170,14 +165,14 @@ class Asking:
             reply.raw, reply.whole = await read_up_to(response, self._max_bytes)
         if not reply.whole:
             reason = reason or f"the response is larger than {self._max_bytes} bytes"
-            runs.skipped(self.result_pipelines, reason)
+            runs.skipped(self.search.result, reason)
             return
         if response.status != 200:
             return
         try:
             reply.payload = await parse_response(reply.raw, "search response")
         except UnreadableError as error:
-            runs.skipped(self.result_pipelines, error.reason)
+            runs.skipped(self.search.result, error.reason)
             return
         if runs.changed and (failed := failed_shards_of(reply.payload.data)) is not None:
             runs.failed_in_part(failed)
@@ -196,15 +191,15 @@ class Asking:
                 text = with_member(text, "status", "200")
             if self.carries:
                 memory = self.memory or self._continuation.memory(
-                    self.names, self.result_pipelines, runs, reply.request.text
+                    self.names, self.search.result, runs, reply.request.text
                 )
                 text = self._continuation.rewrap(text, memory)
         return text if payload else text.encode(errors="surrogateescape")
 
     def _attempt(self, rewritten: Payload, form: ResponseForm | None) -> Attempt:
         return Attempt(
-            self.query_pipelines,
-            self.original,
+            self.search.query,
+            self.search.request,
             rewritten,
             lambda request: self._send(self._asked(request, form)),
             lambda text: self._send(self._of(text, self.remaining.without({"scroll"}))),
